@@ -1,0 +1,65 @@
+# Two commands for a new user: make run, make test. Everything stays in this folder.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEV := $(VENV)/.dev
+LOWER_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/python3.10; do \
+	if command -v $$p >/dev/null 2>&1 && $$p -c 'import ensurepip' 2>/dev/null; then echo $$p; break; fi; done)
+SAMPLE := edge_matting/data/photos/astronaut.jpg
+
+.PHONY: run test check bench clean test-lower test-slow chaos burst
+
+run: $(VENV)/.installed
+	@mkdir -p hotfolder/in
+	@cp $(SAMPLE) hotfolder/in/.astronaut.part && mv hotfolder/in/.astronaut.part hotfolder/in/astronaut.jpg
+	@echo "Sample photo:  hotfolder/in/astronaut.jpg"
+	@echo "Its cut-out:   hotfolder/out/astronaut.png (and astronaut.json), in a few seconds"
+	@echo "Status page:   http://127.0.0.1:8080/   (Ctrl-C stops everything)"
+	@exec $(BIN)/edge-matting run -c config/demo.yaml
+
+test: $(DEV)
+	mkdir -p build/coverage && rm -f build/coverage/*
+	$(BIN)/coverage run -m pytest -m "not slow and not gpu"
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --fail-under=85
+	$(MAKE) --no-print-directory test-lower
+
+# The oldest supported set of packages, on Python 3.10 as on a Jetson with JetPack 6.
+test-lower:
+	@if [ -z "$(LOWER_PYTHON)" ]; then echo "SKIPPED: no Python 3.10 here, lower bounds not tested"; else \
+		set -e; rm -rf .venv-lower build/lower; $(LOWER_PYTHON) -m venv .venv-lower; \
+		.venv-lower/bin/pip install -q -c tests/constraints-lower.txt ".[cpu]"; \
+		.venv-lower/bin/python -W error -c "import edge_matting.cli.main"; \
+		.venv-lower/bin/edge-matting process $(SAMPLE) -o build/lower; \
+		test -s build/lower/astronaut.png -a -s build/lower/astronaut.json; \
+		echo "lower bounds: a photo was done on $$(.venv-lower/bin/python -V)"; fi
+
+check: $(DEV)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed
+	$(BIN)/edge-matting bench
+
+test-slow: $(DEV)
+	$(BIN)/python -m pytest -m slow
+
+chaos: $(DEV)
+	$(BIN)/python tools/chaos.py --images 300 --kills 60 --seed $${SEED:-1}
+
+clean:
+	rm -rf .venv .venv-lower build dist *.egg-info hotfolder .state .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python setup.py pyproject.toml $(shell find edge_matting models config -type f -not -name '*.pyc')
+	$(BIN)/pip install -q --disable-pip-version-check ".[cpu]"
+	@touch $@
+
+# Editable, so that the tests run on this very tree.
+$(DEV): $(VENV)/bin/python setup.py pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check -e ".[cpu,dev]"
+	@touch $@ $(VENV)/.installed
