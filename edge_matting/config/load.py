@@ -1,0 +1,188 @@
+"""Find, read and check the configuration; name every fault with its path."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from edge_matting.config.settings import HotFolder, Settings
+from edge_matting.core.errors import ConfigError
+
+SYSTEM_CONFIG: Final = Path("/etc/edge-matting/edge-matting.yaml")
+ENVIRONMENT_KEY: Final = "EDGE_MATTING_CONFIG"
+
+
+def find_config(explicit: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The file to read: ``-c``, then the environment, then /etc; None means built-in defaults."""
+    if explicit is not None:
+        return explicit
+    if ENVIRONMENT_KEY in environ:
+        return Path(environ[ENVIRONMENT_KEY])
+    return SYSTEM_CONFIG if SYSTEM_CONFIG.exists() else None
+
+
+def load_settings(path: Path | None, overrides: Sequence[str] = ()) -> Settings:
+    """Read ``path`` (None: defaults), apply ``KEY=VALUE`` overrides, check, resolve paths.
+
+    Raises ``ConfigError`` whose ``faults`` hold one ``path.to.key: what is wrong`` line each.
+    """
+    raw = {} if path is None else _read_yaml(path)
+    for override in overrides:
+        _apply(raw, override)
+    base = Path.cwd() if path is None else path.parent
+    return parse_settings(raw, base)
+
+
+def parse_settings(raw: Mapping[str, Any], base: Path) -> Settings:
+    """Check plain values against the schema; relative paths are taken from ``base``."""
+    try:
+        # Through JSON, so that strict types still accept lists for tuples and text for paths.
+        settings = Settings.model_validate_json(json.dumps(raw, default=str))
+    except ValidationError as error:
+        raise _config_error(list(_faults(error))) from None
+    faults = list(_dangling_names(settings))
+    if faults:
+        raise _config_error(faults)
+    return _resolved(settings, base.absolute())
+
+
+def _config_error(faults: Sequence[str]) -> ConfigError:
+    unique = tuple(dict.fromkeys(faults))
+    return ConfigError("\n".join(unique), faults=unique)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text: {error}") from error
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: is not valid YAML: {error}") from error
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: expected keys with values at the top level")
+    return raw
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set {override}: expected KEY=VALUE")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not valid YAML: {error}") from error
+    *parents, last = key.split(".")
+    node = raw
+    for name in parents:
+        child = node.setdefault(name, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override}: {name} holds a value, not keys")
+        node = child
+    node[last] = value
+
+
+def _faults(error: ValidationError) -> Iterator[str]:
+    """One line per key: the alternatives of a union are told together."""
+    told: dict[str, list[str]] = {}
+    shown: dict[str, str] = {}
+    for fault in error.errors():
+        location = tuple(part for part in fault["loc"] if part not in _UNION_TAGS)
+        key = _dotted(location)
+        told.setdefault(key, []).append(_wrong(fault["type"], str(fault["msg"]), location))
+        if not isinstance(fault["input"], dict | list) and fault["type"] != "extra_forbidden":
+            shown[key] = f", got {fault['input']!r}"
+    for key, messages in told.items():
+        yield f"{key}: {' or '.join(dict.fromkeys(messages))}{shown.get(key, '')}"
+
+
+_UNION_TAGS: Final = frozenset({"literal['auto']", "constrained-int", "constrained-float", "[key]"})
+"""Parts that pydantic adds to a location and that are no keys of ours."""
+
+
+def _wrong(kind: str, message: str, location: Sequence[int | str]) -> str:
+    if kind == "extra_forbidden":
+        return f"unknown key{_nearest(location)}"
+    for said, meant in (("Value error, ", ""), ("Input should be ", "expected ")):
+        message = message.replace(said, meant)
+    return message.replace("an object", "keys with values").replace("valid array", "list")
+
+
+def _dotted(location: Sequence[int | str]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".") or "(top level)"
+
+
+def _nearest(location: Sequence[int | str]) -> str:
+    valid = _valid_keys(location[:-1])
+    close = difflib.get_close_matches(str(location[-1]), valid, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; known here: {', '.join(valid)}"
+
+
+def _valid_keys(parents: Sequence[int | str]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for part in parents:
+        if isinstance(part, str) and part in model.model_fields:
+            inner = _model_in(model.model_fields[part].annotation)
+            model = inner or model
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The settings class inside ``X``, ``X | None``, ``tuple[X, ...]`` or ``dict[str, X]``."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, BaseModel) else None
+    found = (_model_in(inner) for inner in typing.get_args(annotation))
+    return next((model for model in found if model is not None), None)
+
+
+def _dangling_names(settings: Settings) -> Iterator[str]:
+    for index, folder in enumerate(settings.hot_folders):
+        if folder.recipe not in settings.recipes:
+            close = difflib.get_close_matches(folder.recipe, settings.recipes, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(settings.recipes)}"
+            yield f"hot_folders[{index}].recipe: no recipe is named {folder.recipe!r}; {hint}"
+    for name in settings.recipes:
+        if not name or name in {".", ".."} or "/" in name or name.startswith("."):
+            yield f"recipes.{name}: a recipe's name is also a sub-folder; use a plain word"
+
+
+def _resolved(settings: Settings, base: Path) -> Settings:
+    """The same settings with every relative path made absolute."""
+
+    def absolute(path: Path) -> Path:
+        return Path(os.path.normpath(base / path.expanduser()))
+
+    def folder(value: HotFolder) -> HotFolder:
+        out = None if value.out is None else absolute(value.out)
+        return value.model_copy(update={"path": absolute(value.path), "out": out})
+
+    token = settings.status.token_file
+    status = settings.status.model_copy(
+        update={"token_file": None if token is None else absolute(token)}
+    )
+    return settings.model_copy(
+        update={
+            "state_dir": absolute(settings.state_dir),
+            "hot_folders": tuple(folder(value) for value in settings.hot_folders),
+            "status": status,
+        }
+    )

@@ -1,0 +1,11 @@
+"""Exit statuses of the engine process, read by the daemon."""
+
+from typing import Final
+
+CLEAN: Final = 0
+FAULT: Final = 1
+START_ERROR: Final = 2
+"""It cannot start, and starting it again unchanged would not help."""
+
+RECYCLE: Final = 75
+"""It ended on purpose, to give its memory back."""

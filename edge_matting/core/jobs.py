@@ -1,0 +1,197 @@
+"""The values that travel: a source, its job, a claim on it, and what came of it.
+
+Paths inside these values are ``str`` relative to a named root, decoded with
+``os.fsdecode`` (undecodable bytes survive as surrogate escapes).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from edge_matting.core.errors import JobError
+from edge_matting.core.states import JobState
+
+
+class Place(str, Enum):
+    """The folder of a hot folder in which a job's original lies."""
+
+    IN = "in"
+    DONE = "done"
+    FAILED = "failed"
+    GONE = "gone"  # deleted by us after success, or taken away by somebody
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What ``stat`` tells of a file's content without reading it."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Signature:
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A settled file in a hot folder's ``in/``, ready to become a job."""
+
+    folder: str  # absolute path of the hot folder, its identity in the ledger
+    path: str  # relative to in/
+    signature: Signature
+    recipe: str
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """Where a job's original lies now."""
+
+    place: Place
+    path: str  # relative to that place
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One published file."""
+
+    file: str  # relative to the folder that holds the results (out/ or review/)
+    kind: str
+    format: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A row of the ledger, as read."""
+
+    id: int
+    folder: str
+    source: str  # relative to in/, as dropped
+    signature: Signature
+    recipe: str
+    state: JobState
+    attempts: int
+    alone: bool  # runs with no neighbour, after an engine died with it
+    stem: str  # output name without extension, relative to out/, unique in the folder
+    original: Original
+    model: str | None = None  # a model asked for by a retry
+    code: str | None = None  # error code or review reason of the last attempt
+    message: str | None = None
+    sha256: str | None = None
+    outputs: tuple[Output, ...] = ()
+    created_at: float = 0.0  # seconds since the epoch, UTC
+    updated_at: float = 0.0
+    finished_at: float | None = None
+    seconds: float | None = None  # of the last attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on a job; a stale token changes nothing."""
+
+    job: Job
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What really ran."""
+
+    backend: str
+    provider: str
+    precision: str
+    resolution: tuple[int, int]  # width, height of the model's input
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """The quality gate's verdict on one alpha matte."""
+
+    verdict: str  # "ok" or "review"
+    reasons: tuple[str, ...]
+    coverage: float  # mean alpha, 0 to 1
+    uncertain_fraction: float  # share of pixels with 0.05 < alpha < 0.95
+    border_contact: float  # share of border pixels with alpha > 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished matte, published: what the sidecar and the ledger keep."""
+
+    sha256: str  # of the source's bytes
+    source_size: tuple[int, int]  # width, height, upright
+    outputs: tuple[Output, ...]
+    recipe_key: str  # digest of the resolved recipe and the processing version
+    model_id: str
+    model_sha256: str
+    execution: Execution
+    cache: str  # miss, exact, matte, perceptual
+    quality: Quality
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The photo has its outputs; ``state`` is SUCCEEDED or REVIEW."""
+
+    state: JobState
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The photo could not be done this time."""
+
+    error: JobError
+    sha256: str | None = None
+    seconds: float | None = None
+
+
+Outcome = Done | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """An earlier result for the same bytes, recipe and model."""
+
+    state: JobState
+    folder: str
+    result: Result
+
+
+class JobSource(Protocol):
+    """Where the engine gets work and reports it; the seam a fleet attaches to later."""
+
+    def claim(self, limit: int) -> Sequence[Claim]:
+        """At most ``limit`` jobs that are due, each with its attempt already counted."""
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether the claim is still the valid one."""
+
+    def finish(self, claim: Claim, outcome: Outcome) -> Job | None:
+        """Record the outcome and return the job as it now stands; None for a stale claim."""
+
+    def release(self, claim: Claim) -> bool:
+        """Hand the job back unharmed; its attempt is refunded."""
+
+    def moved(self, job: Job, original: Original) -> bool:
+        """Record where the job's original now lies."""
+
+    def stays(self, job: Job, message: str | None = None) -> bool:
+        """Record that the original of a finished job stays where it is, and why."""
+
+    def misplaced(self, limit: int) -> Sequence[Job]:
+        """Finished jobs whose original has not reached its place yet."""
+
+    def find_result(self, sha256: str, recipe_key: str, model_sha256: str) -> StoredResult | None:
+        """The newest result for the same bytes, recipe and model."""
+
+    def previous_outputs(self, folder: str, source: str, before_id: int) -> StoredResult | None:
+        """The result whose files job ``before_id`` of the source replaces."""

@@ -1,0 +1,48 @@
+"""One appliance per state directory."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_matting.core.errors import StartError
+
+POLL_SECONDS = 0.1
+
+
+@contextmanager
+def exclusive_lock(path: Path, what: str, wait_seconds: float = 0.0) -> Iterator[None]:
+    """Hold the lock file for the body; ``StartError`` naming the holder's PID otherwise.
+
+    The kernel drops the lock when its holder dies, however it dies.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        _acquire(descriptor, path, what, wait_seconds)
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, path: Path, what: str, wait_seconds: float) -> None:
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
+                continue
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            raise StartError(
+                f"{path.parent} is in use by another {what} (process {holder})",
+                hint="stop it, or give this one a state_dir of its own",
+            ) from None
+        return

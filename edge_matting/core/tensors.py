@@ -1,0 +1,41 @@
+"""What a model takes and gives: the part of its manifest that preprocessing needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class InputSize:
+    """``fixed``: exactly width x height. ``multiple_of``: each side a multiple; width and height
+    are then the box that the photo is fitted into."""
+
+    width: int
+    height: int
+    rule: Literal["fixed", "multiple_of"] = "fixed"
+    fit: Literal["stretch", "letterbox"] = "stretch"
+    multiple: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    """The input tensor: ``(range[0] + pixel * (range[1] - range[0]) - mean) / std``, with
+    ``pixel`` in [0, 1] and ``mean`` and ``std`` in the tensor's own channel order."""
+
+    name: str
+    size: InputSize
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    dtype: Literal["float32", "float16", "uint8"] = "float32"
+    channels: Literal["rgb", "bgr"] = "rgb"
+    range: tuple[float, float] = (0.0, 1.0)
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOutput:
+    """The output tensor that holds the matte, and in which form."""
+
+    name: str
+    kind: Literal["alpha", "logits", "two_class", "rgba"] = "alpha"
