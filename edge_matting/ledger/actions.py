@@ -1,0 +1,103 @@
+"""What a person asks for: do it again, or take the doubted result as it is."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from typing import Final
+
+from edge_matting.core.errors import LedgerError
+from edge_matting.core.jobs import Job, Output, Place
+from edge_matting.core.states import TRANSITIONS, JobState
+from edge_matting.ledger import rows, work
+
+_RETRYABLE: Final = frozenset(
+    state for state, targets in TRANSITIONS.items() if JobState.PENDING in targets
+) - {JobState.RUNNING}
+
+
+def retry(connection: sqlite3.Connection, job_id: int, model: str | None, now: float) -> Job | None:
+    """Put a failed or reviewed job back in the queue; None where there is nothing to retry."""
+    row = _row(connection, job_id)
+    if row is None or JobState(row["state"]) not in _RETRYABLE:
+        return None
+    _refuse_outdated(connection, row)
+    if row["place"] == Place.GONE.value:
+        raise LedgerError(f"the original of job {job_id} is gone", hint="drop the photo again")
+    if not row["settled"]:
+        # The engine may be moving it this very moment; the new attempt would miss it.
+        raise LedgerError(
+            f"the original of job {job_id} is not put away yet", hint="try again in a moment"
+        )
+    _requeue(connection, row, model, now)
+    return work.read(connection, job_id)
+
+
+def retry_failed(connection: sqlite3.Connection, now: float) -> int:
+    """Retry every failed job that `retry` would not refuse."""
+    found = connection.execute(
+        """
+        SELECT id, state FROM jobs AS old
+        WHERE state = 'failed' AND settled = 1 AND place <> 'gone'
+          AND NOT EXISTS (SELECT 1 FROM jobs WHERE name = old.name AND id > old.id)
+        ORDER BY id
+        """
+    ).fetchall()
+    for row in found:
+        _requeue(connection, row, None, now)
+    return len(found)
+
+
+def accept(
+    connection: sqlite3.Connection, job_id: int, outputs: tuple[Output, ...], now: float
+) -> Job | None:
+    """Take a doubted result as good; ``outputs`` say where its files lie now."""
+    row = _row(connection, job_id)
+    if row is None or row["state"] != JobState.REVIEW.value:
+        return None
+    _refuse_outdated(connection, row)
+    result = replace(rows.result(row["result"]), outputs=outputs)
+    connection.execute(
+        """
+        UPDATE jobs SET
+            state = 'succeeded', result = ?, settled = 0, code = NULL, message = NULL,
+            updated_at = ?
+        WHERE id = ? AND state = 'review'
+        """,
+        (rows.result_text(result), now, job_id),
+    )
+    return work.read(connection, job_id)
+
+
+def _row(connection: sqlite3.Connection, job_id: int) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM job_rows WHERE id = ?", (rows.bounded(job_id),)
+    ).fetchone()
+    return row
+
+
+def _refuse_outdated(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
+    (newest,) = connection.execute(
+        "SELECT max(id) FROM jobs WHERE name = ?", (row["name"],)
+    ).fetchone()
+    if newest != row["id"]:
+        raise LedgerError(
+            f"job {row['id']} is outdated: a newer photo of the same name is job {newest}",
+            hint=f"use job {newest}, or drop the old photo again under another name",
+        )
+
+
+def _requeue(
+    connection: sqlite3.Connection, row: sqlite3.Row, model: str | None, now: float
+) -> None:
+    """Back to the queue; a reviewed result is remembered until another one replaces its files."""
+    connection.execute(
+        """
+        UPDATE jobs SET
+            state = 'pending', attempts = 0, delays = 0, alone = 0, settled = 0,
+            queued_at = :now, due_at = :now, updated_at = :now, finished_at = NULL,
+            model = :model, own = 0, earlier = coalesce(result, earlier), result = NULL
+        WHERE id = :id AND state = :state
+        """,
+        {"id": row["id"], "state": row["state"], "model": model, "now": now},
+    )

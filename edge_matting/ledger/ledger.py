@@ -1,0 +1,209 @@
+"""The ledger as the daemon and the engine see it; what each call means stands in its module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import final
+
+from edge_matting.core.clock import Clock
+from edge_matting.core.jobs import (
+    Claim,
+    Job,
+    Original,
+    Outcome,
+    Output,
+    Result,
+    Source,
+    StoredResult,
+)
+from edge_matting.core.states import JobState
+from edge_matting.ledger import actions, intake, originals, reading, upkeep, work
+from edge_matting.ledger.database import Database
+from edge_matting.ledger.intake import Enqueued
+from edge_matting.ledger.work import Recovered
+
+
+@final
+class Ledger:
+    """The durable job table; a `JobSource` for the engine, and the daemon's book.
+
+    Safe for several threads, and for several processes with a `Ledger` each on the same file.
+    What a method did is on disk when it returns. Every method may raise ``LedgerError`` (disk
+    full, locked for 10 s, damaged: ``LedgerCorrupt``); nothing has changed then.
+    """
+
+    def __init__(self, database: Database, clock: Clock, max_attempts: int) -> None:
+        self._database = database
+        self._clock = clock
+        self._max_attempts = max_attempts
+
+    @classmethod
+    def open(cls, path: Path, *, clock: Clock, max_attempts: int) -> Ledger:
+        """Open the ledger, made new where there is none and brought to the newest version."""
+        return cls(Database(path), clock, max_attempts)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Intake.
+
+    def enqueue(self, sources: Sequence[Source]) -> Enqueued:
+        """Make jobs of settled files that are none yet, all in one transaction."""
+        with self._database.write() as connection:
+            return intake.enqueue(connection, sources, self._clock.now())
+
+    # Work.
+
+    def claim(self, limit: int) -> Sequence[Claim]:
+        """At most ``limit`` due jobs, oldest first, their attempts counted."""
+        with self._database.write() as connection:
+            return work.claim(connection, limit, self._clock.now())
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether the claim is still the valid one."""
+        with self._database.read() as connection:
+            return work.held(connection, claim) is not None
+
+    def release(self, claim: Claim) -> bool:
+        """Hand the job back unharmed: pending, due now, its attempt refunded."""
+        with self._database.write() as connection:
+            return work.release(connection, claim, self._clock.now())
+
+    def finish(self, claim: Claim, outcome: Outcome) -> Job | None:
+        """Record the outcome and return the job as it now stands.
+
+        None for a stale claim, which changes nothing; and for a phantom, which is deleted: its
+        source is gone because an earlier job's original was just moved away from there.
+        """
+        with self._database.write() as connection:
+            return work.finish(connection, claim, outcome, self._clock.now(), self._max_attempts)
+
+    def recover_after_engine_death(self, *, guilty: bool) -> Recovered:
+        """Take back what a dead engine had claimed.
+
+        ``guilty`` says that a photo may have killed it (a crash, out of memory, a hang), not we.
+        Several claimed: all refunded, and each runs alone next. One: its attempt counts.
+        """
+        with self._database.write() as connection:
+            return work.recover_after_engine_death(
+                connection, self._clock.now(), self._max_attempts, guilty=guilty
+            )
+
+    def recover_after_restart(self) -> Recovered:
+        """Take back, refunded, what was claimed when the daemon or the machine went down."""
+        return self.recover_after_engine_death(guilty=False)
+
+    # Originals.
+
+    def moved(self, job: Job, original: Original) -> bool:
+        """Record where the original of a finished job lies now, unless somebody else did."""
+        with self._database.write() as connection:
+            return originals.moved(connection, job, original, self._clock.now())
+
+    def stays(self, job: Job, message: str | None = None) -> bool:
+        """Record that the original of a finished job stays where it is, and why if not by wish."""
+        with self._database.write() as connection:
+            return originals.stays(connection, job, message, self._clock.now())
+
+    def misplaced(self, limit: int) -> Sequence[Job]:
+        """Finished jobs whose original is neither `moved` nor `stays` yet, oldest first."""
+        with self._database.read() as connection:
+            return originals.misplaced(connection, limit)
+
+    # Actions.
+
+    def retry(self, job_id: int, *, model: str | None = None) -> Job | None:
+        """Put a failed or reviewed job back in the queue; None if there is no such job.
+
+        Raises ``LedgerError`` when a newer photo took its place, or its original is gone or
+        still on its way.
+        """
+        with self._database.write() as connection:
+            return actions.retry(connection, job_id, model, self._clock.now())
+
+    def retry_failed(self) -> int:
+        """Put all failed jobs back in the queue that `retry` would not refuse."""
+        with self._database.write() as connection:
+            return actions.retry_failed(connection, self._clock.now())
+
+    def accept(self, job_id: int, outputs: tuple[Output, ...]) -> Job | None:
+        """Take a reviewed job's result as good; None if there is no such job.
+
+        Raises ``LedgerError`` when a newer photo took its place.
+        """
+        with self._database.write() as connection:
+            return actions.accept(connection, job_id, outputs, self._clock.now())
+
+    # Reading.
+
+    def get(self, job_id: int) -> Job | None:
+        with self._database.read() as connection:
+            return reading.get(connection, job_id)
+
+    def jobs(self, state: JobState | None, limit: int, before: int | None = None) -> list[Job]:
+        """At most ``limit`` jobs, newest (highest id) first, with an id below ``before``."""
+        with self._database.read() as connection:
+            return reading.jobs(connection, state, limit, before)
+
+    def result(self, job_id: int) -> Result | None:
+        """The result of a job that succeeded or is in review."""
+        with self._database.read() as connection:
+            return reading.result(connection, job_id)
+
+    def counts(self) -> dict[JobState, int]:
+        """How many jobs stand in each state."""
+        with self._database.read() as connection:
+            return reading.counts(connection)
+
+    def oldest_pending(self) -> float | None:
+        """When the oldest pending job was created."""
+        with self._database.read() as connection:
+            return reading.oldest_pending(connection)
+
+    def rate(self, seconds: float) -> dict[JobState, int]:
+        """How many jobs finished in the last ``seconds``, by state."""
+        with self._database.read() as connection:
+            return reading.rate(connection, seconds, self._clock.now())
+
+    def has_work(self) -> bool:
+        """Whether a job is running or due."""
+        with self._database.read() as connection:
+            return reading.has_work(connection, self._clock.now())
+
+    def next_due(self) -> float | None:
+        """When the next pending job becomes due (wall clock); None when none is pending."""
+        with self._database.read() as connection:
+            return reading.next_due(connection, self._clock.now())
+
+    def find_result(self, sha256: str, recipe_key: str, model_sha256: str) -> StoredResult | None:
+        """The newest result that a job made itself for the same bytes, recipe and model."""
+        with self._database.read() as connection:
+            return reading.find_result(connection, sha256, recipe_key, model_sha256)
+
+    def previous_outputs(self, folder: str, source: str, before_id: int) -> StoredResult | None:
+        """The result whose files job ``before_id`` of the source replaces."""
+        with self._database.read() as connection:
+            return reading.previous_outputs(connection, folder, source, before_id)
+
+    # Upkeep.
+
+    def prune(self, older_than_seconds: float) -> int:
+        """Forget superseded jobs that finished longer ago; output names are never forgotten."""
+        return upkeep.prune(self._database, self._clock.now() - older_than_seconds)
+
+    def check(self) -> list[str]:
+        """Audit the whole store: every broken rule in a sentence, empty when all is well."""
+        return upkeep.check(self._database)
