@@ -1,0 +1,27 @@
+"""What leaves the appliance: outputs, sidecars and originals, each whole or not at all."""
+
+from edge_matting.publish.accept import accept_result
+from edge_matting.publish.originals import build_report, dispose
+from edge_matting.publish.results import (
+    EncodedOutput,
+    copy_result,
+    publish_result,
+    remove_result,
+    remove_stale,
+    result_intact,
+)
+from edge_matting.publish.sidecar import build_sidecar, sidecar_name
+
+__all__ = [
+    "EncodedOutput",
+    "accept_result",
+    "build_report",
+    "build_sidecar",
+    "copy_result",
+    "dispose",
+    "publish_result",
+    "remove_result",
+    "remove_stale",
+    "result_intact",
+    "sidecar_name",
+]
