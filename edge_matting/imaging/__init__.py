@@ -1,0 +1,20 @@
+"""Bytes to pixels and back: decode, colour, metadata, encode."""
+
+from edge_matting.imaging.colour import to_srgb
+from edge_matting.imaging.decode import Photo, decode
+from edge_matting.imaging.encode import encode
+from edge_matting.imaging.header import Header, check_limits, read_header
+from edge_matting.imaging.metadata import output_exif
+from edge_matting.imaging.preview import before_after
+
+__all__ = [
+    "Header",
+    "Photo",
+    "before_after",
+    "check_limits",
+    "decode",
+    "encode",
+    "output_exif",
+    "read_header",
+    "to_srgb",
+]

@@ -1,0 +1,148 @@
+"""What the containers themselves say, read without any decoder.
+
+libwebp allocates the whole canvas when it opens a file, so its size is read here first; and
+whether a file ends too early decides between "copy it again" and "not a picture".
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+_VITAL = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT"})
+_ZERO_TAIL = 64
+
+
+@dataclass(frozen=True, slots=True)
+class WebpInfo:
+    """What the RIFF chunks of a WebP file say."""
+
+    width: int
+    height: int
+    has_alpha: bool
+
+
+def riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(tag, body) of each chunk of a RIFF file; a body that is cut short comes as it is."""
+    at = 12
+    while at + 8 <= len(data):
+        tag, size = struct.unpack_from("<4sI", data, at)
+        yield tag, data[at + 8 : at + 8 + size]
+        at += 8 + size + size % 2
+
+
+def read_webp(data: bytes) -> WebpInfo | None:
+    """Canvas size of a WebP file, or None when no chunk tells it."""
+    for tag, body in riff_chunks(data):
+        if tag == b"VP8X" and len(body) >= 10:
+            width = int.from_bytes(body[4:7], "little") + 1
+            height = int.from_bytes(body[7:10], "little") + 1
+            return WebpInfo(width, height, has_alpha=bool(body[0] & 0x10))
+        if tag == b"VP8L" and len(body) >= 5:
+            bits = int.from_bytes(body[1:5], "little")
+            return WebpInfo((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, bool(bits >> 28 & 1))
+        if tag == b"VP8 " and len(body) >= 10:
+            width, height = struct.unpack_from("<HH", body, 6)
+            return WebpInfo(width & 0x3FFF, height & 0x3FFF, has_alpha=False)
+    return None
+
+
+def webp_chunk(data: bytes, wanted: bytes) -> bytes | None:
+    """The body of the first chunk named ``wanted``."""
+    return next((body for tag, body in riff_chunks(data) if tag == wanted), None)
+
+
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(tag, body) of each complete chunk of a PNG file, without checking CRCs."""
+    at = len(PNG_SIGNATURE)
+    while at + 12 <= len(data):
+        size, tag = struct.unpack_from(">I4s", data, at)
+        if at + 12 + size > len(data):
+            return
+        # IDAT may be hundreds of megabytes; nobody here wants to read it
+        yield tag, b"" if tag == b"IDAT" else data[at + 8 : at + 8 + size]
+        at += 12 + size
+
+
+def damage(data: bytes, kind: str) -> str | None:
+    """What a decoder would pass over in silence, or None.
+
+    A copy that stopped half-way may have its full length already, the rest being zeros. Pillow
+    checks no CRC of PNG pixels, and WebP has no checksum at all; compressed pixels never end in
+    a run of zeros, though, not even those of an empty picture.
+    """
+    if kind == "png":
+        return _png_damage(data)
+    if kind == "webp":
+        end = min(len(data), struct.unpack_from("<I", data, 4)[0] + 8)
+        if data[max(0, end - _ZERO_TAIL) : end] == bytes(_ZERO_TAIL):
+            return "it ends in zeros"
+    return None
+
+
+def _png_damage(data: bytes) -> str | None:
+    view, at = memoryview(data), len(PNG_SIGNATURE)
+    while at + 12 <= len(data):
+        size, tag = struct.unpack_from(">I4s", data, at)
+        end = at + 8 + size
+        if end + 4 > len(data):
+            break
+        if (
+            tag in _VITAL
+            and zlib.crc32(view[at + 4 : end]) != struct.unpack_from(">I", data, end)[0]
+        ):
+            return f"wrong checksum of its {tag.decode()} chunk"
+        if tag == b"IEND":
+            return None
+        at = end + 4
+    return "its last chunk is missing"
+
+
+def ends_early(data: bytes, kind: str) -> bool:
+    """Whether the container announces more than is there."""
+    if kind == "jpeg":
+        return b"\xff\xd9" not in data[-4096:]
+    if kind == "png":
+        return all(tag != b"IEND" for tag, _ in png_chunks(data))
+    if kind == "webp":
+        return len(data) < 12 or struct.unpack_from("<I", data, 4)[0] + 8 > len(data)
+    if kind == "gif":
+        return not data.rstrip(b"\x00").endswith(b";")
+    if kind == "bmp":
+        return len(data) < 54 or struct.unpack_from("<I", data, 2)[0] > len(data)
+    return _tiff_ends_early(data)
+
+
+def _tiff_ends_early(data: bytes) -> bool:
+    """Whether the first directory, or a value or strip it points to, lies past the end."""
+    order = "<" if data[:2] == b"II" else ">"
+    if data[2:4] in (b"+\x00", b"\x00+") or len(data) < 8:
+        return len(data) < 16
+    try:
+        entries = _tiff_entries(data, order)
+        strips = [value for tag in (273, 324) for value in entries.get(tag, ())]
+        sizes = [value for tag in (279, 325) for value in entries.get(tag, ())]
+    except struct.error:
+        return True
+    return any(a + n > len(data) for a, n in zip(strips, sizes, strict=False))
+
+
+def _tiff_entries(data: bytes, order: str) -> dict[int, tuple[int, ...]]:
+    """SHORT and LONG values of the first directory; ``struct.error`` when they lie outside."""
+    (at,) = struct.unpack_from(order + "I", data, 4)
+    (count,) = struct.unpack_from(order + "H", data, at)
+    entries = {}
+    for place in range(at + 2, at + 2 + 12 * count, 12):
+        tag, kind, number = struct.unpack_from(order + "HHI", data, place)
+        code, size = {3: ("H", 2), 4: ("I", 4)}.get(kind, ("", 0))
+        if not code or number > len(data):
+            continue
+        where = place + 8
+        if number * size > 4:
+            (where,) = struct.unpack_from(order + "I", data, where)
+        entries[tag] = struct.unpack_from(f"{order}{number}{code}", data, where)
+    return entries

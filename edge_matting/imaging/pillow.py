@@ -1,0 +1,93 @@
+"""Pillow, opened one plug-in at a time and made to speak in job errors.
+
+The plug-ins are called directly: ``Image.open`` measures every picture against a process-wide
+limit, and ours comes from the settings (``header.check_limits``).
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any, Final
+
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from edge_matting.core.errors import JobError, NotAnImage, OutOfMemory, TooLarge, Truncated
+from edge_matting.imaging.containers import ends_early
+
+_PLUGINS: Final = MappingProxyType(
+    {
+        "jpeg": JpegImagePlugin.jpeg_factory,  # hands multi-picture files (MPO) on
+        "png": PngImagePlugin.PngImageFile,
+        "webp": WebPImagePlugin.WebPImageFile,
+        "tiff": TiffImagePlugin.TiffImageFile,
+        "bmp": BmpImagePlugin.BmpImageFile,
+        "gif": GifImagePlugin.GifImageFile,
+    }
+)
+
+_QUIET_LOCK: Final = threading.Lock()
+_CUT_WORDS: Final = ("truncated", "premature end", "unexpected end", "not enough data")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No Pillow warning about odd metadata leaves this block.
+
+    Warning filters belong to the whole process, hence the lock; only short work goes inside.
+    """
+    with _QUIET_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def open_picture(data: bytes, kind: str) -> ImageFile.ImageFile:
+    """The picture, its header read and its pixels not; raises whatever Pillow raises."""
+    plugin: Any = _PLUGINS[kind]
+    with quiet():
+        opened: ImageFile.ImageFile = plugin(io.BytesIO(data), "")
+    return opened
+
+
+def load_picture(picture: ImageFile.ImageFile) -> None:
+    """Decode the pixels (of the first frame)."""
+    if picture.format in ("TIFF", "GIF"):  # these warn by the process-wide limit when they load
+        with quiet():
+            picture.load()
+    else:
+        picture.load()
+
+
+@contextmanager
+def job_errors(data: bytes, kind: str, name: str) -> Iterator[None]:
+    """Turn what a decoder raises into what it means for the photo.
+
+    Hostile bytes make decoders raise nearly anything, so everything is caught; nothing is
+    swallowed.
+    """
+    try:
+        yield
+    except JobError:
+        raise
+    except MemoryError as error:
+        raise OutOfMemory(f"{name}: no memory left while decoding it") from error
+    except Image.DecompressionBombError as error:
+        raise TooLarge(f"{name}: {error}") from error
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        if any(word in reason.lower() for word in _CUT_WORDS) or ends_early(data, kind):
+            raise Truncated(f"{name}: the {kind.upper()} data ends too early ({reason})") from error
+        raise NotAnImage(f"{name}: a broken {kind.upper()} file ({reason})") from error

@@ -1,0 +1,170 @@
+"""Photo to input tensor, output tensor to alpha matte, as the model's manifest says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_matting.core.arrays import Alpha, Rgb, check_rgb
+from edge_matting.core.errors import InferenceFailed
+from edge_matting.core.tensors import InputSize, ModelInput, ModelOutput
+from edge_matting.matting.resize import resample
+
+Tensor: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where the photo lies in the model's picture: a box inside width x height."""
+
+    width: int
+    height: int
+    left: int
+    top: int
+    box_width: int
+    box_height: int
+
+
+def input_size(
+    size: InputSize, photo: tuple[int, int], resolution: tuple[int, int] | None = None
+) -> tuple[int, int]:
+    """Width and height of the input tensor for a photo of (width, height).
+
+    ``resolution`` replaces the manifest's box for models of free size; for fixed ones it is
+    ignored. Under ``stretch`` a free-size model gets the photo's own proportions.
+    """
+    if size.rule == "fixed":
+        return size.width, size.height
+    box = resolution or (size.width, size.height)
+    if size.fit == "letterbox":
+        fitted = (float(box[0]), float(box[1]))
+    else:
+        scale = min(box[0] / photo[0], box[1] / photo[1])
+        fitted = (photo[0] * scale, photo[1] * scale)
+    width, height = (
+        max(size.multiple, round(side / size.multiple) * size.multiple) for side in fitted
+    )
+    return width, height
+
+
+def to_tensor(
+    rgb: Rgb, spec: ModelInput, resolution: tuple[int, int] | None = None
+) -> tuple[Tensor, Geometry]:
+    """The input tensor of a photo (H x W x 3, uint8 or uint16, RGB) and where the photo lies in it.
+
+    The tensor is 1 x 3 x h x w or 1 x h x w x 3 in the manifest's type, channel order and range.
+    Under ``letterbox`` the photo is centred and the rest holds the value of black.
+    """
+    check_rgb(rgb)
+    geometry = _place(spec.size, (rgb.shape[1], rgb.shape[0]), resolution)
+    pixels = resample(rgb, (geometry.box_width, geometry.box_height))
+    if spec.size.fit == "letterbox":
+        pixels = _pad(pixels, geometry)
+    if spec.channels == "bgr":
+        pixels = pixels[:, :, ::-1]
+    values = _normalise(pixels, spec)
+    if spec.layout == "nchw":
+        values = values.transpose(2, 0, 1)
+    return np.ascontiguousarray(values[np.newaxis]), geometry
+
+
+def from_output(output: Tensor, spec: ModelOutput, geometry: Geometry) -> Alpha:
+    """The alpha matte at model size, float32 h x w in [0, 1], of one photo's output.
+
+    ``output`` has one photo's worth of any layout: leading axes of length 1 are dropped, and the
+    channel axis is found beside the two sides of the picture. The values are clamped, never
+    stretched. Letterbox margins are cut off.
+
+    Raises ``InferenceFailed`` for NaN, infinity or a shape that does not fit.
+    """
+    channels = _channels_first(np.asarray(output, dtype=np.float32), spec)
+    if not np.isfinite(channels).all():
+        raise InferenceFailed(
+            "the model gave values that are not numbers", hint="try precision fp32"
+        )
+    alpha = np.clip(_alpha(channels, spec), 0.0, 1.0).astype(np.float32)
+    if geometry.box_width == geometry.width and geometry.box_height == geometry.height:
+        return np.ascontiguousarray(alpha)
+    return _cut_margins(alpha, geometry)
+
+
+def _place(size: InputSize, photo: tuple[int, int], resolution: tuple[int, int] | None) -> Geometry:
+    width, height = input_size(size, photo, resolution)
+    if size.fit == "stretch":
+        return Geometry(width, height, 0, 0, width, height)
+    scale = min(width / photo[0], height / photo[1])
+    box_width = min(width, max(1, round(photo[0] * scale)))
+    box_height = min(height, max(1, round(photo[1] * scale)))
+    left, top = (width - box_width) // 2, (height - box_height) // 2
+    return Geometry(width, height, left, top, box_width, box_height)
+
+
+def _pad(pixels: Tensor, place: Geometry) -> Tensor:
+    padded = np.zeros((place.height, place.width, 3), pixels.dtype)
+    rows = slice(place.top, place.top + place.box_height)
+    padded[rows, place.left : place.left + place.box_width] = pixels
+    return padded
+
+
+def _normalise(pixels: Tensor, spec: ModelInput) -> Tensor:
+    low, high = spec.range
+    scale = (high - low) / np.iinfo(pixels.dtype).max
+    values = low + pixels.astype(np.float32) * np.float32(scale)
+    values = (values - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
+    if spec.dtype == "uint8":
+        values = np.clip(np.rint(values), 0, 255)
+    typed: Tensor = values.astype(spec.dtype)
+    return typed
+
+
+def _channels_first(output: Tensor, spec: ModelOutput) -> Tensor:
+    """C x h x w, whatever the layout."""
+    while output.ndim > 2 and output.shape[0] == 1:
+        output = output[0]
+    wanted = {"two_class": 2, "rgba": 4}.get(spec.kind, 1)
+    if output.ndim == 2:
+        output = output[np.newaxis]
+    if output.ndim == 3 and wanted <= output.shape[0] <= 4:
+        return output
+    if output.ndim == 3 and wanted <= output.shape[2] <= 4:
+        return np.moveaxis(output, 2, 0)
+    raise InferenceFailed(
+        f"output {spec.name} has shape {output.shape}, which is no matte of kind {spec.kind}",
+        hint="correct output.kind in the model's manifest",
+    )
+
+
+def _alpha(channels: Tensor, spec: ModelOutput) -> Tensor:
+    alpha: Tensor
+    if spec.kind == "logits":
+        alpha = _sigmoid(channels[0])
+    elif spec.kind == "two_class":
+        alpha = _softmax(channels[0], channels[1])
+    else:
+        alpha = channels[3 if spec.kind == "rgba" else 0]
+    return alpha
+
+
+def _softmax(background: Tensor, subject: Tensor) -> Tensor:
+    """The second class's share; a graph that ends in its own softmax is taken as it is."""
+    shares = min(background.min(), subject.min()) >= 0.0
+    if shares and np.abs(background + subject - 1.0).max() < 0.01:
+        return subject
+    return _sigmoid(subject - background)
+
+
+def _sigmoid(values: Tensor) -> Tensor:
+    halved: Tensor = 0.5 * (1.0 + np.tanh(0.5 * values))  # does not overflow
+    return halved
+
+
+def _cut_margins(alpha: Alpha, place: Geometry) -> Alpha:
+    """The photo's box of the matte; the output may be smaller or larger than the input."""
+    if alpha.shape != (place.height, place.width):
+        alpha = resample(alpha, (place.width, place.height))
+        alpha = np.minimum(alpha, np.float32(1.0))  # area averages end a rounding error above 1
+    rows = slice(place.top, place.top + place.box_height)
+    return np.ascontiguousarray(alpha[rows, place.left : place.left + place.box_width])

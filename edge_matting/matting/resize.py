@@ -1,0 +1,44 @@
+"""Resampling without overshoot, for pictures of any proportion."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+AnyArray = TypeVar("AnyArray", bound=npt.NDArray[Any])
+
+
+def resample(image: AnyArray, size: tuple[int, int]) -> AnyArray:
+    """``image`` (H x W or H x W x C, uint8, uint16 or float32) at ``size`` (width, height).
+
+    Shrinking averages areas, enlarging interpolates linearly, so no value leaves the range of its
+    neighbours. Where one axis shrinks and the other grows each is done by its own rule: OpenCV
+    would drop to point-like linear sampling for both.
+    """
+    height, width = image.shape[:2]
+    shrunk = (min(size[0], width), min(size[1], height))
+    for target, method in ((shrunk, cv2.INTER_AREA), (size, cv2.INTER_LINEAR)):
+        if (image.shape[1], image.shape[0]) != target:
+            image = cast("AnyArray", cv2.resize(image, target, interpolation=method))
+    return image
+
+
+def enlarge_rows(
+    small: npt.NDArray[np.float32], rows: slice, shape: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """Rows of ``small`` (h x w x C, float32, C up to 4) enlarged to ``shape`` (H, W), R x W x C.
+
+    What ``resample(small, (W, H))[rows]`` would give, without the whole picture: a strip's height
+    is interpolated on the narrow picture, its width by OpenCV.
+    """
+    at = (np.arange(shape[0])[rows] + 0.5) * (small.shape[0] / shape[0]) - 0.5
+    at = np.clip(at, 0, small.shape[0] - 1)
+    first = at.astype(np.intp)
+    share = (at - first).astype(np.float32)[:, np.newaxis, np.newaxis]
+    above, below = small[first], small[np.minimum(first + 1, small.shape[0] - 1)]
+    strip: npt.NDArray[np.float32] = above + (below - above) * share
+    wide: npt.NDArray[np.float32] = resample(strip, (shape[1], strip.shape[0]))
+    return wide.reshape(-1, shape[1], small.shape[2])
