@@ -1,0 +1,233 @@
+"""The appliance: one main loop that watches, supervises and tells systemd.
+
+Everything that changes something runs in the main loop. The page's threads read a snapshot and
+the ledger, and leave wishes (pause, wake) for the loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from edge_matting.config import Settings
+from edge_matting.core.clock import Clock, SystemClock
+from edge_matting.core.durable import sweep_temporaries
+from edge_matting.core.errors import ConfigError, LedgerCorrupt, StartError
+from edge_matting.core.lock import exclusive_lock
+from edge_matting.daemon.intake import Intake
+from edge_matting.daemon.notify import Notifier
+from edge_matting.daemon.supervisor import Supervisor
+from edge_matting.daemon.upkeep import Upkeep
+from edge_matting.daemon.view import View
+from edge_matting.device import probe_device
+from edge_matting.hotfolder.layout import overlaps
+from edge_matting.ledger import Ledger, set_aside
+from edge_matting.status.app import create_app
+from edge_matting.status.security import read_token, usual_hosts
+from edge_matting.status.server import StatusServer
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0
+ENGINE_GONE_SECONDS = 15.0
+HOPELESS_REPLACEMENTS = 3
+"""Replaced engines in a row without progress after which systemd is to restart everything."""
+
+
+class Appliance:
+    """Runs until told to stop; ``reload`` reads the settings anew."""
+
+    def __init__(self, settings: Settings, reload: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self._reload = reload
+        self._clock: Clock = SystemClock()
+        self._notifier = Notifier()
+        self._woken = threading.Event()
+        self._stopping = False
+        self._reloading = False
+        self._told_ready = False
+        self._next_ping = 0.0
+
+    def run(self) -> int:
+        """Exit status 0 after a clean stop, 2 when a start is not possible."""
+        check_folders(self._settings)
+        self._take_signals()
+        state_dir = self._settings.state_dir
+        try:
+            state_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartError(
+                f"{state_dir} cannot be made: {error.strerror}", hint="set state_dir"
+            ) from error
+        with exclusive_lock(state_dir / "daemon.lock", "appliance"):
+            with exclusive_lock(state_dir / "engine.lock", "engine", ENGINE_GONE_SECONDS):
+                ledger = open_ledger(self._settings, self._clock)
+                self._sweep()
+            try:
+                return self._serve(ledger)
+            finally:
+                ledger.close()
+
+    def wake(self) -> None:
+        """Have the main loop look around now."""
+        self._woken.set()
+
+    # -- one set of settings after another -------------------------------------------
+
+    def _serve(self, ledger: Ledger) -> int:
+        recovered = ledger.recover_after_restart()
+        if recovered.returned:
+            log.warning("%d photos were in work when it ended: done again", len(recovered.returned))
+        view = View(ledger, self._clock, probe_device(), self.wake)
+        server: StatusServer | None = None
+        try:
+            while True:
+                if server is None:
+                    server = self._start_page(ledger, view)
+                page = self._settings.status
+                status = self._work(ledger, view, server)
+                if status is not None:
+                    return status
+                if self._settings.status != page:
+                    server.stop()
+                    server = None
+        finally:
+            self._notifier.send("STOPPING=1")
+            if server is not None:
+                server.stop()
+
+    def _start_page(self, ledger: Ledger, view: View) -> StatusServer:
+        status = self._settings.status
+        token = None if status.token_file is None else read_token(status.token_file)
+        app = create_app(
+            view,
+            ledger,
+            previews_dir=self._settings.previews_dir,
+            token=token,
+            clock=self._clock,
+            allowed_hosts=usual_hosts(status.host),
+        )
+        server = StatusServer(app, status.host, status.port)
+        server.start()
+        return server
+
+    def _work(self, ledger: Ledger, view: View, server: StatusServer) -> int | None:
+        """Work with the present settings; None when new ones were read."""
+        settings = self._settings
+        supervisor = Supervisor(settings, ledger, self.wake)
+        intakes = [
+            Intake(folder, settings, ledger, self._clock, self.wake)
+            for folder in settings.hot_folders
+        ]
+        for intake in intakes:
+            intake.prepare()
+        upkeep = Upkeep(settings, ledger, self._clock)
+        view.attach(settings, supervisor, intakes, server.url)
+        try:
+            return self._loop(supervisor, intakes, upkeep, view)
+        finally:
+            for intake in intakes:
+                intake.stop()
+            supervisor.stop()
+
+    def _loop(
+        self, supervisor: Supervisor, intakes: list[Intake], upkeep: Upkeep, view: View
+    ) -> int | None:
+        while not self._stopping:
+            self._woken.clear()
+            supervisor.step()
+            if supervisor.start_error is not None and not self._told_ready:
+                raise StartError(supervisor.start_error)
+            pause = min(self._step(intake, supervisor) for intake in intakes)
+            upkeep.step()
+            view.refresh()
+            self._tell_systemd(supervisor, view)
+            if self._reloading:
+                self._reloading = False
+                if self._read_settings():
+                    return None
+            self._woken.wait(min(pause, TICK_SECONDS))
+        log.info("stopping")
+        return 0
+
+    def _step(self, intake: Intake, supervisor: Supervisor) -> float:
+        added, pause = intake.step()
+        if added:
+            supervisor.wake()
+        return pause
+
+    def _read_settings(self) -> bool:
+        """Read the configuration again; a bad one, or one that needs a restart, changes nothing."""
+        try:
+            new = self._reload()
+            check_folders(new)
+        except ConfigError as error:
+            log.error("the new configuration is not used: %s", error)
+            return False
+        if new.state_dir != self._settings.state_dir:
+            log.error("the new configuration is not used: state_dir changes only with a restart")
+            return False
+        if new == self._settings:
+            log.info("the configuration has not changed")
+            return False
+        log.info("the configuration was read again")
+        self._settings = new
+        return True
+
+    # -- around it --------------------------------------------------------------------
+
+    def _take_signals(self) -> None:
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            self._stopping = True
+            self._woken.set()
+
+        def reload(_number: int, _frame: FrameType | None) -> None:
+            self._reloading = True
+            self._woken.set()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGHUP, reload)
+
+    def _sweep(self) -> None:
+        """Remove what a killed writer of ours left behind."""
+        for folder in self._settings.hot_folders:
+            roots = (folder.outbox, folder.review, folder.done, folder.failed)
+            removed = sum(sweep_temporaries(root) for root in roots if root.is_dir())
+            if removed:
+                log.info("%s: %d unfinished files of an earlier run removed", folder.path, removed)
+
+    def _tell_systemd(self, supervisor: Supervisor, view: View) -> None:
+        reasons = view.readiness()
+        if not reasons and not self._told_ready:
+            self._told_ready = True
+            self._notifier.send("READY=1")
+        self._notifier.status(view.headline())
+        period = self._notifier.watchdog_seconds
+        now = time.monotonic()
+        hopeless = supervisor.replaced_in_a_row >= HOPELESS_REPLACEMENTS
+        if period is not None and now >= self._next_ping and not hopeless:
+            self._next_ping = now + period / 2
+            self._notifier.send("WATCHDOG=1")
+
+
+def check_folders(settings: Settings) -> None:
+    """``ConfigError`` for hot folders that would feed each other."""
+    faults = tuple(overlaps(settings.hot_folders))
+    if faults:
+        raise ConfigError("\n".join(faults), faults=faults)
+
+
+def open_ledger(settings: Settings, clock: Clock) -> Ledger:
+    """The ledger; a damaged one is set aside, named, and made anew from the folders."""
+    path, attempts = settings.ledger_path, settings.limits.max_attempts
+    try:
+        return Ledger.open(path, clock=clock, max_attempts=attempts)
+    except LedgerCorrupt as error:
+        kept = set_aside(path, clock)
+        log.error("%s; kept as %s, a new one is made from the folders", error, kept)
+        return Ledger.open(path, clock=clock, max_attempts=attempts)

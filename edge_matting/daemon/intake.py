@@ -1,0 +1,223 @@
+"""One hot folder's way into the ledger: events are hints, the directory is the truth."""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable
+
+from edge_matting.config import HotFolder, Settings
+from edge_matting.core.clock import Clock
+from edge_matting.core.errors import FolderUnavailable, LedgerError
+from edge_matting.core.jobs import Source
+from edge_matting.core.logs import shown
+from edge_matting.hotfolder.condition import folder_problem
+from edge_matting.hotfolder.layout import prepare, recipe_for
+from edge_matting.hotfolder.scan import Found, ScanProblem, look, scan
+from edge_matting.hotfolder.settle import SettleTracker
+from edge_matting.hotfolder.watch import FolderWatcher
+from edge_matting.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+POLLING_SECONDS = 5.0
+"""Rescan interval of a folder whose changes raise no events."""
+
+CHECK_SECONDS = 2.0
+"""How often the folder itself is looked at: there, writable, with room."""
+
+LOOK_SECONDS = 0.2
+"""Least time between two looks at the files that have not settled yet."""
+
+MAX_SCAN_PROBLEMS = 20
+
+
+class Intake:
+    """Scans at start, listens, rescans for ever, and enqueues what has settled."""
+
+    def __init__(
+        self,
+        folder: HotFolder,
+        settings: Settings,
+        ledger: Ledger,
+        clock: Clock,
+        wake: Callable[[], None],
+    ) -> None:
+        self.folder = folder
+        self.problem: str | None = None
+        self._settings = settings
+        self._ledger = ledger
+        self._clock = clock
+        self._wake = wake
+        self._hints: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._tracker = SettleTracker(settings.intake.settle_seconds)
+        self._watcher: FolderWatcher | None = None
+        self._next_check = 0.0
+        self._next_scan = 0.0
+        self._next_look = 0.0
+        self._scan_problems: tuple[ScanProblem, ...] = ()
+
+    @property
+    def watch(self) -> str:
+        """How the folder is watched, in words."""
+        return self._watcher.describe() if self._watcher else "not watched"
+
+    @property
+    def scan_problems(self) -> tuple[ScanProblem, ...]:
+        """Sub-folders that the last scan could not look into."""
+        return self._scan_problems
+
+    def prepare(self) -> None:
+        """Make the folder and its parts at the start; later only what is missing beside in/."""
+        try:
+            prepare(self.folder)
+        except FolderUnavailable as error:
+            log.debug("%s", error)  # told by folder_problem, once
+
+    def stop(self) -> None:
+        if self._watcher:
+            self._watcher.stop()
+            self._watcher = None
+
+    def step(self) -> tuple[int, float]:
+        """Do what is due; the number of new jobs and the seconds until the next step is due."""
+        now = self._clock.monotonic()
+        if now >= self._next_check:
+            self._next_check = now + CHECK_SECONDS
+            self._check_folder(now)
+        if self.problem is not None:
+            return 0, CHECK_SECONDS
+        try:
+            self._observe(now)
+            added = self._enqueue()
+        except FolderUnavailable as error:
+            self._set_problem(str(error))
+            return 0, CHECK_SECONDS
+        except LedgerError as error:
+            log.error("%s: nothing can be taken in: %s", self.folder.path, error)
+            self._next_scan = 0.0
+            return 0, CHECK_SECONDS
+        return added, self._seconds_until_due()
+
+    # -- the folder itself ------------------------------------------------------------
+
+    def _check_folder(self, now: float) -> None:
+        """Notice a folder that went away, filled up or came back."""
+        if self.folder.inbox.is_dir():
+            # Made only beside an in/ that is there: an unmounted disk is not to be replaced.
+            self.prepare()
+        problem = folder_problem(self.folder, self._settings.limits.min_free_mb)
+        self._set_problem(problem)
+        if problem is None and (self._watcher is None or not self._watcher.alive()):
+            self._watch()
+            self._next_scan = now
+
+    def _set_problem(self, problem: str | None) -> None:
+        if problem == self.problem:
+            return
+        if problem is None:
+            log.info("%s: can be worked in again", self.folder.path)
+            self._next_scan = 0.0
+        else:
+            log.error("%s: %s", self.folder.path, problem)
+        self.problem = problem
+
+    def _watch(self) -> None:
+        """Start watching; what happens before the scan that follows is seen by the scan."""
+        self.stop()
+        self._watcher = FolderWatcher(self.folder.inbox, self._settings.intake.watch, self._hint)
+        self._watcher.start()
+        log.info("%s: %s", self.folder.inbox, self._watcher.describe())
+
+    def _hint(self, path: str | None) -> None:
+        self._hints.put(path)
+        self._wake()
+
+    # -- what lies in it --------------------------------------------------------------
+
+    def _observe(self, now: float) -> None:
+        for path in self._hinted():
+            if path is None:
+                self._next_scan = now
+            else:
+                # An arrival, perhaps the very file that was taken before: forget its past.
+                self._tracker.forget(path)
+                self._look(path, now)
+        if now >= self._next_scan:
+            self._scan()
+        elif now >= self._next_look and self._tracker.next_check(now) == 0:
+            self._next_look = now + LOOK_SECONDS
+            for path in self._tracker.waiting():
+                self._look(path, now)
+
+    def _hinted(self) -> list[str | None]:
+        paths: dict[str | None, None] = {}
+        while True:
+            try:
+                paths[self._hints.get_nowait()] = None
+            except queue.Empty:
+                return list(paths)
+
+    def _look(self, path: str, now: float) -> None:
+        found = look(self.folder.inbox, path)
+        if found is None:
+            self._tracker.forget(path)
+        else:
+            self._tracker.observe(path, found.signature, now)
+
+    def _scan(self) -> None:
+        # The time is taken after the listing: a file may settle late, never early.
+        entries = list(scan(self.folder.inbox))
+        now = self._clock.monotonic()
+        found = [entry for entry in entries if isinstance(entry, Found)]
+        problems = tuple(entry for entry in entries if isinstance(entry, ScanProblem))
+        for file in found:
+            self._tracker.observe(file.path, file.signature, now)
+        if not problems:
+            self._tracker.retain({file.path for file in found})
+        self._tell_scan_problems(problems)
+        self._next_scan = now + self._rescan_seconds()
+
+    def _tell_scan_problems(self, problems: tuple[ScanProblem, ...]) -> None:
+        if problems != self._scan_problems:
+            for problem in problems[:MAX_SCAN_PROBLEMS]:
+                log.warning("%s: %s", shown(self.folder.inbox / problem.path), problem.reason)
+        self._scan_problems = problems
+
+    def _rescan_seconds(self) -> float:
+        wanted = self._settings.intake.rescan_seconds
+        polling = self._watcher is None or not self._watcher.native
+        return min(wanted, POLLING_SECONDS) if polling else wanted
+
+    def _enqueue(self) -> int:
+        settled = self._tracker.settled()
+        if not settled:
+            return 0
+        sources = [
+            Source(str(self.folder.path), path, signature, self._recipe(path))
+            for path, signature in settled
+        ]
+        try:
+            report = self._ledger.enqueue(sources)
+        except LedgerError:
+            for source in sources:
+                self._tracker.forget(source.path)
+            raise
+        for source in report.busy:
+            self._tracker.forget(source.path)
+            # Asked again when the version in work is finished; the rescan is the backstop.
+            self._hints.put(source.path)
+        if report.added:
+            log.info("%s: %d new", self.folder.inbox, report.added)
+        return report.added + report.followed
+
+    def _recipe(self, path: str) -> str:
+        return recipe_for(path, self._settings.recipes, self.folder.recipe)
+
+    def _seconds_until_due(self) -> float:
+        now = self._clock.monotonic()
+        settle = self._tracker.next_check(now)
+        moments = [self._next_scan - now, self._next_check - now]
+        if settle is not None:
+            moments.append(max(settle, self._next_look - now))
+        return max(0.0, min(moments))

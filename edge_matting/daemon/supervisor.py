@@ -1,0 +1,173 @@
+"""Keeps one engine at work, and judges it by progress.
+
+A dead engine's jobs go back before the next one starts: all of them refunded when several were
+in work, for one cannot tell which was guilty; they run alone then, and death while alone counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import Callable
+
+from edge_matting.config import Settings
+from edge_matting.core.errors import LedgerError
+from edge_matting.core.exits import RECYCLE, START_ERROR
+from edge_matting.daemon.process import EngineProcess
+from edge_matting.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS = 8.0
+"""What is in work may be finished for so long when the appliance stops."""
+
+BACKOFF_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Pause before a restart, by the number of deaths in a row without a ready engine between."""
+
+
+class Supervisor:
+    """Starts, watches and replaces the engine; called from the daemon's main loop only."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, said: Callable[[], None]) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._said = said
+        self._engine: EngineProcess | None = None
+        self._deaths = 0  # in a row, without a ready engine in between
+        self._start_at = 0.0
+        self._paused = False
+        self._recover: bool | None = None  # guilt of a death whose jobs are not back yet
+        self.restarts = 0
+        self._reused = 0  # by the engines before this one
+        self._made = 0
+        self.replaced_in_a_row = 0  # replaced for want of progress, none in between
+        self.start_error: str | None = None
+        self.last_problem: str | None = None
+
+    @property
+    def engine(self) -> EngineProcess | None:
+        return self._engine
+
+    def answers(self) -> tuple[int, int]:
+        """Photos answered from an earlier result, and photos made, since the start."""
+        voice = self._engine.voice if self._engine else None
+        reused, made = (voice.reused, voice.made) if voice else (0, 0)
+        return self._reused + reused, self._made + made
+
+    def ready(self) -> bool:
+        return self._engine is not None and self._engine.voice.ready is not None
+
+    def step(self) -> None:
+        """Notice death or hanging, bring a new engine up."""
+        engine, now = self._engine, time.monotonic()
+        if engine is not None:
+            if engine.returncode() is not None:
+                self._bury(engine, guilty=engine.death_is_the_photos_fault())
+            elif engine.voice.silent_seconds(now) > self._settings.engine.stall_seconds:
+                self._replace(engine, now)
+            elif engine.voice.ready is not None:
+                self._deaths = 0
+                if engine.voice.finished:
+                    self.replaced_in_a_row = 0
+        if self._engine is None and self.start_error is None and now >= self._start_at:
+            self._start()
+
+    def wake(self) -> None:
+        """There may be work; a lost wake-up costs a second."""
+        if self._engine is not None:
+            self._engine.tell("wake")
+
+    def pause(self, *, paused: bool) -> None:
+        if paused == self._paused:
+            return
+        self._paused = paused
+        if self._engine is not None:
+            self._engine.tell("pause" if paused else "resume")
+
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Let what is in work finish, then end the engine; what is left goes back refunded."""
+        engine, self._engine = self._engine, None
+        if engine is None:
+            return
+        engine.tell("stop")
+        if not engine.wait(seconds):
+            log.warning("the engine did not stop within %g s; its jobs go back", seconds)
+            engine.kill()
+        engine.close()
+        self._give_back(guilty=False)
+
+    def problem(self) -> str | None:
+        """Why nothing can be done at the moment, as far as the engine is concerned."""
+        if self.start_error is not None:
+            return self.start_error
+        if self._engine is None:
+            return self.last_problem or "the engine is being restarted"
+        voice = self._engine.voice
+        if voice.problem is not None:
+            return voice.problem
+        return None if voice.ready is not None else "the model is being loaded"
+
+    # -- life and death ---------------------------------------------------------------
+
+    def _start(self) -> None:
+        if self._recover is not None and not self._give_back(guilty=self._recover):
+            self._start_at = time.monotonic() + 1.0
+            return
+        self._engine = EngineProcess(self._settings, self._said)
+        log.info("engine started (process %d)", self._engine.pid)
+        if self._paused:
+            self._engine.tell("pause")
+
+    def _replace(self, engine: EngineProcess, now: float) -> None:
+        held = engine.stopped_by_signal()
+        seconds = engine.voice.silent_seconds(now)
+        reason = "held by SIGSTOP" if held else "without progress"
+        log.error("engine %d %s for %.0f s: replaced", engine.pid, reason, seconds)
+        self.last_problem = f"the engine was {reason} and is being replaced"
+        engine.kill()
+        self.replaced_in_a_row += 1
+        self._bury(engine, guilty=not held)
+
+    def _bury(self, engine: EngineProcess, *, guilty: bool) -> None:
+        status = engine.returncode()
+        engine.close()
+        self._engine = None
+        self._reused += engine.voice.reused
+        self._made += engine.voice.made
+        if status == START_ERROR:
+            self.start_error = engine.voice.problem or "the engine cannot start; see the log"
+        elif status != RECYCLE:
+            self._deaths += 1
+            self.restarts += 1
+            said = engine.voice.problem
+            self.last_problem = said or f"the engine {_cause(status)} and is being restarted"
+            log.error("engine %d %s", engine.pid, _cause(status))
+        delay = BACKOFF_SECONDS[min(self._deaths, len(BACKOFF_SECONDS) - 1)]
+        self._start_at = time.monotonic() + (delay if self._deaths > 1 else 0.0)
+        self._give_back(guilty=guilty)
+
+    def _give_back(self, *, guilty: bool) -> bool:
+        """Hand the dead engine's jobs back; False when the ledger cannot be written now."""
+        try:
+            recovered = self._ledger.recover_after_engine_death(guilty=guilty)
+        except LedgerError as error:
+            log.error("the engine's jobs cannot be handed back yet: %s", error)
+            self._recover = guilty
+            return False
+        self._recover = None
+        if recovered.returned or recovered.failed:
+            log.warning(
+                "%d photos go back to the queue, %d are given up",
+                len(recovered.returned),
+                len(recovered.failed),
+            )
+        return True
+
+
+def _cause(status: int | None) -> str:
+    if status is None:
+        return "was lost"
+    if status < 0:
+        return f"was ended by {signal.Signals(-status).name}"
+    return f"ended with status {status}"

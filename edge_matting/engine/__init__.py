@@ -1,0 +1,1 @@
+"""The work process: claims jobs, does them, publishes, reports progress to the daemon."""

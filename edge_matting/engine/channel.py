@@ -1,0 +1,74 @@
+"""What engine and daemon tell each other, as lines of text over two pipes.
+
+daemon -> engine (stdin): the settings as one line of JSON, then ``wake``, ``pause``,
+``resume`` and ``stop``; end of file means that the daemon is dead.
+engine -> daemon (an own descriptor, for libraries write to stdout): one JSON object a line,
+``{"event": "ready" | "alive" | "problem", ...}``.
+
+Both are hints and signs of life. Work travels through the ledger alone, so a lost line costs
+time and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+class Reporter:
+    """Tells the daemon what happens; never blocks on a daemon that does not listen."""
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_blocking(descriptor, False)
+        self._descriptor = descriptor
+        self._busy: dict[int, float] = {}
+        self._reused = self._made = 0
+        self._lock = threading.Lock()
+
+    def send(self, event: str, **facts: Any) -> None:
+        line = json.dumps({"event": event, **facts}, default=str) + "\n"
+        try:
+            os.write(self._descriptor, line.encode())
+        except BlockingIOError:
+            pass  # the daemon is stopped or slow; the next line says the same
+        except BrokenPipeError:
+            pass  # the daemon is dead; end of file on stdin ends this process
+
+    def progress(self, _stage: str) -> None:
+        """The calling worker thread has begun a stage."""
+        with self._lock:
+            self._busy[threading.get_ident()] = time.monotonic()
+
+    def rest(self) -> None:
+        """The calling worker thread has nothing to do."""
+        with self._lock:
+            self._busy.pop(threading.get_ident(), None)
+
+    def finished(self, *, reused: bool) -> None:
+        """A photo got its result."""
+        with self._lock:
+            if reused:
+                self._reused += 1
+            else:
+                self._made += 1
+
+    def alive(self) -> None:
+        """A sign of life, with the age of the least recent progress among busy workers."""
+        with self._lock:
+            begun = min(self._busy.values(), default=None)
+            counted = {"reused": self._reused, "made": self._made}
+        oldest = 0.0 if begun is None else round(time.monotonic() - begun, 1)
+        self.send("alive", oldest=oldest, **counted)
+
+
+def listen(lines: Any, commands: dict[str, Callable[[], None]], ended: Callable[[], None]) -> None:
+    """Call the command of each line until the end of ``lines``, then ``ended``."""
+    for line in lines:
+        command = commands.get(line.strip())
+        if command is not None:
+            command()
+    ended()

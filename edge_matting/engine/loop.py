@@ -1,0 +1,109 @@
+"""Claim what is due, hand it to worker threads, wait without burning the processor."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from edge_matting.core.errors import LedgerError
+from edge_matting.core.jobs import Claim
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0
+"""How often a waiting loop looks for work that came without a wake-up."""
+
+
+class WorkLoop:
+    """Keeps at most ``slots`` claims in work.
+
+    ``claim`` hands out at most that many jobs, ``perform`` does one of them in a worker thread
+    and never raises, ``tick`` is called about once a second as a sign of life.
+    """
+
+    def __init__(
+        self,
+        *,
+        claim: Callable[[int], Sequence[Claim]],
+        perform: Callable[[Claim], None],
+        tick: Callable[[], None],
+        slots: int,
+    ) -> None:
+        self._claim = claim
+        self._perform = perform
+        self._tick = tick
+        self._slots = slots
+        self._in_work = 0
+        self._stopping = False
+        self._paused = False
+        self._woken = False
+        self._changed = threading.Condition()
+
+    def wake(self) -> None:
+        self._set(woken=True)
+
+    def pause(self) -> None:
+        self._set(paused=True)
+
+    def resume(self) -> None:
+        self._set(paused=False, woken=True)
+
+    def stop(self) -> None:
+        self._set(stopping=True)
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping
+
+    def run(self) -> None:
+        """Work until stopped; what is in work then is finished before it returns."""
+        with ThreadPoolExecutor(self._slots, thread_name_prefix="photo") as pool:
+            while not self._stopping:
+                self._tick()
+                claims = self._claims()
+                for claim in claims:
+                    self._submit(pool, claim)
+                if not claims:
+                    self._wait()
+
+    def _set(
+        self, *, woken: bool = False, paused: bool | None = None, stopping: bool = False
+    ) -> None:
+        with self._changed:
+            self._woken = self._woken or woken
+            self._paused = self._paused if paused is None else paused
+            self._stopping = self._stopping or stopping
+            self._changed.notify_all()
+
+    def _claims(self) -> Sequence[Claim]:
+        with self._changed:
+            self._woken = False
+            free = self._slots - self._in_work
+            idle = self._paused or self._stopping or free == 0
+        if idle:
+            return ()
+        try:
+            return self._claim(free)
+        except LedgerError as error:
+            log.error("no work can be claimed: %s", error)
+            return ()
+
+    def _submit(self, pool: ThreadPoolExecutor, claim: Claim) -> None:
+        with self._changed:
+            self._in_work += 1
+        pool.submit(self._perform, claim).add_done_callback(self._freed)
+
+    def _freed(self, future: Future[None]) -> None:
+        with self._changed:
+            self._in_work -= 1
+            self._woken = True
+            self._changed.notify_all()
+        error = future.exception()
+        if error is not None:
+            log.critical("a worker broke", exc_info=error)
+
+    def _wait(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._woken or self._stopping, TICK_SECONDS)

@@ -1,0 +1,169 @@
+"""Composition root of the engine process."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import psutil
+
+from edge_matting.config import Settings
+from edge_matting.core import logs
+from edge_matting.core.clock import SystemClock
+from edge_matting.core.errors import EdgeMattingError, StartError
+from edge_matting.core.exits import CLEAN, FAULT, RECYCLE, START_ERROR
+from edge_matting.core.jobs import Claim
+from edge_matting.core.lock import exclusive_lock
+from edge_matting.core.plan import Plan
+from edge_matting.engine.channel import Reporter, listen
+from edge_matting.engine.folders import Folders
+from edge_matting.engine.loop import WorkLoop
+from edge_matting.engine.models import ModelPool
+from edge_matting.engine.originals import Originals
+from edge_matting.engine.start import load_tools, plan_for
+from edge_matting.engine.worker import Worker
+from edge_matting.hotfolder.condition import folder_problem
+from edge_matting.ledger import Ledger
+from edge_matting.pipeline import PixelGate, Tools
+
+log = logging.getLogger(__name__)
+
+LOCK_SECONDS = 10.0
+SETTLE_SECONDS = 30.0
+"""How often originals that could not be put away are tried again."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the settings from stdin, work until told to stop; the exit status says why it ended."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    _die_with_the_daemon()
+    faulthandler.enable()  # a native crash leaves its stack in the log
+    logs.configure()
+    reporter = Reporter(int(arguments[0]))
+    settings = Settings.model_validate_json(sys.stdin.readline())
+    try:
+        with exclusive_lock(settings.state_dir / "engine.lock", "engine", LOCK_SECONDS):
+            return Engine(settings, reporter).run()
+    except StartError as error:
+        log.error("the engine cannot start: %s", error)
+        reporter.send("problem", message=str(error))
+        return START_ERROR
+    except EdgeMattingError as error:
+        log.error("the engine cannot work: %s", error)
+        reporter.send("problem", message=str(error))
+        return FAULT
+
+
+class Engine:
+    """One life of the work process."""
+
+    def __init__(self, settings: Settings, reporter: Reporter) -> None:
+        self._settings = settings
+        self._reporter = reporter
+        self._clock = SystemClock()
+        self._folders = Folders(settings.hot_folders)
+        self._status = CLEAN
+        self._next_settling = 0.0
+        self._ledger = Ledger.open(
+            settings.ledger_path, clock=self._clock, max_attempts=settings.limits.max_attempts
+        )
+        self._originals = Originals(self._ledger, self._folders, self._clock)
+        self._plan = plan_for(settings)
+        gate = PixelGate(self._plan.pixels_in_flight)
+        self._models = ModelPool(lambda model_id: self._tools(model_id, gate))
+        self._loop = WorkLoop(
+            claim=self._claim, perform=self._perform, tick=self._tick, slots=self._plan.workers
+        )
+        self._worker = Worker(
+            jobs=self._ledger,
+            settings=settings,
+            models=self._models,
+            originals=self._originals,
+            clock=self._clock,
+            progress=reporter.progress,
+            rest=reporter.rest,
+            finished=lambda reused: reporter.finished(reused=reused),
+            stopping=lambda: self._loop.stopping,
+        )
+
+    def run(self) -> int:
+        settings = self._settings
+        settings.previews_dir.mkdir(parents=True, exist_ok=True)
+        self._listen()
+        tools = self._models.tools(settings.model)
+        info = tools.session.describe()
+        self._reporter.send("ready", plan=asdict(self._plan), session=asdict(info))
+        log.info("ready: model %s on %s", tools.manifest.id, info.actual_provider)
+        try:
+            self._loop.run()
+        finally:
+            self._ledger.close()
+        return self._status
+
+    def _listen(self) -> None:
+        commands = {
+            "wake": self._loop.wake,
+            "pause": self._loop.pause,
+            "resume": self._loop.resume,
+            "stop": self._loop.stop,
+        }
+        threading.Thread(
+            target=listen, args=(sys.stdin, commands, _orphaned), name="commands", daemon=True
+        ).start()
+
+    def _tools(self, model_id: str, gate: PixelGate) -> Tools:
+        session, manifest = load_tools(self._settings, self._plan, model_id)
+        return Tools(session, manifest, gate, self._reporter.progress)
+
+    def _claim(self, limit: int) -> Sequence[Claim]:
+        """Nothing is claimed while every folder has a problem: it would come back unharmed."""
+        if all(self._problem_of(folder.path) for folder in self._settings.hot_folders):
+            return ()
+        return self._ledger.claim(limit)
+
+    def _problem_of(self, path: os.PathLike[str]) -> str | None:
+        folder = self._folders.of(os.fspath(path))
+        return folder_problem(folder, self._settings.limits.min_free_mb)
+
+    def _perform(self, claim: Claim) -> None:
+        self._worker.perform(claim)
+
+    def _tick(self) -> None:
+        self._reporter.alive()
+        now = self._clock.monotonic()
+        if now >= self._next_settling:
+            self._next_settling = now + SETTLE_SECONDS
+            self._originals.settle_all()
+        if _over_budget(self._plan) and not self._loop.stopping:
+            log.warning(
+                "memory is past its budget of %d MiB: a new engine takes over",
+                self._plan.memory_bytes >> 20,
+            )
+            self._status = RECYCLE
+            self._loop.stop()
+
+
+def _over_budget(plan: Plan) -> bool:
+    return bool(psutil.Process().memory_info().rss > plan.memory_bytes)
+
+
+def _die_with_the_daemon() -> None:
+    """SIGKILL for this process when its parent dies, and no Ctrl-C: the daemon says when to stop.
+
+    An engine without its daemon would work on while the next daemon starts another.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def _orphaned() -> None:
+    """End of file on stdin: the daemon is dead. What is in work is found again in the ledger."""
+    os._exit(FAULT)

@@ -1,0 +1,156 @@
+"""One claim from beginning to end: do the photo, record the outcome, put the original away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from edge_matting.config import Settings
+from edge_matting.core.clock import Clock
+from edge_matting.core.errors import (
+    EdgeMattingError,
+    InternalFault,
+    JobError,
+    LedgerError,
+    OutOfMemory,
+    PermanentError,
+    TemporaryError,
+)
+from edge_matting.core.jobs import Claim, Done, Failed, Job, JobSource, Outcome, Place
+from edge_matting.core.logs import shown
+from edge_matting.core.states import JobState
+from edge_matting.engine.folders import Folders
+from edge_matting.engine.models import ModelPool
+from edge_matting.engine.originals import Originals
+from edge_matting.engine.results import ClaimLost, HotFolderResults
+from edge_matting.pipeline import PhotoTask, process_photo
+from edge_matting.pipeline.source import read_source
+
+log = logging.getLogger(__name__)
+
+RECORD_AGAIN_SECONDS = 2.0
+
+
+class Worker:
+    """Does claims; one instance serves all worker threads."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobSource,
+        settings: Settings,
+        models: ModelPool,
+        originals: Originals,
+        clock: Clock,
+        progress: Callable[[str], None],
+        rest: Callable[[], None],
+        finished: Callable[[bool], None],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._jobs = jobs
+        self._settings = settings
+        self._folders = Folders(settings.hot_folders)
+        self._models = models
+        self._originals = originals
+        self._clock = clock
+        self._progress = progress
+        self._rest = rest
+        self._finished = finished
+        self._stopping = stopping
+
+    def perform(self, claim: Claim) -> None:
+        """Do one claim; every error ends as the job's outcome."""
+        self._progress("start")
+        try:
+            outcome = self._outcome(claim)
+            job = None if outcome is None else self._record(claim, outcome)
+            if job is not None and outcome is not None:
+                _tell(job, outcome)
+                if isinstance(outcome, Done):
+                    self._finished(outcome.result.cache != "miss")
+                self._originals.settle(job)
+        finally:
+            self._rest()
+
+    def _outcome(self, claim: Claim) -> Outcome | None:
+        begin = time.perf_counter()
+        try:
+            return self._process(claim)
+        except ClaimLost:
+            log.info("%s: the claim was given to another; nothing was changed", _name(claim.job))
+            return None
+        except JobError as error:
+            return Failed(error, seconds=round(time.perf_counter() - begin, 4))
+        except MemoryError:
+            return Failed(OutOfMemory(f"{_name(claim.job)}: not enough memory"))
+        except EdgeMattingError as error:
+            return Failed(InternalFault(f"{_name(claim.job)}: {error}"))
+        except Exception as error:
+            # A mistake of ours must cost this photo its attempt, never the whole engine.
+            log.exception("%s: internal fault", _name(claim.job))
+            return Failed(InternalFault(f"{_name(claim.job)}: {type(error).__name__}: {error}"))
+
+    def _process(self, claim: Claim) -> Done:
+        job, limits = claim.job, self._settings.limits
+        folder = self._folders.of(job.folder)
+        recipe = self._settings.recipes.get(job.recipe) or self._settings.recipes[folder.recipe]
+        tools = self._models.tools(job.model or self._settings.model)
+        max_bytes = int(limits.max_file_mb * 1e6)
+        # An original that was already put away keeps its content, not its inode.
+        signature = job.signature if job.original.place is Place.IN else None
+        path = self._folders.original(job)
+        self._progress("read")
+        data = read_source(path, signature, max_bytes)
+        task = PhotoTask(
+            path=path,
+            source=job.source,
+            signature=signature,
+            recipe=recipe,
+            max_pixels=limits.max_pixels,
+        )
+        results = HotFolderResults(
+            claim=claim,
+            jobs=self._jobs,
+            folders=self._folders,
+            previews_dir=self._settings.previews_dir,
+            clock=self._clock,
+            may_reuse=job.model is None and self._settings.cache.enabled,
+        )
+        return process_photo(task, tools, results, data)
+
+    def _record(self, claim: Claim, outcome: Outcome) -> Job | None:
+        """Write the outcome to the ledger, again and again while its disk has no room."""
+        while True:
+            try:
+                return self._jobs.finish(claim, outcome)
+            except LedgerError as error:
+                log.error("%s: the outcome cannot be recorded yet: %s", _name(claim.job), error)
+                self._progress("record")
+                if self._stopping():
+                    return None
+                threading.Event().wait(RECORD_AGAIN_SECONDS)
+
+
+def _name(job: Job) -> str:
+    return f"job {job.id} {shown(job.source)}"
+
+
+def _tell(job: Job, outcome: Outcome) -> None:
+    """One log line an outcome."""
+    match outcome:
+        case Done(JobState.SUCCEEDED, result):
+            files = ", ".join(shown(output.file) for output in result.outputs)
+            seconds = result.seconds.get("total", 0.0)
+            log.info("done    %s -> %s (%.2f s, %s)", _name(job), files, seconds, result.cache)
+        case Done(_, result):
+            log.warning("review  %s: %s", _name(job), ", ".join(result.quality.reasons))
+        case Failed(error) if job.state is JobState.FAILED:
+            log.error("failed  %s: %s: %s", _name(job), error.code, error)
+        case Failed(TemporaryError() as error):
+            log.warning("later   %s: %s: %s", _name(job), error.code, error)
+        case Failed(PermanentError() as error):
+            log.error("failed  %s: %s: %s", _name(job), error.code, error)
+        case _:
+            log.error("%s: %s", _name(job), outcome)

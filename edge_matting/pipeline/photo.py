@@ -1,0 +1,191 @@
+"""The story of one photo, from its bytes to its published outputs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from edge_matting.cache import content_digest
+from edge_matting.config import Recipe
+from edge_matting.core.arrays import Alpha
+from edge_matting.core.errors import SourceChanged
+from edge_matting.core.jobs import Done, Execution, Quality, Result, Signature, StoredResult
+from edge_matting.core.logs import shown
+from edge_matting.core.states import JobState
+from edge_matting.imaging import Photo, before_after, check_limits, decode, read_header
+from edge_matting.inference import Manifest, Session
+from edge_matting.matting import assess, refine
+from edge_matting.matting.preprocess import from_output, to_tensor
+from edge_matting.pipeline.gate import PixelGate
+from edge_matting.pipeline.outputs import render_outputs
+from edge_matting.publish import EncodedOutput
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoTask:
+    """What one photo needs to be done; paths are absolute."""
+
+    path: Path
+    source: str
+    signature: Signature | None
+    recipe: Recipe
+    max_pixels: int
+
+
+class Results(Protocol):
+    """Where results are looked up and published."""
+
+    def find(self, sha256: str, recipe_key: str, model_sha256: str) -> StoredResult | None:
+        """An earlier result for the same bytes, recipe and model."""
+
+    def reuse(self, stored: StoredResult, result: Result) -> Result | None:
+        """Publish copies of a stored result's files; None when they are missing or altered."""
+
+    def publish(self, state: JobState, files: tuple[EncodedOutput, ...], result: Result) -> Result:
+        """Publish the files and the sidecar; the result with its outputs filled in."""
+
+    def preview(self, jpeg: bytes) -> None:
+        """Keep a small before/after picture for the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the stages work with; made once per engine."""
+
+    session: Session
+    manifest: Manifest
+    gate: PixelGate
+    progress: Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Seconds per stage, and a sign of life to the supervisor as each one begins."""
+
+    progress: Callable[[str], None]
+    seconds: dict[str, float] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.progress(name)
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
+
+    def reading(self) -> dict[str, float]:
+        total = time.perf_counter() - self.started
+        return {name: round(value, 4) for name, value in (*self.seconds.items(), ("total", total))}
+
+
+def process_photo(task: PhotoTask, tools: Tools, results: Results, data: bytes) -> Done:
+    """Do one photo whose bytes were read; raises a ``JobError`` when it cannot be done."""
+    watch = Stopwatch(tools.progress)
+    with watch.stage("digest"):
+        sha256 = content_digest(data)
+    reused = _reuse(task, tools, results, sha256, watch)
+    if reused is not None:
+        return reused
+    name = shown(task.source)
+    header = read_header(data, name)
+    check_limits(header, task.max_pixels)
+    with tools.gate.admit(header.width * header.height):
+        finished = _finish(task, tools, data, watch)
+    _still_the_same(task)
+    state = JobState.REVIEW if finished.quality.verdict == "review" else JobState.SUCCEEDED
+    result = _result(task, tools, sha256, finished, watch)
+    with watch.stage("publish"):
+        published = results.publish(state, finished.files, result)
+    results.preview(finished.preview)
+    return Done(state, published)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A photo finished in memory."""
+
+    size: tuple[int, int]  # width, height, upright
+    quality: Quality
+    files: tuple[EncodedOutput, ...]
+    preview: bytes
+
+
+def _finish(task: PhotoTask, tools: Tools, data: bytes, watch: Stopwatch) -> Finished:
+    with watch.stage("decode"):
+        photo = decode(data, shown(task.source), max_pixels=task.max_pixels)
+    with watch.stage("infer"):
+        small = infer(photo, tools)
+    with watch.stage("refine"):
+        alpha = refine(photo.rgb, small, task.recipe.refinement)
+        if photo.alpha is not None:
+            alpha = alpha * photo.alpha  # what was transparent already stays so
+        quality = assess(alpha)
+    with watch.stage("encode"):
+        files = render_outputs(photo, alpha, task.recipe)
+        preview = before_after(photo.rgb, alpha)
+    height, width = alpha.shape
+    return Finished((width, height), quality, files, preview)
+
+
+def infer(photo: Photo, tools: Tools) -> Alpha:
+    """Alpha matte at model size, H x W float32 in [0, 1]."""
+    tensor, geometry = to_tensor(
+        photo.rgb, tools.manifest.input, tools.session.describe().resolution
+    )
+    return from_output(tools.session.run(tensor), tools.manifest.output, geometry)
+
+
+def _reuse(
+    task: PhotoTask, tools: Tools, results: Results, sha256: str, watch: Stopwatch
+) -> Done | None:
+    """Answer from an earlier result of the same bytes, recipe and model, where it still stands."""
+    stored = results.find(sha256, task.recipe.key(), tools.manifest.sha256)
+    if stored is None:
+        return None
+    with watch.stage("reuse"):
+        result = results.reuse(
+            stored, replace(stored.result, cache="exact", seconds=watch.reading())
+        )
+    return None if result is None else Done(stored.state, result)
+
+
+def _still_the_same(task: PhotoTask) -> None:
+    """A source replaced while it was in work gets no output of its old content."""
+    if task.signature is None:
+        return
+    try:
+        now = Signature.of(task.path.lstat())
+    except OSError:
+        now = None
+    if now != task.signature:
+        raise SourceChanged(f"{shown(task.path)}: changed while it was in work")
+
+
+def _result(
+    task: PhotoTask, tools: Tools, sha256: str, finished: Finished, watch: Stopwatch
+) -> Result:
+    info = tools.session.describe()
+    return Result(
+        sha256=sha256,
+        source_size=finished.size,
+        outputs=(),
+        recipe_key=task.recipe.key(),
+        model_id=tools.manifest.id,
+        model_sha256=tools.manifest.sha256,
+        execution=Execution(
+            backend=info.backend,
+            provider=info.actual_provider,
+            precision=info.precision,
+            resolution=info.resolution,
+            batch=1,
+        ),
+        cache="miss",
+        quality=finished.quality,
+        seconds=watch.reading(),
+    )

@@ -1,0 +1,115 @@
+"""What to do on this device, decided by a pure function, with reasons a person can read.
+
+A first plan: processor or CUDA, threads, photos in flight. Precision, batch and adaptation to
+heat and memory are decided here too when their time comes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_matting.config import Settings
+from edge_matting.core.plan import DeviceProfile, Plan
+
+BYTES_PER_PIXEL = 40
+"""Peak of one photo in flight over decoding, finishing and encoding, 8-bit RGB."""
+
+ENGINE_BASE_BYTES = 300 * 2**20
+"""Interpreter, libraries, runtime and a small model before the first photo."""
+
+MAX_WORKERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ModelNeeds:
+    """What the plan must know of the model."""
+
+    resolution: tuple[int, int]  # width, height it was made for
+    multiple: int | None  # sizes must be multiples of this; None: the size is fixed
+
+
+def make_plan(
+    profile: DeviceProfile, model: ModelNeeds, settings: Settings, available: tuple[str, ...]
+) -> Plan:
+    """The plan for this device.
+
+    ``available`` are the providers that the installed runtime contains, which proves nothing
+    about what will run; the session compares requested and actual afterwards.
+    """
+    reasons: list[str] = []
+    provider = _provider(profile, settings, available, reasons)
+    resolution = _resolution(model, settings, reasons)
+    workers = max(1, min(MAX_WORKERS, int(profile.usable_cpus)))
+    threads = max(1, int(profile.usable_cpus) // workers)
+    reasons.append(
+        f"{workers} photos in flight, {threads} session thread(s): "
+        f"{profile.usable_cpus:g} usable processors"
+    )
+    _tell_unused(settings, reasons)
+    pixels = _pixels_in_flight(profile, reasons)
+    largest = max(pixels, settings.limits.max_pixels)
+    return Plan(
+        backend="ort",
+        provider=provider,
+        precision="fp32",
+        resolution=resolution,
+        batch=1,
+        workers=workers,
+        pixels_in_flight=pixels,
+        session_threads=threads,
+        memory_bytes=ENGINE_BASE_BYTES + largest * BYTES_PER_PIXEL,
+        reasons=tuple(reasons),
+    )
+
+
+def _tell_unused(settings: Settings, reasons: list[str]) -> None:
+    """Settings that this plan cannot follow yet are named, never silently ignored."""
+    device = settings.device
+    if device.precision not in {"auto", "fp32"}:
+        reasons.append(f"fp32: device.precision {device.precision} is not built yet")
+    if device.batch not in {"auto", 1}:
+        reasons.append(f"batch 1: device.batch {device.batch} is not built yet")
+    if device.backend == "torch":
+        reasons.append("ort: device.backend torch is not built yet")
+
+
+def _pixels_in_flight(profile: DeviceProfile, reasons: list[str]) -> int:
+    """As many pixels as fit into half the memory, beside the engine itself."""
+    room = profile.memory_bytes // 2 - ENGINE_BASE_BYTES
+    pixels = max(1_000_000, room // BYTES_PER_PIXEL)
+    reasons.append(
+        f"at most {pixels // 1_000_000} megapixels in flight: half of "
+        f"{profile.memory_bytes >> 20} MiB memory; a larger photo runs alone"
+    )
+    return pixels
+
+
+def _provider(
+    profile: DeviceProfile, settings: Settings, available: tuple[str, ...], reasons: list[str]
+) -> str:
+    wanted = settings.device.accelerator
+    if wanted != "auto":
+        reasons.append(f"{wanted}: set by device.accelerator")
+        return wanted
+    if not profile.gpus:
+        reasons.append("cpu: no GPU found")
+        return "cpu"
+    if "cuda" not in available:
+        reasons.append(f"cpu: {profile.gpus[0].name} found, but the installed runtime has no CUDA")
+        return "cpu"
+    reasons.append(f"cuda: {profile.gpus[0].name} found and the runtime has CUDA")
+    return "cuda"
+
+
+def _resolution(model: ModelNeeds, settings: Settings, reasons: list[str]) -> tuple[int, int]:
+    wanted = settings.device.resolution
+    width, height = model.resolution
+    if wanted == "auto":
+        reasons.append(f"{width} x {height}: the size the model was made for")
+        return width, height
+    if model.multiple is None:
+        reasons.append(f"{width} x {height}: fixed by the model; device.resolution is not used")
+        return width, height
+    side = max(model.multiple, round(wanted / model.multiple) * model.multiple)
+    reasons.append(f"{side} x {side}: device.resolution, as a multiple of {model.multiple}")
+    return side, side
