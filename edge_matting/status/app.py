@@ -1,0 +1,114 @@
+"""The Flask application: routes put together, every answer guarded, every error JSON."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from edge_matting.core.clock import Clock
+from edge_matting.core.errors import EdgeMattingError
+from edge_matting.status.answers import Answers
+from edge_matting.status.api import Api
+from edge_matting.status.metrics import registry
+from edge_matting.status.pages import Pages
+from edge_matting.status.ports import ActionRefused, Appliance, JobReader
+from edge_matting.status.render import dump
+from edge_matting.status.security import HEADERS, Guard
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES: Final = 16 * 1024
+LOG_EVERY_SECONDS: Final = 60.0
+MAX_FAULTS: Final = 100
+
+
+def create_app(
+    appliance: Appliance,
+    jobs: JobReader,
+    *,
+    previews_dir: Path,
+    token: str | None,
+    clock: Clock,
+    allowed_hosts: Iterable[str],
+) -> Flask:
+    """The status page of one appliance.
+
+    ``token`` comes from ``security.read_token``, ``allowed_hosts`` from ``security.usual_hosts``;
+    ``ConfigError`` for a token too short to protect anything.
+    """
+    guard = Guard.of(token, allowed_hosts)
+    app = Flask("edge_matting.status", static_folder=None)  # assets by name only, see pages.py
+    app.url_map.strict_slashes = True
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.register_blueprint(Pages(appliance, registry(appliance, jobs)).blueprint())
+    app.register_blueprint(Api(appliance, jobs, guard, Answers(clock), previews_dir).blueprint())
+    app.before_request(lambda: guard.check_host(request))
+    app.after_request(_harden)
+    _answer_errors(app, Faults(clock))
+    return app
+
+
+def _harden(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _answer_errors(app: Flask, faults: Faults) -> None:
+    app.register_error_handler(ActionRefused, _refused)
+    app.register_error_handler(EdgeMattingError, _unavailable)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, faults.answer)
+
+
+def error_json(code: str, message: str, status: int) -> Response:
+    """The one form of every error."""
+    body = dump({"error": {"code": code, "message": message}})
+    answer = Response(body, int(status), mimetype="application/json")
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _refused(error: ActionRefused) -> Response:
+    answer = error_json(error.code, error.message, error.http_status)
+    if error.http_status == HTTPStatus.UNAUTHORIZED:
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="edge-matting"'
+    return answer
+
+
+def _unavailable(error: EdgeMattingError) -> Response:
+    """The appliance could not answer for a reason it knows, such as a locked ledger."""
+    return error_json(error.code, str(error), HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _http(error: HTTPException) -> Response:
+    code = error.name.lower().replace(" ", "_")
+    answer = error_json(code, error.description or error.name, error.code or 500)
+    kept = [(name, value) for name, value in error.get_headers() if name in ("Allow", "Location")]
+    answer.headers.extend(kept)
+    return answer
+
+
+class Faults:
+    """Answers what nobody foresaw; pages poll, so the log tells each kind once a minute."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._told: dict[tuple[str, str], float] = {}
+
+    def answer(self, error: Exception) -> Response:
+        kind = (request.endpoint or "", type(error).__name__)
+        now = self._clock.monotonic()
+        if now - self._told.get(kind, -LOG_EVERY_SECONDS) >= LOG_EVERY_SECONDS:
+            if len(self._told) >= MAX_FAULTS:
+                self._told.clear()
+            self._told[kind] = now
+            log.error("status page: %s failed", request.endpoint, exc_info=error)
+        message = "the status page failed here; the log says why"
+        return error_json("internal_error", message, HTTPStatus.INTERNAL_SERVER_ERROR)

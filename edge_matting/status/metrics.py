@@ -1,0 +1,136 @@
+"""Prometheus metrics, read from the appliance at each scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from edge_matting.core.plan import Vitals
+from edge_matting.core.states import FINISHED, JobState
+from edge_matting.status.ports import (
+    Appliance,
+    ApplianceState,
+    FolderReport,
+    JobReader,
+    StatusSnapshot,
+)
+from edge_matting.status.render import display
+
+
+def registry(appliance: Appliance, jobs: JobReader) -> CollectorRegistry:
+    """A registry of its own for each app: two apps in one process do not meet."""
+    own = CollectorRegistry(auto_describe=False)
+    own.register(ApplianceCollector(appliance, jobs))
+    return own
+
+
+class ApplianceCollector(Collector):
+    """Reads one snapshot a scrape, so that the figures fit together."""
+
+    def __init__(self, appliance: Appliance, jobs: JobReader) -> None:
+        self._appliance = appliance
+        self._jobs = jobs
+
+    def collect(self) -> Iterator[Metric]:
+        snapshot = self._appliance.snapshot()
+        yield _gauge("ready", "1 when photos can be worked on", not self._appliance.readiness())
+        yield _gauge("healthy", "0 when the appliance is stuck", not self._appliance.health())
+        yield from _identity(snapshot)
+        yield from _work(snapshot, self._jobs.counts())
+        yield from _engine(snapshot)
+        yield from _folders(snapshot.folders)
+        yield from _device(snapshot.vitals)
+
+
+def _identity(snapshot: StatusSnapshot) -> Iterator[Metric]:
+    yield _labelled("build_info", "Version in the label", "version", [(snapshot.version, 1)])
+    yield _gauge("start_time_seconds", "Start of the appliance, Unix time", snapshot.started_at)
+    states = [(state.value, state is snapshot.state) for state in ApplianceState]
+    yield _labelled("state", "1 for the state the appliance is in", "state", states)
+
+
+def _work(snapshot: StatusSnapshot, counts: Mapping[JobState, int]) -> Iterator[Metric]:
+    by_state = [(state.value, counts.get(state, 0)) for state in JobState]
+    yield _labelled("jobs", "Jobs in the ledger by state", "state", by_state)
+    queue = snapshot.queue
+    yield _gauge("queue_depth", "Jobs that wait", counts.get(JobState.PENDING, 0))
+    # Nothing waits: an age of 0, for an alert on it must be able to end.
+    oldest = queue.oldest_pending_seconds or 0
+    yield _gauge("queue_oldest_age_seconds", "Age of the oldest waiting job", oldest)
+    yield _gauge("queue_eta_seconds", "Estimated time until the queue is empty", queue.eta_seconds)
+    finished = CounterMetricFamily(
+        "edge_matting_jobs_finished", "Jobs finished since the start", labels=["state"]
+    )
+    for state in sorted(FINISHED):
+        finished.add_metric([state.value], snapshot.finished.get(state, 0))
+    yield finished
+    requests = CounterMetricFamily(
+        "edge_matting_cache_requests", "Cache look-ups since the start", labels=["result"]
+    )
+    requests.add_metric(["hit"], snapshot.cache.hits)
+    requests.add_metric(["miss"], snapshot.cache.misses)
+    yield requests
+
+
+def _engine(snapshot: StatusSnapshot) -> Iterator[Metric]:
+    engine = snapshot.engine
+    yield CounterMetricFamily(
+        "edge_matting_engine_restarts", "Engine restarts since the start", value=engine.restarts
+    )
+    yield _gauge("engine_up", "1 while there is an engine process", engine.pid is not None)
+    yield _gauge(
+        "engine_progress_age_seconds", "Age of the last progress", engine.last_progress_seconds
+    )
+    if snapshot.execution is not None:
+        used = snapshot.execution
+        info = GaugeMetricFamily(
+            "edge_matting_execution_info",
+            "Execution provider asked for and in use",
+            labels=["requested", "actual", "precision"],
+        )
+        info.add_metric([used.requested, used.actual or "", used.precision or ""], 1)
+        yield info
+
+
+def _folders(folders: Iterable[FolderReport]) -> Iterator[Metric]:
+    known = [(f.path, f.free_bytes) for f in folders]
+    yield _labelled("folder_free_bytes", "Free space where the folder lies", "folder", known)
+    usable = [(f.path, f.problem is None) for f in folders]
+    yield _labelled("folder_usable", "0 when the folder has a problem", "folder", usable)
+
+
+def _device(vitals: Vitals) -> Iterator[Metric]:
+    loads = [("cpu", _ratio(vitals.cpu_percent)), ("gpu", _ratio(vitals.gpu_percent))]
+    yield _labelled("device_load_ratio", "Load, 0 to 1", "unit", loads)
+    heat = [("cpu", vitals.cpu_celsius), ("gpu", vitals.gpu_celsius)]
+    yield _labelled("device_temperature_celsius", "Temperature", "unit", heat)
+    yield _gauge(
+        "device_memory_available_bytes", "Main memory available", vitals.memory_available_bytes
+    )
+    yield _gauge("device_gpu_memory_used_bytes", "GPU memory in use", vitals.gpu_memory_used_bytes)
+    yield _gauge("device_throttled", "1 while the device slows itself down", vitals.throttled)
+
+
+def _gauge(name: str, text: str, value: float | None) -> Metric:
+    """A gauge; without a sample where there is no reading, for 0 would be a lie."""
+    family = GaugeMetricFamily(f"edge_matting_{name}", text)
+    if value is not None:
+        family.add_metric([], float(value))
+    return family
+
+
+def _labelled(
+    name: str, text: str, label: str, samples: Iterable[tuple[str, float | None]]
+) -> Metric:
+    family = GaugeMetricFamily(f"edge_matting_{name}", text, labels=[label])
+    for key, value in samples:
+        if value is not None:
+            family.add_metric([display(key)], float(value))
+    return family
+
+
+def _ratio(percent: float | None) -> float | None:
+    return None if percent is None else percent / 100

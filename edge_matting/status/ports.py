@@ -1,0 +1,153 @@
+"""What the status page needs from the daemon and the ledger, and the values they hand over.
+
+The page owns these interfaces; the daemon hands in objects that satisfy them. Both are called
+from several threads at once and must answer within milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from typing import Protocol
+
+from edge_matting.core.jobs import Job, Result
+from edge_matting.core.plan import DeviceProfile, Plan, Vitals
+from edge_matting.core.states import JobState
+
+
+class ActionRefused(Exception):
+    """An action was understood and not done; ``message`` says why and what to do."""
+
+    def __init__(
+        self, code: str, message: str, http_status: int = HTTPStatus.CONFLICT.value
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.http_status = http_status
+
+
+class ApplianceState(str, Enum):
+    """The appliance in one word; the values are part of the public interface."""
+
+    STARTING = "starting"
+    WORKING = "working"
+    IDLE = "idle"
+    PAUSED = "paused"
+    DEGRADED = "degraded"
+    STOPPED = "stopped"
+    STUCK = "stuck"
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionReport:
+    """The execution provider asked for and the one in use; they may differ."""
+
+    requested: str
+    actual: str | None  # None until a session is warm
+    precision: str | None
+    cause: str | None  # why they differ
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReport:
+    counts: Mapping[JobState, int]
+    oldest_pending_seconds: float | None
+    eta_seconds: float | None  # None when there is nothing to estimate from
+
+
+@dataclass(frozen=True, slots=True)
+class RateReport:
+    """Finished photos a minute, averaged over three windows; None before there is a figure."""
+
+    last_minute: float | None
+    last_10_minutes: float | None
+    last_hour: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CacheReport:
+    """Answers since the start of the appliance; neither number falls while it runs."""
+
+    hits: int
+    misses: int
+
+
+@dataclass(frozen=True, slots=True)
+class FolderReport:
+    path: str
+    recipe: str
+    watch: str  # how it is watched, in words: "native", "polling: file system is nfs"
+    free_bytes: int | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReport:
+    pid: int | None  # None while there is no engine
+    restarts: int  # since the start of the appliance
+    last_progress_seconds: float | None  # age of the last sign of progress
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSnapshot:
+    """The whole appliance at one moment."""
+
+    state: ApplianceState
+    reasons: tuple[str, ...]  # why it is in this state, where that needs saying
+    version: str
+    started_at: float  # seconds since the epoch, UTC
+    uptime_seconds: float
+    plan: Plan | None
+    profile: DeviceProfile
+    vitals: Vitals
+    execution: ExecutionReport | None
+    queue: QueueReport
+    rates: RateReport
+    cache: CacheReport
+    folders: tuple[FolderReport, ...]
+    engine: EngineReport
+    finished: Mapping[JobState, int]  # jobs finished since the start, by the state they ended in
+
+
+class Appliance(Protocol):
+    """The running appliance; actions raise ``ActionRefused`` or an ``EdgeMattingError``."""
+
+    def health(self) -> tuple[str, ...]:
+        """Reasons why it is stuck; empty when it makes progress or is idle."""
+
+    def readiness(self) -> tuple[str, ...]:
+        """Reasons why it cannot work now; empty when it can."""
+
+    def snapshot(self) -> StatusSnapshot:
+        """Everything the page shows but the jobs themselves."""
+
+    def retry(self, job_id: int, model: str | None) -> Job:
+        """Put a failed or reviewed job back in the queue."""
+
+    def accept(self, job_id: int) -> Job:
+        """Move a reviewed job's result to ``out/``."""
+
+    def pause(self) -> None:
+        """Claim no further jobs; what is in work is finished. Pausing twice is no fault."""
+
+    def resume(self) -> None:
+        """Claim jobs again."""
+
+
+class JobReader(Protocol):
+    """The part of the ledger that the page reads."""
+
+    def get(self, job_id: int, /) -> Job | None:
+        """The job, or None."""
+
+    def jobs(self, state: JobState | None, limit: int, before: int | None, /) -> Sequence[Job]:
+        """At most ``limit`` jobs, newest (highest id) first, with an id below ``before``."""
+
+    def result(self, job_id: int, /) -> Result | None:
+        """What came of a finished job."""
+
+    def counts(self) -> Mapping[JobState, int]:
+        """How many jobs stand in each state."""

@@ -1,0 +1,105 @@
+"""Values into JSON that every parser takes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from edge_matting.core.clock import iso_utc
+from edge_matting.core.jobs import Job, Result
+from edge_matting.core.states import JobState
+from edge_matting.status.ports import StatusSnapshot
+
+
+def display(text: str) -> str:
+    r"""``text`` as valid Unicode: an undecodable byte of a file name shows as ``\xff``.
+
+    Lone surrogates cannot be encoded in UTF-8 and are no valid JSON for strict parsers. The
+    name need not be found by this text: the API names jobs by number only.
+    """
+    try:
+        raw = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
+        raw = text.encode("utf-8", "backslashreplace")
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def plain(value: Any) -> Any:
+    """Frozen values as plain JSON values; a number that is none becomes null."""
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(plain(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return display(str(value)) if isinstance(value, (str, Path)) else value
+
+
+def dump(value: Any) -> bytes:
+    """ASCII JSON, one line."""
+    return json.dumps(plain(value), allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def status_json(snapshot: StatusSnapshot, not_ready: tuple[str, ...]) -> dict[str, Any]:
+    """The answer of ``/api/v1/status``."""
+    body: dict[str, Any] = plain(snapshot)
+    body["device"] = body.pop("profile")
+    body["started_at"] = iso_utc(snapshot.started_at)
+    body["queue"]["counts"] = every_state(snapshot.queue.counts)
+    body["finished"] = every_state(snapshot.finished)
+    body["ready"] = not not_ready
+    body["not_ready"] = plain(not_ready)
+    return body
+
+
+def every_state(counts: Mapping[JobState, int]) -> dict[str, int]:
+    """A count for each state, also for those that no job is in."""
+    return {state.value: counts.get(state, 0) for state in JobState}
+
+
+def job_json(job: Job, *, preview: str | None) -> dict[str, Any]:
+    """A job as the API tells it; ``preview`` is the address of its picture."""
+    body: dict[str, Any] = plain(job)
+    body["size"] = body.pop("signature")["size"]
+    for moment in ("created_at", "updated_at", "finished_at"):
+        body[moment] = None if body[moment] is None else iso_utc(body[moment])
+    body["preview"] = preview
+    return body
+
+
+def result_json(result: Result) -> dict[str, Any]:
+    """A job's result, worded as in its sidecar."""
+    body: dict[str, Any] = plain(result)
+    body["model"] = {"id": body.pop("model_id"), "sha256": body.pop("model_sha256")}
+    return body
+
+
+def quiet(status: dict[str, Any]) -> dict[str, Any]:
+    """The status without what changes although nothing happens, to make its ETag from.
+
+    Readings that flicker are rounded to what a person would call a change.
+    """
+    steady = {key: value for key, value in status.items() if key != "uptime_seconds"}
+    steady["engine"] = {**status["engine"], "last_progress_seconds": None}
+    steady["vitals"] = {key: _coarse(key, value) for key, value in status["vitals"].items()}
+    steady["folders"] = [
+        {**folder, "free_bytes": _coarse("free_bytes", folder["free_bytes"])}
+        for folder in status["folders"]
+    ]
+    return steady
+
+
+def _coarse(key: str, value: float | None) -> float | None:
+    if value is None or isinstance(value, bool):
+        return value
+    step = 100 * 2**20 if key.endswith("_bytes") else 5 if key.endswith("_percent") else 2
+    return round(value / step) * step

@@ -1,0 +1,128 @@
+"""The web server: waitress in a thread of the daemon."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+import threading
+from typing import Any, Final
+
+from flask import Flask
+from waitress import wasyncore
+from waitress.server import BaseWSGIServer, create_server
+
+from edge_matting.core.errors import StartError
+
+log = logging.getLogger(__name__)
+
+THREADS: Final = 4
+BACKLOG: Final = 128
+STOP_SECONDS: Final = 0.5
+ANY_ADDRESS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+LIMITS: Final[dict[str, Any]] = {
+    "threads": THREADS,
+    "connection_limit": 500,
+    "channel_timeout": 30,  # slow clients are let go
+    "cleanup_interval": 10,
+    "max_request_header_size": 16 * 1024,
+    "max_request_body_size": 64 * 1024,
+    "asyncore_use_poll": True,
+    "log_socket_errors": False,
+    # The forwarding headers are never trusted; the guard must see them to refuse.
+    "clear_untrusted_proxy_headers": False,
+    "ident": None,
+}
+
+
+class StatusServer:
+    """Serves ``app`` between ``start()`` and ``stop()``; once only."""
+
+    def __init__(self, app: Flask, host: str, port: int) -> None:
+        self._app = app
+        self._host = host
+        self._port = port
+        self._sockets: dict[int, Any] = {}
+        self._server: BaseWSGIServer | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Bind and serve; ``StartError`` when the address cannot be had."""
+        listener = _bind(self._host, self._port)
+        self._port = listener.getsockname()[1]
+        # Waitress warns for each request that waits for a thread; a page polls for ever.
+        logging.getLogger("waitress").setLevel(logging.ERROR)
+        server = create_server(self._app, map=self._sockets, sockets=[listener], **LIMITS)
+        assert isinstance(server, BaseWSGIServer)  # one socket, one server
+        self._server = server
+        self._thread = threading.Thread(target=server.run, name="status-page", daemon=True)
+        self._thread.start()
+        log.info("status page on %s", self.url)
+
+    @property
+    def port(self) -> int:
+        """The port in use; the real one after ``start()`` with port 0."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """Address to open in a browser on this machine."""
+        host = ANY_ADDRESS.get(self._host, self._host).strip("[]")
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}/"
+
+    def stop(self) -> None:
+        """Close every connection at once; a second call does nothing."""
+        server, thread = self._server, self._thread
+        if server is None or thread is None:
+            return
+        self._server = self._thread = None
+        # The loop owns its sockets: it is asked to close them, and ends for having none left.
+        server.trigger.pull_trigger(self._close_all)  # type: ignore[attr-defined]  # the stub errs
+        thread.join(STOP_SECONDS)
+        server.task_dispatcher.shutdown(timeout=STOP_SECONDS)  # type: ignore[arg-type]  # takes fractions
+
+    def _close_all(self) -> None:
+        wasyncore.close_all(self._sockets, ignore_all=True)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family, address = _resolve(host, port)
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            only_v6 = host not in ("::", "[::]")
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(only_v6))
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise _cannot_bind(host, port, error) from error
+    return listener
+
+
+def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
+    """The first address of ``host``; IPv4 before IPv6, for ``localhost`` has both."""
+    try:
+        found = socket.getaddrinfo(
+            host.strip("[]") or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:  # gaierror is one
+        raise _cannot_bind(host, port, error) from error
+    family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    return family, address
+
+
+def _cannot_bind(host: str, port: int, error: OSError) -> StartError:
+    where = f"the status page cannot listen on {host}:{port}"
+    if isinstance(error, socket.gaierror):
+        return StartError(where, hint=f"{error.strerror}; set status.host")
+    if error.errno == errno.EADDRINUSE:
+        return StartError(where, hint=f"port {port} is taken: set status.port to another")
+    if error.errno == errno.EACCES:
+        return StartError(
+            where, hint="ports below 1024 need rights: set status.port to 1024 or more"
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return StartError(where, hint=f"{host} is no address of this machine: set status.host")
+    return StartError(where, hint=f"{error.strerror}: set status.host and status.port")

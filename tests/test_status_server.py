@@ -1,0 +1,117 @@
+"""The real web server over real sockets."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+
+from edge_matting.core.errors import StartError
+from edge_matting.status.server import StatusServer
+
+
+@pytest.fixture
+def app() -> Flask:
+    app = Flask("small")
+    app.get("/")(lambda: "here")
+    return app
+
+
+@pytest.fixture
+def server(app: Flask) -> Iterator[StatusServer]:
+    server = StatusServer(app, "127.0.0.1", 0)
+    server.start()
+    yield server
+    server.stop()
+
+
+def read(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return bytes(answer.read())
+
+
+def test_it_serves_at_the_address_it_names(server: StatusServer) -> None:
+    assert server.url == f"http://127.0.0.1:{server.port}/"
+    assert server.port > 0
+    assert read(server.url) == b"here"
+
+
+@pytest.mark.parametrize("host", ["localhost", "0.0.0.0", "::", "::1"])
+def test_every_spelling_of_this_machine_works(app: Flask, host: str) -> None:
+    if ":" in host and not _has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    server = StatusServer(app, host, 0)
+    server.start()
+    try:
+        assert read(server.url) == b"here"
+    finally:
+        server.stop()
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def test_a_taken_port_is_named_with_what_to_do(app: Flask, server: StatusServer) -> None:
+    second = StatusServer(app, "127.0.0.1", server.port)
+    with pytest.raises(StartError) as caught:
+        second.start()
+    assert f"127.0.0.1:{server.port}" in str(caught.value)
+    assert f"port {server.port} is taken: set status.port" in str(caught.value)
+    second.stop()
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "no-such-host.invalid"])
+def test_a_wrong_host_is_named_with_what_to_do(app: Flask, host: str) -> None:
+    with pytest.raises(StartError, match=r"set status\.host"):
+        StatusServer(app, host, 0).start()
+
+
+def test_the_port_is_free_at_once_after_a_stop(app: Flask, server: StatusServer) -> None:
+    read(server.url)
+    server.stop()
+    again = StatusServer(app, "127.0.0.1", server.port)
+    again.start()
+    try:
+        assert read(again.url) == b"here"
+    finally:
+        again.stop()
+
+
+def test_it_stops_within_a_second_although_clients_hang_on(server: StatusServer) -> None:
+    idle = http.client.HTTPConnection("127.0.0.1", server.port)
+    idle.request("GET", "/")
+    idle.getresponse().read()
+    slow = socket.create_connection(("127.0.0.1", server.port))
+    slow.sendall(b"GET / HTTP/1.1\r\nHost: x")
+    start = time.monotonic()
+    server.stop()
+    server.stop()
+    assert time.monotonic() - start < 1
+    assert not [t for t in threading.enumerate() if t.name == "status-page"]
+    idle.close()
+    slow.close()
+
+
+def test_many_requests_at_once_leave_no_flood_in_the_log(
+    server: StatusServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        readers = [threading.Thread(target=read, args=(server.url,)) for _ in range(40)]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+    assert [record for record in caplog.records if record.name.startswith("waitress")] == []
