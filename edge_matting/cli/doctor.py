@@ -1,0 +1,150 @@
+"""``doctor``: everything a start needs, one line each, with what to do."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_matting.cli.output import print_line
+from edge_matting.cli.settings import read_settings
+from edge_matting.config import HotFolder, Settings
+from edge_matting.core.clock import SystemClock
+from edge_matting.core.errors import EdgeMattingError
+from edge_matting.daemon.appliance import check_folders
+from edge_matting.device import probe_device
+from edge_matting.device.files import read_int
+from edge_matting.engine.start import load_tools, open_catalog, plan_for
+from edge_matting.hotfolder.condition import folder_problem, free_bytes
+from edge_matting.hotfolder.filesystems import needs_polling
+from edge_matting.inference import installed_runtimes, runtime_problem
+from edge_matting.ledger import Ledger
+
+ALL_WELL, ATTENTION = 0, 1
+FEW_WATCHES = 16384
+BUILT_AFTER = 1_790_000_000.0
+"""A clock before autumn 2026 has not been set since the battery was empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what was looked at, what was found, and whether it is well."""
+
+    what: str
+    found: str
+    well: bool = True
+
+
+Check = Callable[[Settings], Iterator[Finding]]
+
+
+def run(options: argparse.Namespace) -> int:
+    settings = read_settings(options)
+    check_folders(settings)
+    status = ALL_WELL
+    for check in CHECKS:
+        for finding in _guarded(check, settings):
+            print_line(f"{'ok  ' if finding.well else 'FAIL'} {finding.what}: {finding.found}")
+            if not finding.well:
+                status = ATTENTION
+    return status
+
+
+def _guarded(check: Check, settings: Settings) -> Iterator[Finding]:
+    """A check that cannot be made is a finding, and the others are still made."""
+    try:
+        yield from check(settings)
+    except EdgeMattingError as error:
+        yield Finding(check.__name__.strip("_").replace("_", " "), str(error), well=False)
+
+
+def _folders(settings: Settings) -> Iterator[Finding]:
+    for folder in settings.hot_folders:
+        problem = folder_problem(folder, settings.limits.min_free_mb)
+        free = free_bytes(folder.outbox)
+        found = "" if free is None else f"{free / 1e9:.1f} GB free, {_watching(folder)}"
+        yield Finding(f"hot folder {folder.path}", problem or found, well=problem is None)
+
+
+def _watching(folder: HotFolder) -> str:
+    return needs_polling(folder.inbox) or "changes raise events"
+
+
+def _state_dir(settings: Settings) -> Iterator[Finding]:
+    path = settings.state_dir
+    if not path.is_dir():
+        yield Finding(f"state dir {path}", "is not there yet; the first start makes it")
+    elif not os.access(path, os.W_OK | os.X_OK):
+        yield Finding(f"state dir {path}", "cannot be written to by this user", well=False)
+    else:
+        yield Finding(f"state dir {path}", "can be written to")
+
+
+def _ledger(settings: Settings) -> Iterator[Finding]:
+    if not settings.ledger_path.exists():
+        yield Finding("ledger", "is not there yet; the first start makes it")
+        return
+    attempts = settings.limits.max_attempts
+    with Ledger.open(settings.ledger_path, clock=SystemClock(), max_attempts=attempts) as ledger:
+        broken = ledger.check()
+        jobs = sum(ledger.counts().values())
+    yield Finding("ledger", "; ".join(broken) or f"{jobs} jobs, consistent", well=not broken)
+
+
+def _watch_limits(_settings: Settings) -> Iterator[Finding]:
+    limit = read_int(Path("/proc/sys/fs/inotify/max_user_watches"))
+    if limit is not None:
+        advice = "" if limit >= FEW_WATCHES else "; sysctl fs.inotify.max_user_watches=524288"
+        yield Finding("watch limit", f"{limit} folders{advice}", well=limit >= FEW_WATCHES)
+
+
+def _runtimes(_settings: Settings) -> Iterator[Finding]:
+    runtimes = installed_runtimes()
+    problem = runtime_problem(runtimes)
+    found = ", ".join(f"{runtime.distribution} {runtime.version}" for runtime in runtimes)
+    yield Finding("runtime", problem or found, well=problem is None)
+
+
+def _models(settings: Settings) -> Iterator[Finding]:
+    catalog = open_catalog(settings)
+    for entry in catalog.list():
+        try:
+            catalog.verify(entry.id)
+        except EdgeMattingError as error:
+            yield Finding(f"model {entry.id}", str(error), well=False)
+        else:
+            yield Finding(f"model {entry.id}", "is as its manifest says")
+    catalog.get(settings.model)
+
+
+def _accelerator(settings: Settings) -> Iterator[Finding]:
+    profile = probe_device()
+    session, manifest = load_tools(settings, plan_for(settings, profile), settings.model)
+    info = session.describe()
+    found = f"model {manifest.id} runs on {info.actual_provider}"
+    if info.as_requested:
+        yield Finding("accelerator", f"{found}; {len(profile.gpus)} GPU(s) seen")
+    else:
+        yield Finding("accelerator", f"{found}: {info.reason}", well=False)
+
+
+def _clock(_settings: Settings) -> Iterator[Finding]:
+    now = time.time()
+    text = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
+    advice = "" if now > BUILT_AFTER else ": wrong; set the clock (timedatectl)"
+    yield Finding("clock", text + advice, well=now > BUILT_AFTER)
+
+
+CHECKS: tuple[Check, ...] = (
+    _folders,
+    _state_dir,
+    _ledger,
+    _watch_limits,
+    _runtimes,
+    _models,
+    _accelerator,
+    _clock,
+)

@@ -1,0 +1,148 @@
+"""``edge-matting``: what may be typed, and which module does it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from edge_matting import __version__
+from edge_matting.core import logs
+from edge_matting.core.errors import ConfigError, EdgeMattingError, StartError
+
+BAD_INPUT = 2
+FAULT = 1
+CLOSED_PIPE = 141
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; exit status 0: well, 1: not all well, 2: bad arguments or config."""
+    options = _parser().parse_args(arguments)
+    logs.configure(verbose=options.verbose)
+    command: Callable[[argparse.Namespace], int] = importlib.import_module(
+        f"edge_matting.cli.{options.module}"
+    ).run
+    try:
+        return command(options)
+    except ConfigError as error:
+        for fault in error.faults:
+            _say(fault)
+        return BAD_INPUT
+    except StartError as error:
+        _say(str(error))
+        return BAD_INPUT
+    except EdgeMattingError as error:
+        _say(str(error))
+        return FAULT
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`); nothing is left to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    finally:
+        logging.shutdown()
+
+
+def _say(text: str) -> None:
+    print(f"edge-matting: {text}".encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-matting", description="Offline image matting: photos in, clean cut-outs out."
+    )
+    parser.add_argument("--version", action="version", version=f"edge-matting {__version__}")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say more in the log")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_process(commands)
+    _add_models(commands)
+    _add_device_commands(commands)
+    _add_remote_commands(commands)
+    return parser
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
+
+
+def _command(
+    commands: Commands, name: str, module: str, summary: str, *, config: bool = True
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(module=module)
+    if config:
+        parser.add_argument("-c", "--config", type=Path, help="the YAML configuration to read")
+    return parser
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+
+def _add_run(commands: Commands) -> None:
+    _command(commands, "run", "run", "run the appliance in the foreground until SIGTERM or Ctrl-C")
+    _command(commands, "check-config", "check_config", "read the configuration, name every fault")
+
+
+def _add_process(commands: Commands) -> None:
+    parser = _command(
+        commands,
+        "process",
+        "process",
+        "do files and folders once; run again after an interruption it does what is missing",
+    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="photos and folders")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="results")
+    parser.add_argument("--recipe", metavar="NAME", help="a recipe of the configuration")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a configuration key, e.g. recipes.cutout.refinement=none",
+    )
+    parser.add_argument("--model", metavar="ID", help="a model of the catalog")
+    parser.add_argument(
+        "--format",
+        choices=["png", "webp", "jpg", "tiff"],
+        help="format of the first output; jpg gives a composite over the recipe's background",
+    )
+    parser.add_argument("--no-cache", action="store_true", help="make every result anew")
+    _json(parser)
+
+
+def _add_models(commands: Commands) -> None:
+    parser = _command(commands, "models", "models", "the catalog of models")
+    actions = parser.add_subparsers(required=True, dest="action", metavar="ACTION")
+    actions.add_parser("list", help="the models at hand")
+    actions.add_parser("show", help="one model's manifest").add_argument("id")
+    add = actions.add_parser("add", help="add an ONNX file after trying it on a built-in photo")
+    add.add_argument("file", type=Path)
+    add.add_argument("--id", help="name in the catalog (default: from the file's name)")
+    add.add_argument("--preset", default="unit", help="normalisation: unit, half or imagenet")
+    verify = actions.add_parser("verify", help="compare files with their manifests")
+    verify.add_argument("id", nargs="?")
+    actions.add_parser("remove", help="delete an added model").add_argument("id")
+
+
+def _add_device_commands(commands: Commands) -> None:
+    _json(_command(commands, "profile", "profile", "the device as found, the plan, and why"))
+    _command(commands, "doctor", "doctor", "check all that a start needs, one line each")
+    bench = _command(commands, "bench", "bench", "latency and throughput of this machine")
+    bench.add_argument("--photos", type=int, default=20, help="photos per measurement")
+    _json(bench)
+
+
+def _add_remote_commands(commands: Commands) -> None:
+    status = _command(commands, "status", "status", "what the running appliance says of itself")
+    status.add_argument("--url", help="address of its page (default: from the configuration)")
+    _json(status)
+    retry = _command(commands, "retry", "retry", "put failed or reviewed jobs back in the queue")
+    retry.add_argument("jobs", nargs="*", type=int, metavar="JOB")
+    retry.add_argument("--failed", action="store_true", help="all failed jobs")
+    retry.add_argument("--model", metavar="ID", help="use this model")
+    retry.add_argument("--url", help="address of its page (default: from the configuration)")

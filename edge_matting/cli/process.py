@@ -1,0 +1,204 @@
+"""``process``: once over files and folders, with a bar, resumable, with honest exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from types import FrameType
+
+from tqdm import tqdm
+
+from edge_matting.cli.directory import DirectoryResults, Photo, Places, find_photos
+from edge_matting.cli.output import complain, print_json, print_line
+from edge_matting.cli.settings import read_settings
+from edge_matting.config import OutputSpec, Recipe, Settings
+from edge_matting.core.errors import ConfigError, InternalFault, JobError, OutOfMemory
+from edge_matting.core.jobs import Done
+from edge_matting.core.logs import shown
+from edge_matting.core.states import JobState
+from edge_matting.engine.start import load_tools, plan_for
+from edge_matting.pipeline import PhotoTask, PixelGate, Tools, process_photo
+from edge_matting.pipeline.source import read_source
+
+log = logging.getLogger(__name__)
+
+ALL_DONE, SOME_FAILED, INTERRUPTED = 0, 1, 130
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of the photos so far."""
+
+    done: int = 0
+    review: int = 0
+    skipped: int = 0
+    failed: dict[str, str] = field(default_factory=dict)  # path -> reason
+
+    def count(self, path: str, outcome: JobState | JobError | None) -> None:
+        match outcome:
+            case None:
+                self.skipped += 1
+            case JobError():
+                self.failed[path] = f"{outcome.code}: {outcome}"
+            case JobState.REVIEW:
+                self.review += 1
+            case _:
+                self.done += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything one call of the command works with."""
+
+    settings: Settings
+    recipe: Recipe
+    places: Places
+    tools: Tools
+
+    def do(self, photo: Photo) -> JobState | JobError | None:
+        """One photo: its state, the error that it ended with, or None when it was done before."""
+        try:
+            return self._do(photo)
+        except JobError as error:
+            return error
+        except MemoryError:
+            return OutOfMemory(f"{shown(photo.path)}: not enough memory")
+        except Exception as error:
+            # A mistake of ours must cost one photo, never the whole run.
+            log.exception("%s: internal fault", shown(photo.path))
+            return InternalFault(f"{shown(photo.path)}: {type(error).__name__}: {error}")
+
+    def _do(self, photo: Photo) -> JobState | None:
+        limits = self.settings.limits
+        data = read_source(photo.path, None, int(limits.max_file_mb * 1e6))
+        results = DirectoryResults(self.places, photo, self.recipe, self.tools.manifest.sha256)
+        if results.done_before(data):
+            return None
+        task = PhotoTask(photo.path, photo.relative, None, self.recipe, limits.max_pixels)
+        done: Done = process_photo(task, self.tools, results, data)
+        return done.state
+
+
+class Interrupt:
+    """Ctrl-C: what is in work is finished, nothing new is begun; a second one ends at once."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        signal.signal(signal.SIGINT, self._ask)
+        signal.signal(signal.SIGTERM, self._ask)
+
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
+        self.asked.set()
+        signal.signal(number, signal.SIG_DFL)
+
+
+def run(options: argparse.Namespace) -> int:
+    begin = time.perf_counter()
+    settings = _settings(options)
+    name, recipe = _recipe(options, settings)
+    photos = find_photos(options.paths, options.out)
+    interrupt = Interrupt()
+    plan = plan_for(settings)
+    session, manifest = load_tools(settings, plan, settings.model)
+    tools = Tools(session, manifest, PixelGate(plan.pixels_in_flight), lambda _stage: None)
+    places = Places(options.out, name, reuse=not options.no_cache and settings.cache.enabled)
+    work = Run(settings, recipe, places, tools)
+    tally = _do_all(work, photos, plan.workers, interrupt)
+    _report(options, tally, len(photos), time.perf_counter() - begin)
+    if interrupt.asked.is_set():
+        return INTERRUPTED
+    return SOME_FAILED if tally.failed else ALL_DONE
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    if options.model is not None:
+        options.set = [*options.set, f"model={options.model}"]
+    return read_settings(options)
+
+
+def _recipe(options: argparse.Namespace, settings: Settings) -> tuple[str, Recipe]:
+    name = options.recipe or settings.hot_folders[0].recipe
+    if name not in settings.recipes:
+        known = ", ".join(settings.recipes)
+        raise ConfigError(f"--recipe {name}: no recipe is named so; known: {known}")
+    recipe = settings.recipes[name]
+    if options.format is None:
+        return name, recipe
+    return name, recipe.model_copy(update={"outputs": _with_format(recipe, options.format)})
+
+
+def _with_format(recipe: Recipe, wanted: str) -> tuple[OutputSpec, ...]:
+    first = recipe.outputs[0]
+    kind = first.kind
+    if wanted == "jpg" and kind == "cutout":
+        kind = "composite"  # JPEG has no transparency
+    values = {**first.model_dump(), "kind": kind, "format": wanted}
+    return (OutputSpec.model_validate(values), *recipe.outputs[1:])
+
+
+def _do_all(work: Run, photos: Sequence[Photo], workers: int, interrupt: Interrupt) -> Tally:
+    tally = Tally()
+    bar = tqdm(total=len(photos), unit="photo", file=sys.stderr, disable=None, dynamic_ncols=True)
+    with bar, ThreadPoolExecutor(workers) as pool:
+        for photo, outcome in _finished(work, photos, pool, workers, interrupt):
+            tally.count(str(photo.path), outcome)
+            if isinstance(outcome, JobError):
+                bar.clear()
+                complain(f"{shown(photo.path)}: {outcome.code}: {outcome}")
+            bar.update()
+    return tally
+
+
+def _finished(
+    work: Run,
+    photos: Sequence[Photo],
+    pool: ThreadPoolExecutor,
+    workers: int,
+    interrupt: Interrupt,
+) -> Iterator[tuple[Photo, JobState | JobError | None]]:
+    """Each photo with its outcome as it comes; never more in work than ``workers``."""
+    waiting = iter(photos)
+    in_work: dict[Future[JobState | JobError | None], Photo] = {}
+    while True:
+        while len(in_work) < workers and not interrupt.asked.is_set():
+            photo = next(waiting, None)
+            if photo is None:
+                break
+            in_work[pool.submit(work.do, photo)] = photo
+        if not in_work:
+            return
+        for future in wait(in_work, return_when=FIRST_COMPLETED).done:
+            yield in_work.pop(future), future.result()
+
+
+def _report(options: argparse.Namespace, tally: Tally, total: int, seconds: float) -> None:
+    if options.json:
+        print_json(
+            {
+                "total": total,
+                "done": tally.done,
+                "review": tally.review,
+                "skipped": tally.skipped,
+                "failed": [
+                    {"file": path, "reason": reason} for path, reason in tally.failed.items()
+                ],
+                "seconds": round(seconds, 3),
+            }
+        )
+        return
+    made = tally.done + tally.review
+    rate = f", {made / seconds:.1f} photos/s" if made else ""
+    print_line(
+        f"{tally.done} done, {tally.review} to review, {tally.skipped} done before, "
+        f"{len(tally.failed)} failed of {total} in {seconds:.1f} s{rate}"
+    )
+    left = total - made - tally.skipped - len(tally.failed)
+    if left:
+        print_line(f"{left} not begun; run the same command again to go on")

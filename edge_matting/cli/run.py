@@ -1,0 +1,12 @@
+"""``run``: the appliance in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+
+from edge_matting.cli.settings import read_settings
+from edge_matting.daemon.appliance import Appliance
+
+
+def run(options: argparse.Namespace) -> int:
+    return Appliance(read_settings(options), lambda: read_settings(options)).run()

@@ -1,0 +1,37 @@
+"""``status``: what the running appliance says of itself."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from edge_matting.cli.output import complain, print_json, print_line
+from edge_matting.cli.remote import NoAnswer, Remote
+
+READY, NOT_READY, NO_ANSWER = 0, 1, 3
+
+
+def run(options: argparse.Namespace) -> int:
+    remote = Remote.of(options)
+    try:
+        status = remote.get("/api/v1/status")
+        ready = remote.ready()
+    except NoAnswer as error:
+        complain(str(error))
+        return NO_ANSWER
+    if options.json:
+        print_json(status)
+    else:
+        _print(status)
+    return READY if ready else NOT_READY
+
+
+def _print(status: dict[str, Any]) -> None:
+    print_line(f"{status['state']}  (edge-matting {status['version']})")
+    for reason in status["reasons"]:
+        print_line(f"  {reason}")
+    counts = status["queue"]["counts"]
+    print_line("jobs     " + ", ".join(f"{number} {state}" for state, number in counts.items()))
+    for folder in status["folders"]:
+        problem = folder["problem"] or "ready"
+        print_line(f"folder   {folder['path']}: {problem} ({folder['watch']})")

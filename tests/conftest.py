@@ -1,0 +1,32 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# With importlib mode the tests folder is no package; the harness is imported by name.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from harness import RunningAppliance
+
+
+@pytest.fixture
+def appliance(tmp_path: Path) -> Iterator[Callable[..., RunningAppliance]]:
+    """Makes appliances (not yet started) that are killed when the test ends."""
+    made: list[RunningAppliance] = []
+
+    def make(name: str = "box", **config: Any) -> RunningAppliance:
+        root = tmp_path / name
+        root.mkdir()
+        made.append(RunningAppliance(root, **config))
+        return made[-1]
+
+    yield make
+    for box in made:
+        if box.process is not None:
+            box.kill()

@@ -1,0 +1,226 @@
+"""The real appliance in a folder of its own, driven from outside as a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edge_matting.core.clock import SystemClock
+from edge_matting.ledger import Ledger
+
+PHOTO = Path(__file__).parents[1] / "edge_matting" / "data" / "photos" / "astronaut.jpg"
+PATIENCE_SECONDS = 60.0
+"""How long a busy two-core machine may take for what takes a second."""
+
+
+def wait_for(
+    condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS, step: float = 0.05
+) -> Any:
+    """The condition's first true value; fails naming ``what`` when none comes in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(step)
+    raise AssertionError(f"no {what} within {seconds:g} s")
+
+
+class RunningAppliance:
+    """One appliance: `edge-matting run` as a child process, its folders, its page, its ledger."""
+
+    def __init__(self, root: Path, **config: Any) -> None:
+        self.root = root
+        self.folder = root / "hot"
+        self.state_dir = root / "state"
+        self.log_path = root / "log.txt"
+        self.config_path = root / "config.yaml"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.config: dict[str, Any] = {
+            "state_dir": "state",
+            "hot_folders": [{"path": "hot"}],
+            "intake": {"settle_seconds": 0.3, "rescan_seconds": 2.0},
+            "limits": {"min_free_mb": 1},
+            "status": {"port": 0},
+            **config,
+        }
+        self.write_config()
+
+    @property
+    def inbox(self) -> Path:
+        return self.folder / "in"
+
+    @property
+    def outbox(self) -> Path:
+        return self.folder / "out"
+
+    @property
+    def done(self) -> Path:
+        return self.folder / "done"
+
+    @property
+    def failed(self) -> Path:
+        return self.folder / "failed"
+
+    @property
+    def review(self) -> Path:
+        return self.folder / "review"
+
+    def write_config(self, **changes: Any) -> None:
+        self.config.update(changes)
+        self.config_path.write_text(yaml.safe_dump(self.config))
+
+    # -- life -------------------------------------------------------------------------
+
+    def start(self, *, ready: bool = True) -> RunningAppliance:
+        assert self.process is None
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "edge_matting", "run", "-c", str(self.config_path)],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if ready:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self) -> None:
+        wait_for(lambda: self.alive() and self.readiness() == [], f"readiness\n{self.log()}")
+
+    def alive(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"the appliance ended\n{self.log()}"
+        return True
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Ask it to stop and return its exit status."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        status = self.process.wait(30)
+        self.process = None
+        return status
+
+    def kill(self) -> None:
+        """A power cut for the daemon; the engine dies with it."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+        self.process = None
+
+    def engine_pid(self) -> int:
+        """The engine that works now."""
+        return int(wait_for(lambda: (self.status() or {})["engine"]["pid"], "engine"))
+
+    def kill_engine(self, number: int = signal.SIGKILL) -> None:
+        os.kill(self.engine_pid(), number)
+
+    # -- the page ---------------------------------------------------------------------
+
+    def url(self) -> str | None:
+        for line in reversed(self.log().splitlines()):
+            if "status page on " in line:
+                return line.split("status page on ")[1].rstrip("/")
+        return None
+
+    def get(self, path: str) -> tuple[int, Any]:
+        """Status and JSON of an address; (0, None) while nobody answers."""
+        try:
+            with urllib.request.urlopen(f"{self.url()}{path}", timeout=10) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+        except (OSError, ValueError):
+            return 0, None
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
+        request = urllib.request.Request(
+            f"{self.url()}{path}",
+            data=json.dumps(body or {}).encode(),
+            headers={"Content-Type": "application/json", "X-Requested-With": "edge-matting"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def readiness(self) -> list[str] | None:
+        """The reasons why it is not ready; None while nobody answers."""
+        status, body = self.get("/readyz")
+        return None if status == 0 else body["reasons"]
+
+    def status(self) -> dict[str, Any] | None:
+        return self.get("/api/v1/status")[1]
+
+    # -- folders and ledger -----------------------------------------------------------
+
+    def drop(self, name: str | bytes, data: bytes | None = None) -> Path:
+        """Put a photo into in/ by temporary name and rename, as a careful producer does."""
+        target = self.inbox / os.fsdecode(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        hidden = target.with_name(f".drop-{time.monotonic_ns()}")
+        hidden.write_bytes(PHOTO.read_bytes() if data is None else data)
+        hidden.rename(target)
+        return target
+
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        with Ledger.open(
+            self.state_dir / "ledger.sqlite", clock=SystemClock(), max_attempts=3
+        ) as ledger:
+            yield ledger
+
+    def counts(self) -> dict[str, int]:
+        """Jobs by state name."""
+        with self.ledger() as ledger:
+            return {state.value: number for state, number in ledger.counts().items()}
+
+    def wait_finished(self, number: int, seconds: float = PATIENCE_SECONDS) -> dict[str, int]:
+        """Wait until ``number`` jobs are finished and nothing is left to do."""
+
+        def finished() -> dict[str, int] | None:
+            if self.process is not None:
+                self.alive()
+            counts = self.counts()
+            resting = counts["succeeded"] + counts["review"] + counts["failed"]
+            left = counts["pending"] + counts["running"]
+            with self.ledger() as ledger:
+                settled = not ledger.misplaced(1)
+            return counts if resting >= number and not left and settled else None
+
+        try:
+            return dict(wait_for(finished, f"{number} finished jobs", seconds))
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.counts()}\n{self.log()}") from None
+
+    def check(self) -> list[str]:
+        with self.ledger() as ledger:
+            return ledger.check()
+
+    def sidecars(self) -> list[dict[str, Any]]:
+        return [json.loads(path.read_bytes()) for path in sorted(self.outbox.rglob("*.json"))]
+
+    def log(self) -> str:
+        return self.log_path.read_text("utf-8", "replace") if self.log_path.exists() else ""
+
+
+def files(folder: Path) -> list[str]:
+    """Every file below ``folder`` that is not hidden, relative, sorted."""
+    return sorted(
+        os.fspath(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    )
