@@ -684,21 +684,20 @@ def test_history_is_pruned_but_what_explains_a_file_stays(
     ledger.stays(finished(ledger, claim_one(ledger), SUCCEEDED))
     clock.time += 100
     assert ledger.prune(101) == 0
-    assert ledger.prune(99) == 2
-    assert [job.id for job in ledger.jobs(None, 9)] == [4, 3]
+    assert ledger.prune(99) == 3
+    assert [job.id for job in ledger.jobs(None, 9)] == [4]
     ledger.enqueue([source(version=4)])
     assert claim_one(ledger).job.stem == "a"
 
 
-def test_the_newest_outputs_of_a_source_are_not_forgotten(
+def test_originals_put_away_long_ago_are_found_by_their_place(
     ledger: Ledger, clock: ManualClock
 ) -> None:
     ledger.enqueue([source()])
     put_away(ledger, finished(ledger, claim_one(ledger), SUCCEEDED))
     given_up(ledger, version=2)
     clock.time += 100
-    assert ledger.prune(1) == 0
-    ledger.enqueue([source(version=3)])
-    put_away(ledger, finished(ledger, claim_one(ledger), SUCCEEDED))
-    clock.time += 100
-    assert ledger.prune(1) == 2
+    before = clock.now() - 50
+    assert [job.id for job in ledger.put_away_before(Place.DONE, before, 9)] == [1]
+    assert [job.id for job in ledger.put_away_before(Place.FAILED, before, 9)] == [2]
+    assert ledger.put_away_before(Place.DONE, clock.now() - 200, 9) == []

@@ -341,7 +341,7 @@ class LedgerMachine(RuleBasedStateMachine):
             job = self.model.jobs[job_id]
             assert job.state in FINISHED
             assert job.settled
-            assert self.model.newest(job.path) is not job
+            assert self.model.newest(job.path) is not job or job.place is not Place.IN
         self.model.jobs = {n: job for n, job in self.model.jobs.items() if n in left}
 
     @invariant()

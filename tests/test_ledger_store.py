@@ -391,6 +391,7 @@ def test_the_longest_history_is_pruned_in_short_transactions(ledger: Ledger) -> 
     """
     with ledger._database.write() as connection:
         connection.execute(insert)
+    # All but the newest, whose original lies in in/ still.
     assert ledger.prune(0.0) == 2499
     assert ledger.check() == []
     assert len(ledger.jobs(None, 9)) == 2

@@ -19,9 +19,16 @@ from edge_matting.cli.directory import DirectoryResults, Photo, Places, find_pho
 from edge_matting.cli.output import complain, print_json, print_line
 from edge_matting.cli.settings import read_settings
 from edge_matting.config import OutputSpec, Recipe, Settings
-from edge_matting.core.errors import ConfigError, InternalFault, JobError, OutOfMemory
+from edge_matting.core.errors import (
+    ConfigError,
+    InternalFault,
+    JobError,
+    ModelError,
+    OutOfMemory,
+)
 from edge_matting.core.jobs import Done
 from edge_matting.core.logs import shown
+from edge_matting.core.plan import Plan
 from edge_matting.core.states import JobState
 from edge_matting.engine.start import load_tools, plan_for
 from edge_matting.pipeline import PhotoTask, PixelGate, Tools, process_photo
@@ -105,7 +112,7 @@ def run(options: argparse.Namespace) -> int:
     name, recipe = _recipe(options, settings)
     photos = find_photos(options.paths, options.out)
     interrupt = Interrupt()
-    plan = plan_for(settings)
+    plan = _plan(settings)
     session, manifest = load_tools(settings, plan, settings.model)
     tools = Tools(session, manifest, PixelGate(plan.pixels_in_flight), lambda _stage: None)
     places = Places(options.out, name, reuse=not options.no_cache and settings.cache.enabled)
@@ -121,6 +128,13 @@ def _settings(options: argparse.Namespace) -> Settings:
     if options.model is not None:
         options.set = [*options.set, f"model={options.model}"]
     return read_settings(options)
+
+
+def _plan(settings: Settings) -> Plan:
+    try:
+        return plan_for(settings)
+    except ModelError as error:
+        raise ConfigError(f"model: {error}") from error
 
 
 def _recipe(options: argparse.Namespace, settings: Settings) -> tuple[str, Recipe]:

@@ -196,7 +196,7 @@ class Appliance:
     def _sweep(self) -> None:
         """Remove what a killed writer of ours left behind."""
         for folder in self._settings.hot_folders:
-            roots = (folder.outbox, folder.review, folder.done, folder.failed)
+            roots = (folder.inbox, folder.outbox, folder.review, folder.done, folder.failed)
             removed = sum(sweep_temporaries(root) for root in roots if root.is_dir())
             if removed:
                 log.info("%s: %d unfinished files of an earlier run removed", folder.path, removed)

@@ -125,7 +125,13 @@ class Intake:
     def _watch(self) -> None:
         """Start watching; what happens before the scan that follows is seen by the scan."""
         self.stop()
-        self._watcher = FolderWatcher(self.folder.inbox, self._settings.intake.watch, self._hint)
+        intake = self._settings.intake
+        self._watcher = FolderWatcher(
+            self.folder.inbox,
+            intake.watch,
+            self._hint,
+            poll_seconds=min(POLLING_SECONDS, intake.rescan_seconds),
+        )
         self._watcher.start()
         log.info("%s: %s", self.folder.inbox, self._watcher.describe())
 
@@ -176,6 +182,8 @@ class Intake:
         if not problems:
             self._tracker.retain({file.path for file in found})
         self._tell_scan_problems(problems)
+        if self._watcher is not None:
+            self._watcher.check()
         self._next_scan = now + self._rescan_seconds()
 
     def _tell_scan_problems(self, problems: tuple[ScanProblem, ...]) -> None:
@@ -186,8 +194,8 @@ class Intake:
 
     def _rescan_seconds(self) -> float:
         wanted = self._settings.intake.rescan_seconds
-        polling = self._watcher is None or not self._watcher.native
-        return min(wanted, POLLING_SECONDS) if polling else wanted
+        polling = None if self._watcher is None else self._watcher.poll_seconds
+        return wanted if polling is None else polling
 
     def _enqueue(self) -> int:
         settled = self._tracker.settled()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 
-from edge_matting.config import Settings
+from edge_matting.config import HotFolder, Settings
 from edge_matting.core.clock import Clock
-from edge_matting.core.errors import LedgerError
+from edge_matting.core.errors import Blocked, LedgerError, SourceChanged, SourceGone
+from edge_matting.core.jobs import Job, Original, Place
 from edge_matting.ledger import Ledger
+from edge_matting.publish import dispose
 
 log = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 3600.0
 FIRST_SECONDS = 60.0
 DAY = 86400.0
+DELETED_AT_ONCE = 1000
 KEPT_PREVIEWS = 2000
 
 
@@ -31,8 +34,36 @@ class Upkeep:
         if now < self._next:
             return
         self._next = now + PERIOD_SECONDS
+        self._delete_originals(Place.DONE, self._settings.retention.done_days)
+        self._delete_originals(Place.FAILED, self._settings.retention.failed_days)
         self._forget_history()
         self._trim_previews()
+
+    def _delete_originals(self, place: Place, days: float | None) -> None:
+        """Delete what the appliance itself put there; anything else in the folder is not ours."""
+        if days is None:
+            return
+        before = self._clock.now() - days * DAY
+        folders = {str(folder.path): folder for folder in self._settings.hot_folders}
+        deleted = 0
+        try:
+            for job in self._ledger.put_away_before(place, before, DELETED_AT_ONCE):
+                if job.folder in folders:
+                    deleted += self._delete(job, folders[job.folder])
+        except LedgerError as error:
+            log.error("old originals cannot be deleted: %s", error)
+        if deleted:
+            log.info("%d originals older than %g days deleted from %s/", deleted, days, place.value)
+
+    def _delete(self, job: Job, folder: HotFolder) -> bool:
+        try:
+            original = dispose(folder, job, Place.GONE)
+        except (SourceGone, SourceChanged):
+            original = Original(Place.GONE, job.source)  # somebody was faster, or it is not ours
+        except Blocked as error:
+            log.warning("job %d: its original cannot be deleted: %s", job.id, error)
+            return False
+        return self._ledger.moved(job, original)
 
     def _forget_history(self) -> None:
         days = self._settings.retention.history_days

@@ -132,20 +132,28 @@ def _wide(data: bytes, narrow: Pixels, header: Header) -> Pixels:
     spread over 16.
     """
     wide: Pixels | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    spread: Pixels = narrow.astype(np.uint16) * np.uint16(257)
     if wide is None or wide.dtype != np.uint16 or wide.ndim != 3:
-        return spread
+        return _spread(narrow)
     codes = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
     wide = cv2.cvtColor(wide, codes[wide.shape[2]])
     for candidate in (wide, _turn(wide, header.orientation)):
         if candidate.shape == narrow.shape and _agree(candidate, narrow):
             return candidate
+    return _spread(narrow)
+
+
+def _spread(narrow: Pixels) -> Pixels:
+    """8 bits over 16: 255 becomes 65535."""
+    spread: Pixels = narrow.astype(np.uint16) * np.uint16(257)
     return spread
 
 
 def _agree(wide: Pixels, narrow: Pixels) -> bool:
-    difference: Pixels = (wide >> 8).astype(np.int16) - narrow
-    return bool(np.abs(difference).max() <= 1)
+    """Whether the upper bytes are the 8-bit picture, within rounding; row by row for the memory."""
+    return all(
+        np.abs((deep >> 8).astype(np.int16) - flat).max() <= 1
+        for deep, flat in zip(wide, narrow, strict=True)
+    )
 
 
 def _turn(pixels: Pixels, orientation: int) -> Pixels:

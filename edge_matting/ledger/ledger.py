@@ -14,6 +14,7 @@ from edge_matting.core.jobs import (
     Original,
     Outcome,
     Output,
+    Place,
     Result,
     Source,
     StoredResult,
@@ -123,6 +124,11 @@ class Ledger:
         with self._database.read() as connection:
             return originals.misplaced(connection, limit)
 
+    def put_away_before(self, place: Place, before: float, limit: int) -> Sequence[Job]:
+        """Jobs finished before that moment whose original lies in ``place``, oldest first."""
+        with self._database.read() as connection:
+            return originals.put_away_before(connection, place, before, limit)
+
     # Actions.
 
     def retry(self, job_id: int, *, model: str | None = None) -> Job | None:
@@ -201,7 +207,7 @@ class Ledger:
     # Upkeep.
 
     def prune(self, older_than_seconds: float) -> int:
-        """Forget superseded jobs that finished longer ago; output names are never forgotten."""
+        """Forget jobs that finished longer ago; output names are never forgotten."""
         return upkeep.prune(self._database, self._clock.now() - older_than_seconds)
 
     def check(self) -> list[str]:

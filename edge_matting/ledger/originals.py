@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 
-from edge_matting.core.jobs import Job, Original
+from edge_matting.core.jobs import Job, Original, Place
 from edge_matting.ledger import rows
 
 
@@ -50,6 +50,19 @@ def stays(connection: sqlite3.Connection, job: Job, message: str | None, now: fl
         },
     )
     return changed.rowcount == 1
+
+
+def put_away_before(
+    connection: sqlite3.Connection, place: Place, before: float, limit: int
+) -> list[Job]:
+    found = connection.execute(
+        """
+        SELECT * FROM job_rows
+        WHERE finished_at < ? AND settled = 1 AND place = ? ORDER BY finished_at LIMIT ?
+        """,
+        (before, place.value, max(rows.bounded(limit), 0)),
+    ).fetchall()
+    return [rows.job(row) for row in found]
 
 
 def misplaced(connection: sqlite3.Connection, limit: int) -> list[Job]:

@@ -86,8 +86,8 @@ def check(database: Database) -> list[str]:
 def prune(database: Database, older_than: float) -> int:
     """Forget jobs that finished before ``older_than``, in transactions too short to be felt.
 
-    The newest job of a source stays: it may explain a file that still lies in ``in/``. So does
-    the newest result: its files are what the next job of that source replaces.
+    A job stays while it explains a file that still lies in ``in/``: the newest of its source,
+    whose original was kept there. Without it the photo would be done once more.
     """
     with database.long_read() as connection:
         ids = [row["id"] for row in connection.execute(_PRUNABLE, (older_than,))]
@@ -102,9 +102,7 @@ def prune(database: Database, older_than: float) -> int:
 _PRUNABLE: Final = """
     SELECT id FROM jobs AS old
     WHERE finished_at < ? AND settled = 1
-      AND EXISTS (
-        SELECT 1 FROM jobs WHERE name = old.name AND id > old.id
-          AND (result IS NOT NULL OR coalesce(old.result, old.earlier) IS NULL))
+      AND (place <> 'in' OR EXISTS (SELECT 1 FROM jobs WHERE name = old.name AND id > old.id))
     ORDER BY finished_at
 """
 

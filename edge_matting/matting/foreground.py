@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha, Rgb, check_alpha, check_rgb
-from edge_matting.matting.resize import enlarge_rows, resample
+from edge_matting.matting.resize import enlarge_rows, resample, three_times
 
 _WORKING_SIDE: Final = 768
 _KERNELS: Final = (0.2, 0.06, 0.02, 0.006)  # sides of the passes, as parts of the longer side
@@ -34,21 +34,19 @@ def estimate_foreground(rgb: Rgb, alpha: Alpha) -> Rgb:
     check_rgb(rgb)
     check_alpha(alpha)
     top = float(np.iinfo(rgb.dtype).max)
-    result: Rgb = rgb.copy()
-    result[alpha <= 0.0] = 0
-    if not ((alpha > 0.0) & (alpha < 1.0)).any():
-        return result
+    result = np.empty_like(rgb)
     front, back = _blurred_colours(rgb, alpha, top)
     for start in range(0, alpha.shape[0], _ROWS):
         rows = slice(start, min(start + _ROWS, alpha.shape[0]))
-        share = alpha[rows, :, np.newaxis]
-        band = (share > 0.0) & (share < 1.0)
+        np.multiply(rgb[rows], three_times((alpha[rows] > 0.0).view(np.uint8)), out=result[rows])
+        band = (alpha[rows] > 0.0) & (alpha[rows] < 1.0)
         if band.any():
+            share = three_times(alpha[rows])
             near = enlarge_rows(front, rows, alpha.shape)
             far = enlarge_rows(back, rows, alpha.shape)
             fixed = _corrected(rgb[rows].astype(np.float32), share, near, far)
             pixels = np.clip(np.rint(fixed), 0, top).astype(rgb.dtype)
-            np.copyto(result[rows], pixels, where=band)
+            np.copyto(result[rows], pixels, where=three_times(band.view(np.uint8)).view(bool))
     return result
 
 
@@ -58,7 +56,7 @@ def _blurred_colours(rgb: Rgb, alpha: Alpha, top: float) -> tuple[Planes, Planes
     shrink = min(1.0, _WORKING_SIDE / max(height, width))
     size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
     image = resample(rgb, size).astype(np.float32)
-    share = resample(alpha, size)[:, :, np.newaxis]
+    share = three_times(resample(alpha, size))
     front, back = image, image
     for part in _KERNELS:
         side = max(3, round(part * max(size)))

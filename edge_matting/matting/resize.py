@@ -26,6 +26,11 @@ def resample(image: AnyArray, size: tuple[int, int]) -> AnyArray:
     return image
 
 
+def three_times(plane: AnyArray) -> AnyArray:
+    """H x W as H x W x 3. NumPy broadcasts a last axis of length 1 many times slower."""
+    return cast("AnyArray", cv2.merge([plane, plane, plane]).reshape(*plane.shape, 3))
+
+
 def enlarge_rows(
     small: npt.NDArray[np.float32], rows: slice, shape: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
