@@ -633,7 +633,7 @@ def test_the_newest_result_of_the_same_bytes_is_found(ledger: Ledger) -> None:
     results = [a_result("a.png"), a_result("b.png"), a_result("c.png", cache="exact")]
     for claim, result in zip(ledger.claim(3), results, strict=True):
         finished(ledger, claim, SUCCEEDED, result)
-    assert ledger.find_result("s", "r", "m") == StoredResult(SUCCEEDED, FOLDER, results[1])
+    assert ledger.find_result("s", "r", "m") == StoredResult(SUCCEEDED, FOLDER, results[1], 2)
     assert ledger.find_result("s", "r", "other") is None
 
 
@@ -650,7 +650,7 @@ def test_the_outputs_that_a_job_replaces_are_known(ledger: Ledger) -> None:
     put_away(ledger, finished(ledger, claim_one(ledger), SUCCEEDED))
     given_up(ledger, version=2)
     ledger.enqueue([source(version=3)])
-    expected = StoredResult(SUCCEEDED, FOLDER, a_result("a.png"))
+    expected = StoredResult(SUCCEEDED, FOLDER, a_result("a.png"), 1)
     assert ledger.previous_outputs(FOLDER, "a.jpg", 3) == expected
     assert ledger.previous_outputs(FOLDER, "a.jpg", 1) is None
     assert ledger.previous_outputs("/other", "a.jpg", 3) is None
@@ -664,7 +664,7 @@ def test_a_retried_review_replaces_its_own_outputs(ledger: Ledger) -> None:
         ledger.retry(job.id)
         claim = claim_one(ledger)
         assert ledger.previous_outputs(FOLDER, "a.jpg", job.id) == StoredResult(
-            REVIEW, FOLDER, result
+            REVIEW, FOLDER, result, job.id
         )
         if error is None:
             put_away(ledger, failed(ledger, claim, NotAnImage("no")), Place.FAILED)

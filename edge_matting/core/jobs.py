@@ -164,6 +164,7 @@ class StoredResult:
     state: JobState
     folder: str
     result: Result
+    job_id: int = 0  # 0 where no ledger is
 
 
 class JobSource(Protocol):

@@ -31,10 +31,15 @@ def configure(*, verbose: bool = False) -> None:
         formatter = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
-    root = logging.getLogger("edge_matting")
-    root.handlers[:] = [handler]
-    root.propagate = False
-    root.setLevel(logging.DEBUG if verbose else logging.INFO)
+    handler.addFilter(_is_told)
+    # Other packages' warnings too, in the same form.
+    logging.getLogger().handlers[:] = [handler]
+    logging.getLogger("edge_matting").setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def _is_told(record: logging.LogRecord) -> bool:
+    """All but watchdog 7's complaint about its own, harmless, end."""
+    return "called when the thread is inactive" not in record.getMessage()
 
 
 def shown(path: object) -> str:

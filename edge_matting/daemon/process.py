@@ -59,6 +59,8 @@ class EngineProcess:
                 stdout=sys.stderr,
                 pass_fds=[write_end],
                 text=True,
+                # OpenCV writes decoder complaints past the log; ours says the same, once.
+                env={**os.environ, "OPENCV_LOG_LEVEL": "SILENT"},
             )
         finally:
             os.close(write_end)

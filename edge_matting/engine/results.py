@@ -59,6 +59,7 @@ class HotFolderResults:
         if outputs is None:
             return None
         self._replace_earlier(stored.state, outputs)
+        self._copy_preview(stored.job_id)
         return replace(result, outputs=outputs)
 
     def publish(self, state: JobState, files: tuple[EncodedOutput, ...], result: Result) -> Result:
@@ -74,10 +75,18 @@ class HotFolderResults:
     def preview(self, jpeg: bytes) -> None:
         """Kept for the page alone, so not synced; without room there is no preview."""
         path = self.previews_dir / f"{self.claim.job.id}.jpg"
+        hidden = path.with_suffix(".tmp")
         try:
-            path.write_bytes(jpeg)
+            hidden.write_bytes(jpeg)
+            hidden.replace(path)
         except OSError as error:
             log.debug("no preview of job %d: %s", self.claim.job.id, error)
+
+    def _copy_preview(self, job_id: int) -> None:
+        try:
+            self.preview((self.previews_dir / f"{job_id}.jpg").read_bytes())
+        except OSError:
+            return  # trimmed meanwhile: the page shows none
 
     def _check_claim(self) -> None:
         if not self.jobs.holds(self.claim):

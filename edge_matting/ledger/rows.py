@@ -69,7 +69,7 @@ def stored_result(row: sqlite3.Row) -> StoredResult:
     """The result in a row of `job_rows`: its own, or the reviewed one it had before a retry."""
     state = JobState(row["state"]) if row["result"] else JobState.REVIEW
     text = row["result"] or row["earlier"]
-    return StoredResult(state, os.fsdecode(row["folder"]), result(text))
+    return StoredResult(state, os.fsdecode(row["folder"]), result(text), row["id"])
 
 
 def result_text(result: Result) -> str:

@@ -1,0 +1,185 @@
+"""Photo to tensor and output to matte, for every variant that a manifest can state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_matting.core.errors import InferenceFailed
+from edge_matting.core.tensors import InputSize, ModelInput, ModelOutput
+from edge_matting.matting import Geometry, from_output, input_size, resample, to_tensor
+from edge_matting.matting.resize import enlarge_rows
+
+PLAIN = ModelInput("x", InputSize(64, 48))
+
+
+def picture(height: int = 90, width: int = 120) -> np.ndarray:
+    rows, columns = np.indices((height, width)).astype(np.float32)
+    planes = [columns * 255 / max(1, width - 1), rows * 255 / max(1, height - 1), 0 * rows + 40]
+    return np.dstack(planes).astype(np.uint8)
+
+
+def full(width: int, height: int) -> Geometry:
+    return Geometry(width, height, 0, 0, width, height)
+
+
+def test_the_tensor_holds_the_shrunk_photo_in_the_manifests_range() -> None:
+    rgb = picture()
+    tensor, geometry = to_tensor(rgb, PLAIN)
+    assert tensor.shape == (1, 3, 48, 64)
+    assert tensor.dtype == np.float32
+    assert tensor.flags.c_contiguous
+    by_hand = cv2.resize(rgb, (64, 48), interpolation=cv2.INTER_AREA).transpose(2, 0, 1) / 255
+    assert np.allclose(tensor[0], by_hand, atol=1e-6)
+    assert geometry == full(64, 48)
+
+
+def test_layout_channel_order_and_normalisation_follow_the_manifest() -> None:
+    spec = replace(PLAIN, layout="nhwc", channels="bgr", range=(0.0, 255.0))
+    spec = replace(spec, mean=(104.0, 117.0, 123.0), std=(2.0, 2.0, 2.0))
+    tensor, _ = to_tensor(picture(), spec)
+    plain, _ = to_tensor(picture(), PLAIN)
+    expected = (plain[0].transpose(1, 2, 0)[:, :, ::-1] * 255 - (104, 117, 123)) / 2
+    assert tensor.shape == (1, 48, 64, 3)
+    assert np.allclose(tensor[0], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("dtype", "top"), [("float16", 1.0), ("uint8", 255.0)])
+def test_other_tensor_types_are_made(dtype: str, top: float) -> None:
+    tensor, _ = to_tensor(picture(), replace(PLAIN, dtype=dtype, range=(0.0, top)))
+    plain, _ = to_tensor(picture(), PLAIN)
+    assert tensor.dtype == np.dtype(dtype)
+    assert np.allclose(tensor.astype(np.float32) / top, plain, atol=0.003)
+
+
+def test_sixteen_bit_photos_give_the_same_tensor() -> None:
+    deep, _ = to_tensor(picture().astype(np.uint16) * 257, PLAIN)
+    assert np.allclose(deep, to_tensor(picture(), PLAIN)[0], atol=0.003)
+
+
+def test_letterbox_keeps_proportions_and_its_margins_are_cut_off_again() -> None:
+    spec = ModelInput("x", InputSize(64, 64, fit="letterbox"))
+    tensor, place = to_tensor(np.full((50, 100, 3), 255, np.uint8), spec)
+    assert (place.box_width, place.box_height, place.left, place.top) == (64, 32, 0, 16)
+    assert tensor[0, :, :16].max() == 0.0
+    assert tensor[0, :, 16:48].min() == 1.0
+    alpha = from_output(tensor[:, :1], ModelOutput("y"), place)
+    assert alpha.shape == (32, 64)
+    assert alpha.min() == 1.0
+
+
+def test_letterbox_output_of_another_resolution_is_brought_back() -> None:
+    place = to_tensor(picture(), ModelInput("x", InputSize(64, 64, fit="letterbox")))[1]
+    alpha = from_output(np.ones((1, 1, 32, 32), np.float32), ModelOutput("y"), place)
+    assert alpha.shape == (place.box_height, place.box_width)
+
+
+@given(
+    photo=st.tuples(st.integers(1, 20_000), st.integers(1, 20_000)),
+    box=st.tuples(st.integers(32, 1024), st.integers(32, 1024)),
+    fit=st.sampled_from(["stretch", "letterbox"]),
+)
+@settings(deadline=None)
+def test_free_sizes_are_multiples_within_the_box(photo, box, fit) -> None:
+    size = InputSize(*box, "multiple_of", fit, multiple=32)
+    width, height = input_size(size, photo)
+    assert width % 32 == 0 == height % 32
+    assert 32 <= width <= box[0] + 16
+    assert 32 <= height <= box[1] + 16
+
+
+def test_a_resolution_replaces_the_box_of_free_sizes_only() -> None:
+    free = InputSize(512, 512, "multiple_of", multiple=32)
+    assert input_size(free, (1000, 500), (256, 256)) == (256, 128)
+    assert input_size(InputSize(320, 320), (1000, 500), (256, 256)) == (320, 320)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (20_000, 3), (100, 20_000)])
+@pytest.mark.parametrize("fit", ["stretch", "letterbox"])
+def test_photos_of_any_proportion_fit_the_tensor(shape: tuple[int, int], fit: str) -> None:
+    spec = ModelInput("x", InputSize(64, 48, fit=fit))
+    tensor, place = to_tensor(np.full((*shape, 3), 128, np.uint8), spec)
+    assert tensor.shape == (1, 3, 48, 64)
+    assert from_output(tensor[:, :1], ModelOutput("y"), place).min() > 0.4
+
+
+def test_every_kind_of_output_becomes_the_same_matte() -> None:
+    alpha = np.linspace(0.01, 0.99, 24, dtype=np.float32).reshape(4 + 2, 4)
+    logits = np.log(alpha / (1 - alpha))
+    place = full(4, 6)
+    outputs = {
+        "alpha": [alpha, alpha[None, None], alpha[None, :, :, None], alpha[None]],
+        "logits": [logits[None, None], logits[None, :, :, None]],
+        "two_class": [
+            np.stack([logits * 0 + 3, logits + 3])[None],
+            np.stack([1 - alpha, alpha])[None],
+            np.stack([1 - alpha, alpha], axis=2)[None],
+        ],
+        "rgba": [np.stack([alpha * 0, alpha * 0, alpha * 0, alpha])[None]],
+    }
+    for kind, arrays in outputs.items():
+        for array in arrays:
+            matte = from_output(array, ModelOutput("y", kind), place)
+            assert matte.dtype == np.float32
+            assert np.allclose(matte, alpha, atol=1e-5), (kind, array.shape)
+
+
+def test_values_beyond_the_range_are_clamped_and_flat_mattes_stay_flat() -> None:
+    wild = np.float32([[-3.0, 0.25], [0.5, 9.0]])
+    assert from_output(wild, ModelOutput("y"), full(2, 2)).tolist() == [[0.0, 0.25], [0.5, 1.0]]
+    flat = from_output(np.full((8, 8), 0.3, np.float32), ModelOutput("y"), full(8, 8))
+    assert np.all(flat == np.float32(0.3))
+
+
+def test_huge_logits_do_not_overflow() -> None:
+    matte = from_output(np.float32([[-1e30, 1e30]]), ModelOutput("y", "logits"), full(2, 1))
+    assert matte.tolist() == [[0.0, 1.0]]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_fail_the_inference(bad: float) -> None:
+    output = np.zeros((1, 1, 4, 4), np.float32)
+    output[0, 0, 2, 2] = bad
+    with pytest.raises(InferenceFailed, match="not numbers"):
+        from_output(output, ModelOutput("y"), full(4, 4))
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"), [((1, 7, 8, 9), "alpha"), ((5,), "alpha"), ((1, 1, 8, 9), "rgba")]
+)
+def test_an_output_of_the_wrong_shape_fails_the_inference(shape, kind) -> None:
+    with pytest.raises(InferenceFailed, match="shape"):
+        from_output(np.zeros(shape, np.float32), ModelOutput("y", kind), full(9, 8))
+
+
+@given(
+    size=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    target=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    seed=st.integers(0, 99),
+)
+@settings(deadline=None)
+def test_resampling_never_overshoots(size, target, seed) -> None:
+    values = np.random.default_rng(seed).random(size, dtype=np.float32)
+    result = resample(values, target)
+    assert result.shape == (target[1], target[0])
+    assert result.min() >= values.min() - 1e-6
+    assert result.max() <= values.max() + 1e-6
+
+
+@given(
+    small=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    grow=st.tuples(st.integers(0, 70), st.integers(0, 70)),
+    start=st.integers(0, 50),
+)
+@settings(deadline=None)
+def test_strips_of_an_enlargement_equal_the_whole(small, grow, start) -> None:
+    values = np.random.default_rng(7).random((*small, 2), dtype=np.float32)
+    shape = (small[0] + grow[0], small[1] + grow[1])
+    whole = resample(values, (shape[1], shape[0])).reshape(*shape, 2)
+    rows = slice(min(start, shape[0] - 1), shape[0])
+    assert np.allclose(enlarge_rows(values, rows, shape), whole[rows], atol=1e-5)
