@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-# With importlib mode the tests folder is no package; the harness is imported by name.
-sys.path.insert(0, str(Path(__file__).parent))
-
 from harness import RunningAppliance
 
 
