@@ -1,0 +1,1 @@
+"""A folder's way to settled source files: scan, watch, settle."""

@@ -1,0 +1,49 @@
+"""Whether a hot folder can be worked in right now."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge_matting.config import HotFolder
+
+
+def folder_problem(folder: HotFolder, min_free_mb: float) -> str | None:
+    """Why work in this folder must wait, or None.
+
+    ``in/`` need not be writable: an original that cannot be moved away is done once and stays.
+    """
+    return next(_problems(folder, min_free_mb), None)
+
+
+def free_bytes(path: Path) -> int | None:
+    """Free space for this user on the file system of ``path``; None when it cannot be told."""
+    try:
+        return shutil.disk_usage(path).free
+    except OSError:
+        return None
+
+
+def _problems(folder: HotFolder, min_free_mb: float) -> Iterator[str]:
+    if not folder.inbox.is_dir():
+        yield f"{folder.inbox} is not there; mount it or make it again"
+    elif not os.access(folder.inbox, os.R_OK | os.X_OK):
+        yield f"{folder.inbox} cannot be read; give the service's user the right to"
+    for path in (folder.outbox, folder.review, folder.done, folder.failed):
+        if not path.is_dir():
+            yield f"{path} is not there; mount it or make it again"
+        elif not os.access(path, os.W_OK | os.X_OK):
+            yield f"{path} cannot be written to; it is read-only or belongs to another user"
+        else:
+            yield from _space(path, min_free_mb)
+
+
+def _space(path: Path, min_free_mb: float) -> Iterator[str]:
+    free = free_bytes(path)
+    if free is not None and free < min_free_mb * 1e6:
+        yield (
+            f"{path} has {free / 1e6:.0f} MB free, limits.min_free_mb asks for {min_free_mb:g}; "
+            "make room, work goes on by itself"
+        )

@@ -1,0 +1,50 @@
+"""File systems on which inotify does not see what other machines write."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+_REMOTE: Final = frozenset(
+    {
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre", "glusterfs"),
+        *("9p", "vboxsf", "vmhgfs", "prl_fs", "virtiofs", "drvfs", "fuse"),
+    }
+)
+_ESCAPE: Final = re.compile(r"\\([0-7]{3})")
+
+
+def needs_polling(path: Path, root: Path = Path("/")) -> str | None:
+    """Why ``path`` must be polled, or None where native events can be trusted.
+
+    ``root`` holds ``proc/self/mountinfo``. Without it nothing is known, and the watcher's
+    self-test decides.
+    """
+    try:
+        text = (root / "proc/self/mountinfo").read_text("utf-8", "surrogateescape")
+    except OSError:
+        return None
+    kind = _file_system(Path(os.path.realpath(path)), text)
+    if kind in _REMOTE or (kind or "").startswith("fuse."):
+        return f"{path} is on {kind}, where changes by other machines raise no events"
+    return None
+
+
+def _file_system(path: Path, mountinfo: str) -> str | None:
+    """The type of the file system mounted deepest above ``path``; the later mount wins."""
+    best, kind = -1, None
+    for line in mountinfo.splitlines():
+        before, dash, after = line.partition(" - ")
+        fields = before.split(" ")
+        if not dash or len(fields) < 5:
+            continue
+        point = Path(_unescape(fields[4]))
+        if len(point.parts) >= best and (point == path or point in path.parents):
+            best, kind = len(point.parts), after.split(" ")[0]
+    return kind
+
+
+def _unescape(field: str) -> str:
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), field)
