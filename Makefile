@@ -49,6 +49,10 @@ test-slow: $(DEV)
 chaos: $(DEV)
 	$(BIN)/python tools/chaos.py --images 300 --kills 60 --seed $${SEED:-1}
 
+# 20,000 small photos at once: all done? what does the daemon weigh, how fast is its page?
+burst: $(DEV)
+	$(BIN)/python tools/burst.py --images $${IMAGES:-20000}
+
 clean:
 	rm -rf .venv .venv-lower build dist *.egg-info hotfolder .state .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
