@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from typing import Any
 import yaml
 
 from edge_matting.core.clock import SystemClock
+from edge_matting.core.jobs import Job
+from edge_matting.core.states import FINISHED
 from edge_matting.ledger import Ledger
 
 PHOTO = Path(__file__).parents[1] / "edge_matting" / "data" / "photos" / "astronaut.jpg"
@@ -84,14 +86,21 @@ class RunningAppliance:
 
     # -- life -------------------------------------------------------------------------
 
-    def start(self, *, ready: bool = True) -> RunningAppliance:
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "edge_matting", "run", "-c", str(self.config_path)]
+
+    def start(
+        self, *, ready: bool = True, env: Mapping[str, str] | None = None, under: Sequence[str] = ()
+    ) -> RunningAppliance:
+        """Start it, with more environment or under another command where a test needs that."""
         assert self.process is None
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "edge_matting", "run", "-c", str(self.config_path)],
+                [*under, *self.command()],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env={**os.environ, **(env or {})},
             )
         if ready:
             self.wait_ready()
@@ -122,7 +131,9 @@ class RunningAppliance:
 
     def engine_pid(self) -> int:
         """The engine that works now."""
-        return int(wait_for(lambda: (self.status() or {})["engine"]["pid"], "engine"))
+        return int(
+            wait_for(lambda: ((self.status() or {}).get("engine") or {}).get("pid"), "engine")
+        )
 
     def kill_engine(self, number: int = signal.SIGKILL) -> None:
         os.kill(self.engine_pid(), number)
@@ -144,6 +155,10 @@ class RunningAppliance:
             return error.code, json.load(error)
         except (OSError, ValueError):
             return 0, None
+
+    def page(self, path: str = "/") -> bytes:
+        with urllib.request.urlopen(f"{self.url()}{path}", timeout=10) as answer:
+            return bytes(answer.read())
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
         request = urllib.request.Request(
@@ -209,6 +224,29 @@ class RunningAppliance:
     def check(self) -> list[str]:
         with self.ledger() as ledger:
             return ledger.check()
+
+    def jobs(self, below: str = "") -> list[Job]:
+        """Every job whose source lies below the sub-folder ``below`` of in/, oldest first."""
+        with self.ledger() as ledger:
+            found = ledger.jobs(None, 1_000_000)
+        return [job for job in reversed(found) if job.source.startswith(below)]
+
+    def wait_resting(
+        self, number: int, below: str, seconds: float = PATIENCE_SECONDS
+    ) -> dict[str, Job]:
+        """Wait for ``number`` sources below a sub-folder to be finished; their newest jobs."""
+
+        def resting() -> dict[str, Job] | None:
+            newest = {job.source: job for job in self.jobs(below)}
+            with self.ledger() as ledger:
+                moving = {job.id for job in ledger.misplaced(1000)}
+            left = [j for j in newest.values() if j.state not in FINISHED or j.id in moving]
+            return newest if len(newest) >= number and not left else None
+
+        try:
+            return dict(wait_for(resting, f"{number} finished in {below}", seconds, step=0.2))
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.jobs(below)}\n{self.log()}") from None
 
     def sidecars(self) -> list[dict[str, Any]]:
         return [json.loads(path.read_bytes()) for path in sorted(self.outbox.rglob("*.json"))]

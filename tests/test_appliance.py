@@ -156,3 +156,19 @@ def test_reload_takes_a_good_configuration_and_keeps_the_old_one_for_a_bad_one(a
     box.wait_finished(1)
     assert files(box.root / "second" / "out") == ["a.json", "a.png"]
     assert box.stop() == 0
+
+
+def test_a_known_folder_that_is_missing_at_the_start_is_waited_for_not_made_anew(appliance):
+    box = appliance().start()
+    box.drop("a.jpg")
+    box.wait_finished(1)
+    box.stop()
+    unmounted = box.root / "unmounted"
+    box.folder.rename(unmounted)
+    box.start(ready=False)
+    wait_for(lambda: "is not there; mount it" in " ".join(box.readiness() or []), "the reason")
+    assert not box.folder.exists()
+    unmounted.rename(box.folder)
+    box.wait_ready()
+    box.drop("b.jpg")
+    assert box.wait_finished(2)["succeeded"] == 2

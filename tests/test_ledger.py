@@ -701,3 +701,10 @@ def test_originals_put_away_long_ago_are_found_by_their_place(
     assert [job.id for job in ledger.put_away_before(Place.DONE, before, 9)] == [1]
     assert [job.id for job in ledger.put_away_before(Place.FAILED, before, 9)] == [2]
     assert ledger.put_away_before(Place.DONE, clock.now() - 200, 9) == []
+
+
+def test_a_folder_is_known_once_it_had_a_job(ledger: Ledger) -> None:
+    assert not ledger.knows(FOLDER)
+    ledger.enqueue([source()])
+    assert ledger.knows(FOLDER)
+    assert not ledger.knows("/other")

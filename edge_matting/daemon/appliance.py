@@ -16,7 +16,7 @@ from types import FrameType
 from edge_matting.config import Settings
 from edge_matting.core.clock import Clock, SystemClock
 from edge_matting.core.durable import sweep_temporaries
-from edge_matting.core.errors import ConfigError, LedgerCorrupt, StartError
+from edge_matting.core.errors import ConfigError, LedgerCorrupt, LedgerError, StartError
 from edge_matting.core.lock import exclusive_lock
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.notify import Notifier
@@ -24,6 +24,7 @@ from edge_matting.daemon.supervisor import Supervisor
 from edge_matting.daemon.upkeep import Upkeep
 from edge_matting.daemon.view import View
 from edge_matting.device import probe_device
+from edge_matting.hotfolder.condition import free_bytes
 from edge_matting.hotfolder.layout import overlaps
 from edge_matting.ledger import Ledger, set_aside
 from edge_matting.status.app import create_app
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 ENGINE_GONE_SECONDS = 15.0
+LEDGER_ROOM_BYTES = 1 << 20
+"""With less free space than this, an error of the ledger is taken for the full disk's."""
 HOPELESS_REPLACEMENTS = 3
 """Replaced engines in a row without progress after which systemd is to restart everything."""
 
@@ -65,7 +68,9 @@ class Appliance:
             ) from error
         with exclusive_lock(state_dir / "daemon.lock", "appliance"):
             with exclusive_lock(state_dir / "engine.lock", "engine", ENGINE_GONE_SECONDS):
-                ledger = open_ledger(self._settings, self._clock)
+                ledger = self._open_ledger()
+                if ledger is None:
+                    return 0
                 self._sweep()
             try:
                 return self._serve(ledger)
@@ -76,12 +81,25 @@ class Appliance:
         """Have the main loop look around now."""
         self._woken.set()
 
+    def _open_ledger(self) -> Ledger | None:
+        """The ledger; a full disk is waited out. None when told to stop meanwhile."""
+        told = False
+        while not self._stopping:
+            try:
+                return open_ledger(self._settings, self._clock)
+            except LedgerError as error:
+                if (free_bytes(self._settings.state_dir) or 0) > LEDGER_ROOM_BYTES:
+                    raise
+                if not told:
+                    log.error("%s; it starts when there is room", error)
+                    self._notifier.status(f"waiting for room: {error}")
+                told = True
+            self._woken.wait(TICK_SECONDS)
+        return None
+
     # -- one set of settings after another -------------------------------------------
 
     def _serve(self, ledger: Ledger) -> int:
-        recovered = ledger.recover_after_restart()
-        if recovered.returned:
-            log.warning("%d photos were in work when it ended: done again", len(recovered.returned))
         view = View(ledger, self._clock, probe_device(), self.wake)
         server: StatusServer | None = None
         try:

@@ -11,7 +11,7 @@ from edge_matting.core.clock import Clock
 from edge_matting.core.errors import FolderUnavailable, LedgerError
 from edge_matting.core.jobs import Source
 from edge_matting.core.logs import shown
-from edge_matting.hotfolder.condition import folder_problem
+from edge_matting.hotfolder.condition import folder_problem, space_problem
 from edge_matting.hotfolder.layout import prepare, recipe_for
 from edge_matting.hotfolder.scan import Found, ScanProblem, look, scan
 from edge_matting.hotfolder.settle import SettleTracker
@@ -45,6 +45,8 @@ class Intake:
     ) -> None:
         self.folder = folder
         self.problem: str | None = None
+        self.ledger_problem: str | None = None
+        """Why settled files cannot be written to the ledger; tried again at every rescan."""
         self._settings = settings
         self._ledger = ledger
         self._clock = clock
@@ -68,10 +70,15 @@ class Intake:
         return self._scan_problems
 
     def prepare(self) -> None:
-        """Make the folder and its parts at the start; later only what is missing beside in/."""
+        """Make the folder and its parts, unless the disk it lies on seems not to be mounted.
+
+        A folder that had photos before and now has no in/ is more likely unmounted than new;
+        photos must not go to the disk below the mount point.
+        """
         try:
-            prepare(self.folder)
-        except FolderUnavailable as error:
+            if self.folder.inbox.is_dir() or not self._ledger.knows(str(self.folder.path)):
+                prepare(self.folder)
+        except (FolderUnavailable, LedgerError) as error:
             log.debug("%s", error)  # told by folder_problem, once
 
     def stop(self) -> None:
@@ -94,7 +101,9 @@ class Intake:
             self._set_problem(str(error))
             return 0, CHECK_SECONDS
         except LedgerError as error:
-            log.error("%s: nothing can be taken in: %s", self.folder.path, error)
+            if self.ledger_problem is None:
+                log.error("%s: nothing can be taken in: %s", self.folder.path, error)
+            self.ledger_problem = str(error)
             self._next_scan = 0.0
             return 0, CHECK_SECONDS
         return added, self._seconds_until_due()
@@ -104,9 +113,11 @@ class Intake:
     def _check_folder(self, now: float) -> None:
         """Notice a folder that went away, filled up or came back."""
         if self.folder.inbox.is_dir():
-            # Made only beside an in/ that is there: an unmounted disk is not to be replaced.
             self.prepare()
-        problem = folder_problem(self.folder, self._settings.limits.min_free_mb)
+        min_free_mb = self._settings.limits.min_free_mb
+        problem = folder_problem(self.folder, min_free_mb) or space_problem(
+            self._settings.state_dir, min_free_mb
+        )
         self._set_problem(problem)
         if problem is None and (self._watcher is None or not self._watcher.alive()):
             self._watch()
@@ -200,6 +211,8 @@ class Intake:
     def _enqueue(self) -> int:
         settled = self._tracker.settled()
         if not settled:
+            if not self._tracker.waiting():
+                self.ledger_problem = None
             return 0
         sources = [
             Source(str(self.folder.path), path, signature, self._recipe(path))
@@ -211,6 +224,7 @@ class Intake:
             for source in sources:
                 self._tracker.forget(source.path)
             raise
+        self.ledger_problem = None
         for source in report.busy:
             self._tracker.forget(source.path)
             # Asked again when the version in work is finished; the rescan is the backstop.

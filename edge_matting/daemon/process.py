@@ -33,6 +33,7 @@ class EngineVoice:
     made: int = 0  # photos that went through the model
     ready: dict[str, Any] | None = None
     problem: str | None = None
+    obstacles: tuple[str, ...] = ()  # what photos were put back for
 
     @property
     def finished(self) -> int:
@@ -141,6 +142,7 @@ class EngineProcess:
             case "alive":
                 voice.reused, voice.made = int(message["reused"]), int(message["made"])
                 voice.oldest_progress = float(message["oldest"])
+                voice.obstacles = tuple(map(str, message["obstacles"]))
             case "ready":
                 voice.ready, voice.problem = message, None
             case "problem":

@@ -22,12 +22,18 @@ log = logging.getLogger(__name__)
 STOP_SECONDS = 8.0
 """What is in work may be finished for so long when the appliance stops."""
 
+SECOND_LOOK_SECONDS = 1.0
+
 BACKOFF_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Pause before a restart, by the number of deaths in a row without a ready engine between."""
 
 
 class Supervisor:
-    """Starts, watches and replaces the engine; called from the daemon's main loop only."""
+    """Starts, watches and replaces the engine.
+
+    Driven by the daemon's main loop. Other threads may ask (``problem``, ``answers``, ...); each
+    such question takes ``_engine`` once, for the main loop may replace it at any moment.
+    """
 
     def __init__(self, settings: Settings, ledger: Ledger, said: Callable[[], None]) -> None:
         self._settings = settings
@@ -37,7 +43,10 @@ class Supervisor:
         self._deaths = 0  # in a row, without a ready engine in between
         self._start_at = 0.0
         self._paused = False
-        self._recover: bool | None = None  # guilt of a death whose jobs are not back yet
+        # Guilt of a death whose jobs are not back yet. At the start: what was in work when the
+        # daemon or the machine went down.
+        self._recover: bool | None = False
+        self._suspected: float | None = None  # when the engine was first found without progress
         self.restarts = 0
         self._reused = 0  # by the engines before this one
         self._made = 0
@@ -51,12 +60,17 @@ class Supervisor:
 
     def answers(self) -> tuple[int, int]:
         """Photos answered from an earlier result, and photos made, since the start."""
-        voice = self._engine.voice if self._engine else None
-        reused, made = (voice.reused, voice.made) if voice else (0, 0)
+        engine = self._engine
+        reused, made = (engine.voice.reused, engine.voice.made) if engine else (0, 0)
         return self._reused + reused, self._made + made
 
     def ready(self) -> bool:
-        return self._engine is not None and self._engine.voice.ready is not None
+        engine = self._engine
+        return engine is not None and engine.voice.ready is not None
+
+    def is_starting(self) -> bool:
+        engine = self._engine
+        return engine is not None and engine.voice.ready is None
 
     def step(self) -> None:
         """Notice death or hanging, bring a new engine up."""
@@ -64,7 +78,7 @@ class Supervisor:
         if engine is not None:
             if engine.returncode() is not None:
                 self._bury(engine, guilty=engine.death_is_the_photos_fault())
-            elif engine.voice.silent_seconds(now) > self._settings.engine.stall_seconds:
+            elif self._hangs(engine, now):
                 self._replace(engine, now)
             elif engine.voice.ready is not None:
                 self._deaths = 0
@@ -101,12 +115,18 @@ class Supervisor:
         """Why nothing can be done at the moment, as far as the engine is concerned."""
         if self.start_error is not None:
             return self.start_error
-        if self._engine is None:
+        engine = self._engine
+        if engine is None:
             return self.last_problem or "the engine is being restarted"
-        voice = self._engine.voice
+        voice = engine.voice
         if voice.problem is not None:
             return voice.problem
         return None if voice.ready is not None else "the model is being loaded"
+
+    def obstacles(self) -> tuple[str, ...]:
+        """What photos in the queue wait for: room, a folder, a ledger that can be written."""
+        engine = self._engine
+        return () if engine is None else engine.voice.obstacles
 
     # -- life and death ---------------------------------------------------------------
 
@@ -114,10 +134,24 @@ class Supervisor:
         if self._recover is not None and not self._give_back(guilty=self._recover):
             self._start_at = time.monotonic() + 1.0
             return
+        self._suspected = None
         self._engine = EngineProcess(self._settings, self._said)
         log.info("engine started (process %d)", self._engine.pid)
         if self._paused:
             self._engine.tell("pause")
+
+    def _hangs(self, engine: EngineProcess, now: float) -> bool:
+        """Whether it is held, or without progress at two looks.
+
+        When the daemon itself was held (SIGSTOP, a frozen container) the first look comes before
+        what the engine said meanwhile is read; when the engine was, before its workers go on.
+        """
+        if engine.voice.silent_seconds(now) <= self._settings.engine.stall_seconds:
+            self._suspected = None
+            return False
+        if self._suspected is None:
+            self._suspected = now
+        return engine.stopped_by_signal() or now - self._suspected >= SECOND_LOOK_SECONDS
 
     def _replace(self, engine: EngineProcess, now: float) -> None:
         held = engine.stopped_by_signal()
@@ -152,7 +186,10 @@ class Supervisor:
         try:
             recovered = self._ledger.recover_after_engine_death(guilty=guilty)
         except LedgerError as error:
-            log.error("the engine's jobs cannot be handed back yet: %s", error)
+            problem = f"what was in work cannot be handed back yet: {error}"
+            if problem != self.last_problem:
+                log.error("%s", problem)
+            self.last_problem = problem
             self._recover = guilty
             return False
         self._recover = None

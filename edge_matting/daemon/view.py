@@ -5,28 +5,25 @@ The main loop attaches its parts and refreshes slow readings; the page's threads
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
 from edge_matting import __version__
-from edge_matting.config import HotFolder, Settings
+from edge_matting.config import Settings
 from edge_matting.core.clock import Clock
 from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Job
 from edge_matting.core.plan import DeviceProfile, Plan
 from edge_matting.core.states import FINISHED, JobState
+from edge_matting.daemon.actions import Actions
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.supervisor import Supervisor
 from edge_matting.device import read_vitals
 from edge_matting.hotfolder.condition import free_bytes
 from edge_matting.ledger import Ledger
-from edge_matting.publish import accept_result
 from edge_matting.status.ports import (
-    ActionRefused,
     ApplianceState,
     CacheReport,
     EngineReport,
@@ -69,17 +66,24 @@ class View:
         self._started = clock.monotonic()
         self._ticked = self._started
         self._paused = False
+        self._queue_changed = False
+        self._hits = self._misses = self._restarts = 0  # of parts that were replaced
         self._vitals = read_vitals(has_gpu=bool(profile.gpus))
         self._next_vitals = 0.0
         self._at_start: Mapping[JobState, int] = ledger.counts()
-        self._accepting = threading.Lock()
+        self._finished: dict[JobState, int] = dict.fromkeys(FINISHED, 0)
+        self._actions = Actions(ledger, clock)
 
     # -- for the main loop ------------------------------------------------------------
 
     def attach(
         self, settings: Settings, supervisor: Supervisor, intakes: Sequence[Intake], url: str
     ) -> None:
-        """Show these parts from now on."""
+        """Show these parts from now on; what the former ones counted is kept."""
+        if self._parts is not None:
+            hits, misses = self._parts.supervisor.answers()
+            self._hits, self._misses = self._hits + hits, self._misses + misses
+            self._restarts += self._parts.supervisor.restarts
         self._parts = Parts(settings, supervisor, intakes, url)
         supervisor.pause(paused=self._paused)
 
@@ -91,10 +95,16 @@ class View:
             self._vitals = read_vitals(has_gpu=bool(self._profile.gpus))
         if self._parts is not None:
             self._parts.supervisor.pause(paused=self._paused)
+            if self._queue_changed:
+                self._queue_changed = False
+                self._parts.supervisor.wake()
 
     def headline(self) -> str:
         """One line for systemctl status."""
-        counts = self._ledger.counts()
+        try:
+            counts = self._ledger.counts()
+        except LedgerError as error:
+            return str(error)
         reasons = self.readiness()
         state = "; ".join(reasons) if reasons else self._word(counts).value
         return f"{state}: {_count(counts, JobState.PENDING)} waiting"
@@ -119,10 +129,12 @@ class View:
             return ("it is starting",)
         problem = parts.supervisor.problem()
         reasons = [] if problem is None else [problem]
-        reasons += [intake.problem for intake in parts.intakes if intake.problem is not None]
+        for intake in parts.intakes:
+            reasons += [why for why in (intake.problem, intake.ledger_problem) if why is not None]
+        reasons += parts.supervisor.obstacles()
         if self._degraded(parts):
             reasons.append(self._missing_accelerator(parts) or "the accelerator is missing")
-        return tuple(reasons)
+        return tuple(dict.fromkeys(reasons))
 
     def snapshot(self) -> StatusSnapshot:
         counts = self._ledger.counts()
@@ -151,43 +163,20 @@ class View:
             cache=self._cache(),
             folders=() if parts is None else tuple(_folder(intake) for intake in parts.intakes),
             engine=self._engine(),
-            finished={
-                state: max(0, _count(counts, state) - _count(self._at_start, state))
-                for state in FINISHED
-            },
+            finished=self._finished_since(counts),
         )
 
     def retry(self, job_id: int, model: str | None) -> Job:
-        try:
-            job = self._ledger.retry(job_id, model=model)
-        except LedgerError as error:
-            raise ActionRefused("not_possible", str(error)) from error
-        if job is None:
-            raise self._not_in(job_id, "failed or in review")
-        self._wake_engine()
+        job = self._actions.retry(job_id, model)
+        self._tell_queue_changed()
         return job
 
     def accept(self, job_id: int) -> Job:
-        with self._accepting:
-            job = self._ledger.get(job_id)
-            if job is None or job.state is not JobState.REVIEW:
-                raise self._not_in(job_id, "in review")
-            folder = self._hot_folder(job)
-            outputs = accept_result(
-                folder.review, folder.outbox, job.stem, job.outputs, self._clock.now()
-            )
-            if outputs is None:
-                raise ActionRefused(
-                    "result_missing", f"the result of job {job_id} is no longer in {folder.review}"
-                )
-            try:
-                accepted = self._ledger.accept(job_id, outputs)
-            except LedgerError as error:
-                raise ActionRefused("not_possible", str(error)) from error
-        if accepted is None:
-            raise self._not_in(job_id, "in review")
-        self._wake_engine()
-        return accepted
+        parts = self._parts
+        folders = [] if parts is None else [intake.folder for intake in parts.intakes]
+        job = self._actions.accept(job_id, folders)
+        self._tell_queue_changed()
+        return job
 
     def pause(self) -> None:
         self._paused = True
@@ -201,7 +190,7 @@ class View:
 
     def _word(self, counts: Mapping[JobState, int]) -> ApplianceState:
         parts = self._parts
-        if parts is None or (parts.supervisor.engine is not None and not parts.supervisor.ready()):
+        if parts is None or parts.supervisor.is_starting():
             return ApplianceState.STARTING
         if self.health():
             return ApplianceState.STUCK
@@ -258,12 +247,25 @@ class View:
         )
 
     def _engine(self) -> EngineReport:
-        parts = self._parts
-        if parts is None or parts.supervisor.engine is None:
-            return EngineReport(None, 0 if parts is None else parts.supervisor.restarts, None)
-        engine = parts.supervisor.engine
+        supervisor = None if self._parts is None else self._parts.supervisor
+        restarts = self._restarts + (supervisor.restarts if supervisor else 0)
+        engine = supervisor.engine if supervisor else None  # taken once: the main loop changes it
+        if engine is None:
+            return EngineReport(None, restarts, None)
         silent = engine.voice.silent_seconds(time.monotonic())
-        return EngineReport(engine.pid, parts.supervisor.restarts, round(silent, 1))
+        return EngineReport(engine.pid, restarts, round(silent, 1))
+
+    def _tell_queue_changed(self) -> None:
+        """The main loop wakes the engine; the page's threads never talk to it."""
+        self._queue_changed = True
+        self._wake()
+
+    def _finished_since(self, counts: Mapping[JobState, int]) -> Mapping[JobState, int]:
+        """Jobs finished since the start; a retry takes a job out of its state, not out of here."""
+        for state in FINISHED:
+            since = _count(counts, state) - _count(self._at_start, state)
+            self._finished[state] = max(self._finished[state], since)
+        return dict(self._finished)
 
     def _rates(self) -> RateReport:
         uptime = self._clock.monotonic() - self._started
@@ -274,26 +276,8 @@ class View:
         return RateReport(*(round(value, 2) for value in per_minute))
 
     def _cache(self) -> CacheReport:
-        return CacheReport(*((0, 0) if self._parts is None else self._parts.supervisor.answers()))
-
-    def _hot_folder(self, job: Job) -> HotFolder:
-        parts = self._parts
-        for intake in () if parts is None else parts.intakes:
-            if str(intake.folder.path) == job.folder:
-                return intake.folder
-        raise ActionRefused("folder_unknown", f"{job.folder} is no longer in the configuration")
-
-    def _not_in(self, job_id: int, wanted: str) -> ActionRefused:
-        job = self._ledger.get(job_id)
-        if job is None:
-            return ActionRefused(
-                "no_such_job", f"there is no job {job_id}", HTTPStatus.NOT_FOUND.value
-            )
-        return ActionRefused("wrong_state", f"job {job_id} is {job.state.value}, not {wanted}")
-
-    def _wake_engine(self) -> None:
-        if self._parts is not None:
-            self._parts.supervisor.wake()
+        hits, misses = (0, 0) if self._parts is None else self._parts.supervisor.answers()
+        return CacheReport(self._hits + hits, self._misses + misses)
 
 
 def _count(counts: Mapping[JobState, int], state: JobState) -> int:

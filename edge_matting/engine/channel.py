@@ -27,6 +27,7 @@ class Reporter:
         self._descriptor = descriptor
         self._busy: dict[int, float] = {}
         self._reused = self._made = 0
+        self._obstacles: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def send(self, event: str, **facts: Any) -> None:
@@ -56,13 +57,25 @@ class Reporter:
             else:
                 self._made += 1
 
+    def obstacle(self, place: str, what: str | None) -> None:
+        """What keeps work in ``place`` (a hot folder, the ledger) from being done; None: nothing.
+
+        Free space alone does not tell: a quota or one large output fills a disk that has room.
+        """
+        with self._lock:
+            if what is None:
+                self._obstacles.pop(place, None)
+            else:
+                self._obstacles[place] = what
+
     def alive(self) -> None:
         """A sign of life, with the age of the least recent progress among busy workers."""
         with self._lock:
             begun = min(self._busy.values(), default=None)
             counted = {"reused": self._reused, "made": self._made}
+            obstacles = list(self._obstacles.values())
         oldest = 0.0 if begun is None else round(time.monotonic() - begun, 1)
-        self.send("alive", oldest=oldest, **counted)
+        self.send("alive", oldest=oldest, obstacles=obstacles, **counted)
 
 
 def listen(lines: Any, commands: dict[str, Callable[[], None]], ended: Callable[[], None]) -> None:

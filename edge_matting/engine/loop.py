@@ -39,6 +39,7 @@ class WorkLoop:
         self._stopping = False
         self._paused = False
         self._woken = False
+        self._told = ""  # the error that was logged, and holds on
         self._changed = threading.Condition()
 
     def wake(self) -> None:
@@ -85,10 +86,14 @@ class WorkLoop:
         if idle:
             return ()
         try:
-            return self._claim(free)
+            claims = self._claim(free)
         except LedgerError as error:
-            log.error("no work can be claimed: %s", error)
+            if str(error) != self._told:
+                log.error("no work can be claimed: %s", error)
+            self._told = str(error)
             return ()
+        self._told = ""
+        return claims
 
     def _submit(self, pool: ThreadPoolExecutor, claim: Claim) -> None:
         with self._changed:

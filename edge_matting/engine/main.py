@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import logging
@@ -17,7 +18,7 @@ import psutil
 from edge_matting.config import Settings
 from edge_matting.core import logs
 from edge_matting.core.clock import SystemClock
-from edge_matting.core.errors import EdgeMattingError, StartError
+from edge_matting.core.errors import EdgeMattingError, LedgerError, StartError
 from edge_matting.core.exits import CLEAN, FAULT, RECYCLE, START_ERROR
 from edge_matting.core.jobs import Claim
 from edge_matting.core.lock import exclusive_lock
@@ -28,15 +29,15 @@ from edge_matting.engine.loop import WorkLoop
 from edge_matting.engine.models import ModelPool
 from edge_matting.engine.originals import Originals
 from edge_matting.engine.start import load_tools, plan_for
-from edge_matting.engine.worker import Worker
-from edge_matting.hotfolder.condition import folder_problem
+from edge_matting.engine.worker import LEDGER, Worker
+from edge_matting.hotfolder.condition import folder_problem, space_problem
 from edge_matting.ledger import Ledger
 from edge_matting.pipeline import PixelGate, Tools
 
 log = logging.getLogger(__name__)
 
 LOCK_SECONDS = 10.0
-SETTLE_SECONDS = 30.0
+SETTLE_SECONDS = 10.0
 """How often originals that could not be put away are tried again."""
 
 
@@ -91,11 +92,13 @@ class Engine:
             rest=reporter.rest,
             finished=lambda reused: reporter.finished(reused=reused),
             stopping=lambda: self._loop.stopping,
+            obstacle=reporter.obstacle,
         )
 
     def run(self) -> int:
         settings = self._settings
-        settings.previews_dir.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # without room there are no previews
+            settings.previews_dir.mkdir(parents=True, exist_ok=True)
         self._listen()
         tools = self._models.tools(settings.model)
         info = tools.session.describe()
@@ -109,7 +112,7 @@ class Engine:
 
     def _listen(self) -> None:
         commands = {
-            "wake": self._loop.wake,
+            "wake": self._wake,
             "pause": self._loop.pause,
             "resume": self._loop.resume,
             "stop": self._loop.stop,
@@ -126,7 +129,15 @@ class Engine:
         """Nothing is claimed while every folder has a problem: it would come back unharmed."""
         if all(self._problem_of(folder.path) for folder in self._settings.hot_folders):
             return ()
-        return self._ledger.claim(limit)
+        if space_problem(self._settings.state_dir, self._settings.limits.min_free_mb):
+            return ()
+        try:
+            claims = self._ledger.claim(limit)
+        except LedgerError as error:
+            self._reporter.obstacle(LEDGER, str(error))
+            raise
+        self._reporter.obstacle(LEDGER, None)
+        return claims
 
     def _problem_of(self, path: os.PathLike[str]) -> str | None:
         folder = self._folders.of(os.fspath(path))
@@ -134,6 +145,11 @@ class Engine:
 
     def _perform(self, claim: Claim) -> None:
         self._worker.perform(claim)
+
+    def _wake(self) -> None:
+        """There may be new work, or an accepted result whose original is to be put away."""
+        self._next_settling = 0.0
+        self._loop.wake()
 
     def _tick(self) -> None:
         self._reporter.alive()

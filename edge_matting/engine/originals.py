@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 from edge_matting import __version__
 from edge_matting.config import HotFolder
@@ -30,10 +31,16 @@ class Originals:
         self._jobs = jobs
         self._folders = folders
         self._clock = clock
+        self._moving = threading.Lock()  # settle_all may meet a worker at the same original
 
     def settle_all(self, limit: int = 1000) -> None:
         """Make good what a crash, a full disk or an accepted review left undone."""
-        for job in self._jobs.misplaced(limit):
+        try:
+            misplaced = self._jobs.misplaced(limit)
+        except LedgerError as error:
+            log.error("originals cannot be put away: %s", error)
+            return
+        for job in misplaced:
             if self._folders.known(job.folder):
                 self.settle(job)
 
@@ -47,7 +54,11 @@ class Originals:
             return
         folder = self._folders.of(job.folder)
         try:
-            self._put_away(job, folder)
+            with self._moving:
+                self._put_away(job, folder)
+        except FileNotFoundError as error:
+            # Somebody took the file away this very moment; settle_all looks at it anew.
+            log.debug("job %d: its original vanished while it was moved: %s", job.id, error)
         except (SourceGone, SourceChanged):
             # Somebody took it away, or dropped a new photo over it: that one is another job.
             self._jobs.stays(job)

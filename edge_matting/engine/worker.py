@@ -10,12 +10,15 @@ from collections.abc import Callable
 from edge_matting.config import Settings
 from edge_matting.core.clock import Clock
 from edge_matting.core.errors import (
+    DiskFull,
     EdgeMattingError,
+    FolderUnavailable,
     InternalFault,
     JobError,
     LedgerError,
     OutOfMemory,
     PermanentError,
+    SourceGone,
     TemporaryError,
 )
 from edge_matting.core.jobs import Claim, Done, Failed, Job, JobSource, Outcome, Place
@@ -25,12 +28,15 @@ from edge_matting.engine.folders import Folders
 from edge_matting.engine.models import ModelPool
 from edge_matting.engine.originals import Originals
 from edge_matting.engine.results import ClaimLost, HotFolderResults
+from edge_matting.hotfolder.condition import folder_problem
 from edge_matting.pipeline import PhotoTask, process_photo
 from edge_matting.pipeline.source import read_source
 
 log = logging.getLogger(__name__)
 
 RECORD_AGAIN_SECONDS = 2.0
+LEDGER = "ledger"
+_PLACE_CODES = frozenset({DiskFull.code, FolderUnavailable.code})
 
 
 class Worker:
@@ -48,6 +54,7 @@ class Worker:
         rest: Callable[[], None],
         finished: Callable[[bool], None],
         stopping: Callable[[], bool],
+        obstacle: Callable[[str, str | None], None] = lambda _place, _what: None,
     ) -> None:
         self._jobs = jobs
         self._settings = settings
@@ -59,6 +66,7 @@ class Worker:
         self._rest = rest
         self._finished = finished
         self._stopping = stopping
+        self._obstacle = obstacle
 
     def perform(self, claim: Claim) -> None:
         """Do one claim; every error ends as the job's outcome."""
@@ -68,6 +76,8 @@ class Worker:
             job = None if outcome is None else self._record(claim, outcome)
             if job is not None and outcome is not None:
                 _tell(job, outcome)
+                waits = job.state is JobState.PENDING and job.code in _PLACE_CODES
+                self._obstacle(job.folder, job.message if waits else None)
                 if isinstance(outcome, Done):
                     self._finished(outcome.result.cache != "miss")
                 self._originals.settle(job)
@@ -102,7 +112,14 @@ class Worker:
         signature = job.signature if job.original.place is Place.IN else None
         path = self._folders.original(job)
         self._progress("read")
-        data = read_source(path, signature, max_bytes)
+        try:
+            data = read_source(path, signature, max_bytes)
+        except SourceGone as error:
+            problem = folder_problem(folder, 0.0)
+            if problem is None:
+                raise
+            # Not the photo went, its whole folder did: unmounted or moved away, it may come back.
+            raise FolderUnavailable(problem) from error
         task = PhotoTask(
             path=path,
             source=job.source,
@@ -122,15 +139,22 @@ class Worker:
 
     def _record(self, claim: Claim, outcome: Outcome) -> Job | None:
         """Write the outcome to the ledger, again and again while its disk has no room."""
+        told = False
         while True:
             try:
-                return self._jobs.finish(claim, outcome)
+                job = self._jobs.finish(claim, outcome)
             except LedgerError as error:
-                log.error("%s: the outcome cannot be recorded yet: %s", _name(claim.job), error)
+                self._obstacle(LEDGER, str(error))
+                if not told:
+                    log.error("%s: the outcome cannot be recorded yet: %s", _name(claim.job), error)
+                told = True
                 self._progress("record")
                 if self._stopping():
                     return None
                 threading.Event().wait(RECORD_AGAIN_SECONDS)
+            else:
+                self._obstacle(LEDGER, None)
+                return job
 
 
 def _name(job: Job) -> str:

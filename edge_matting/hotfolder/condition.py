@@ -18,6 +18,17 @@ def folder_problem(folder: HotFolder, min_free_mb: float) -> str | None:
     return next(_problems(folder, min_free_mb), None)
 
 
+def space_problem(path: Path, min_free_mb: float) -> str | None:
+    """Why nothing may be written to the file system of ``path`` any more, or None."""
+    free = free_bytes(path)
+    if free is None or free >= min_free_mb * 1e6:
+        return None
+    return (
+        f"{path} has {free / 1e6:.0f} MB free, limits.min_free_mb asks for {min_free_mb:g}; "
+        "make room, work goes on by itself"
+    )
+
+
 def free_bytes(path: Path) -> int | None:
     """Free space for this user on the file system of ``path``; None when it cannot be told."""
     try:
@@ -36,14 +47,5 @@ def _problems(folder: HotFolder, min_free_mb: float) -> Iterator[str]:
             yield f"{path} is not there; mount it or make it again"
         elif not os.access(path, os.W_OK | os.X_OK):
             yield f"{path} cannot be written to; it is read-only or belongs to another user"
-        else:
-            yield from _space(path, min_free_mb)
-
-
-def _space(path: Path, min_free_mb: float) -> Iterator[str]:
-    free = free_bytes(path)
-    if free is not None and free < min_free_mb * 1e6:
-        yield (
-            f"{path} has {free / 1e6:.0f} MB free, limits.min_free_mb asks for {min_free_mb:g}; "
-            "make room, work goes on by itself"
-        )
+        elif (full := space_problem(path, min_free_mb)) is not None:
+            yield full

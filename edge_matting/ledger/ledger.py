@@ -174,6 +174,11 @@ class Ledger:
         with self._database.read() as connection:
             return reading.counts(connection)
 
+    def knows(self, folder: str) -> bool:
+        """Whether the folder ever had a job."""
+        with self._database.read() as connection:
+            return reading.knows(connection, folder)
+
     def oldest_pending(self) -> float | None:
         """When the oldest pending job was created."""
         with self._database.read() as connection:

@@ -131,3 +131,10 @@ def previous_outputs(
         },
     ).fetchone()
     return None if row is None else rows.stored_result(row)
+
+
+def knows(connection: sqlite3.Connection, folder: str) -> bool:
+    found = connection.execute(
+        "SELECT 1 FROM names WHERE folder = ? LIMIT 1", (os.fsencode(folder),)
+    ).fetchone()
+    return found is not None
