@@ -91,13 +91,17 @@ def _provider(
     if wanted != "auto":
         reasons.append(f"{wanted}: set by device.accelerator")
         return wanted
-    if not profile.gpus:
-        reasons.append("cpu: no GPU found")
+    for gpu in profile.gpus:
+        if gpu.problem is not None:
+            reasons.append(f"{gpu.name} is not used: {gpu.problem}")
+    if not profile.usable_gpus:
+        reasons.append("cpu: no usable GPU found")
         return "cpu"
+    name = profile.usable_gpus[0].name
     if "cuda" not in available:
-        reasons.append(f"cpu: {profile.gpus[0].name} found, but the installed runtime has no CUDA")
+        reasons.append(f"cpu: {name} found, but the installed runtime has no CUDA")
         return "cpu"
-    reasons.append(f"cuda: {profile.gpus[0].name} found and the runtime has CUDA")
+    reasons.append(f"cuda: {name} found and the runtime has CUDA")
     return "cuda"
 
 

@@ -33,7 +33,7 @@ def test_a_pc_without_a_gpu_gets_the_cpu_and_a_worker_for_each_processor():
     plan = make_plan(PC, FREE, settings(), ("cpu",))
     assert (plan.provider, plan.workers, plan.session_threads) == ("cpu", 2, 1)
     assert plan.resolution == (320, 320)
-    assert "cpu: no GPU found" in plan.reasons
+    assert "cpu: no usable GPU found" in plan.reasons
 
 
 def test_a_gpu_is_used_when_the_runtime_can_and_named_when_it_cannot():
@@ -42,6 +42,13 @@ def test_a_gpu_is_used_when_the_runtime_can_and_named_when_it_cannot():
     plan = make_plan(box, FREE, settings(), ("cpu",))
     assert plan.provider == "cpu"
     assert any("RTX A2000 found, but the installed runtime has no CUDA" in r for r in plan.reasons)
+
+
+def test_a_gpu_that_does_not_answer_is_named_and_not_used():
+    box = replace(PC, gpus=(replace(CARD, problem="it fell off the bus"),))
+    plan = make_plan(box, FREE, settings(), ("cpu", "cuda"))
+    assert plan.provider == "cpu"
+    assert "RTX A2000 is not used: it fell off the bus" in plan.reasons
 
 
 def test_what_the_user_fixed_is_respected():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import time
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from edge_matting.cli.output import print_json, print_line
 from edge_matting.cli.settings import read_settings
-from edge_matting.core.plan import DeviceProfile, Plan
-from edge_matting.device import probe_device, read_vitals
+from edge_matting.core.plan import DeviceProfile, Plan, Vitals
+from edge_matting.device import VitalsReader, probe_device
 from edge_matting.engine.start import plan_for
 from edge_matting.inference import installed_runtimes, runtime_problem
 
@@ -16,19 +18,21 @@ from edge_matting.inference import installed_runtimes, runtime_problem
 def run(options: argparse.Namespace) -> int:
     settings = read_settings(options)
     profile = probe_device()
+    vitals = _readings()
     plan = plan_for(settings, profile)
     runtimes = installed_runtimes()
     if options.json:
         print_json(
             {
                 "profile": asdict(profile),
-                "vitals": asdict(read_vitals(has_gpu=bool(profile.gpus))),
+                "vitals": asdict(vitals),
                 "runtimes": [asdict(runtime) for runtime in runtimes],
                 "plan": asdict(plan),
             }
         )
         return 0
     _print_profile(profile)
+    _print_vitals(vitals)
     for runtime in runtimes:
         print_line(f"runtime     {runtime.distribution} {runtime.version}")
     if (problem := runtime_problem(runtimes)) is not None:
@@ -37,15 +41,74 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+LOAD_SECONDS = 0.2
+"""A load is that since a reading before."""
+
+
+def _readings() -> Vitals:
+    reader = VitalsReader()
+    try:
+        reader.read()
+        time.sleep(LOAD_SECONDS)
+        return reader.read()
+    finally:
+        reader.close()
+
+
 def _print_profile(profile: DeviceProfile) -> None:
     print_line(f"device      {profile.board or profile.cpu_model} ({profile.machine})")
+    if profile.release is not None:
+        print_line(f"jetson      {_jetson(profile)}")
     print_line(f"processors  {profile.usable_cpus:g} usable of {profile.logical_cpus}")
+    if profile.cpu_features:
+        print_line(f"            {profile.cpu_model}: {' '.join(profile.cpu_features)}")
     print_line(f"memory      {profile.memory_bytes / 2**30:.1f} GiB")
     for gpu in profile.gpus:
         memory = "" if gpu.memory_bytes is None else f", {gpu.memory_bytes / 2**30:.1f} GiB"
-        print_line(f"gpu         {gpu.name}{memory}")
+        capability = gpu.compute_capability
+        compute = "" if capability is None else f", compute {capability[0]}.{capability[1]}"
+        print_line(f"gpu         {gpu.name}{memory}{compute}")
     for note in profile.notes:
         print_line(f"note        {note}")
+
+
+def _jetson(profile: DeviceProfile) -> str:
+    parts = [
+        profile.module,
+        f"Jetson Linux {profile.release}",
+        None if profile.jetpack is None else f"JetPack {profile.jetpack}",
+        None if profile.power_mode is None else f"power mode {profile.power_mode}",
+    ]
+    return ", ".join(part for part in parts if part is not None)
+
+
+def _print_vitals(vitals: Vitals) -> None:
+    if words := ", ".join(_words(vitals)):
+        print_line(f"now         {words}")
+    if vitals.throttled:
+        print_line(f"slowed by   {', '.join(vitals.slowdowns or ())}")
+    if vitals.gpu_problem is not None:
+        print_line(f"gpu problem {vitals.gpu_problem}")
+
+
+def _words(vitals: Vitals) -> Iterator[str]:
+    """What is known, with its unit; what is not known is left out."""
+    for name, value, unit in (
+        ("processors", vitals.cpu_percent, " %"),
+        ("GPU", vitals.gpu_percent, " %"),
+        ("processors", vitals.cpu_celsius, " °C"),
+        ("GPU", vitals.gpu_celsius, " °C"),
+        ("heat headroom", vitals.heat_headroom_celsius, " °C"),
+        ("memory stall", vitals.memory_some_stall_percent, " %"),
+    ):
+        if value is not None:
+            yield f"{name} {value:.0f}{unit}"
+    if vitals.memory_available_bytes is not None:
+        yield f"{vitals.memory_available_bytes / 2**30:.1f} GiB free"
+    if vitals.gpu_clock_limit_hz is not None:
+        yield f"GPU up to {vitals.gpu_clock_limit_hz / 1e6:.0f} MHz"
+    if vitals.input_power_milliwatts is not None:
+        yield f"{vitals.input_power_milliwatts / 1000:.1f} W"
 
 
 def _print_plan(plan: Plan) -> None:

@@ -14,12 +14,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from edge_matting.config import Settings
 from edge_matting.core.exits import CLEAN, RECYCLE, START_ERROR
 
 log = logging.getLogger(__name__)
+
+
+ENGINE_ENVIRONMENT: Final = MappingProxyType(
+    {
+        # OpenCV writes decoder complaints past the log; ours says the same, once.
+        "OPENCV_LOG_LEVEL": "SILENT",
+        # NVML counts the cards in this order, CUDA by speed unless told otherwise.
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+    }
+)
 
 
 @dataclass(slots=True)
@@ -60,8 +71,7 @@ class EngineProcess:
                 stdout=sys.stderr,
                 pass_fds=[write_end],
                 text=True,
-                # OpenCV writes decoder complaints past the log; ours says the same, once.
-                env={**os.environ, "OPENCV_LOG_LEVEL": "SILENT"},
+                env={**os.environ, **ENGINE_ENVIRONMENT},
             )
         finally:
             os.close(write_end)

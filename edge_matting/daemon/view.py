@@ -20,7 +20,7 @@ from edge_matting.core.states import FINISHED, JobState
 from edge_matting.daemon.actions import Actions
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.supervisor import Supervisor
-from edge_matting.device import read_vitals
+from edge_matting.device import VitalsReader
 from edge_matting.hotfolder.condition import free_bytes
 from edge_matting.ledger import Ledger
 from edge_matting.status.ports import (
@@ -68,7 +68,8 @@ class View:
         self._paused = False
         self._queue_changed = False
         self._hits = self._misses = self._restarts = 0  # of parts that were replaced
-        self._vitals = read_vitals(has_gpu=bool(profile.gpus))
+        self._readings = VitalsReader()
+        self._vitals = self._readings.read()
         self._next_vitals = 0.0
         self._at_start: Mapping[JobState, int] = ledger.counts()
         self._finished: dict[JobState, int] = dict.fromkeys(FINISHED, 0)
@@ -92,7 +93,7 @@ class View:
         now = self._ticked = self._clock.monotonic()
         if now >= self._next_vitals:
             self._next_vitals = now + VITALS_SECONDS
-            self._vitals = read_vitals(has_gpu=bool(self._profile.gpus))
+            self._vitals = self._readings.read()
         if self._parts is not None:
             self._parts.supervisor.pause(paused=self._paused)
             if self._queue_changed:

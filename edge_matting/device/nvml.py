@@ -1,94 +1,143 @@
-"""NVIDIA GPUs through NVML (module ``pynvml`` of nvidia-ml-py).
+"""A session with NVML, NVIDIA's management library (module ``pynvml`` of nvidia-ml-py).
 
-Every call may answer NotSupported: on a Jetson only the name works, and even a healthy NVML
-is no proof that a session will run on the GPU.
+Every call may answer NotSupported: on a Jetson only the name works. A healthy NVML is no proof
+that a session will run on the GPU. The library stays open between readings, for opening it may
+wake the card; it is opened in the process that uses it, because handles do not survive a fork.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
+import os
+from collections.abc import Callable
+from typing import Any, Final
 
-from edge_matting.core.plan import Gpu
+from edge_matting.device.system import System
 
+UNINITIALIZED, FUNCTION_NOT_FOUND, GPU_IS_LOST, RESET_REQUIRED = 1, 13, 15, 16
+DRIVER_NOT_LOADED, VERSION_MISMATCH, ARGUMENT_VERSION, DEPRECATED = 9, 18, 25, 26
 
-@dataclass(frozen=True, slots=True)
-class GpuReadings:
-    percent: float | None = None
-    memory_used_bytes: int | None = None
-    celsius: float | None = None
+BROKEN: Final = frozenset(
+    {UNINITIALIZED, DRIVER_NOT_LOADED, GPU_IS_LOST, RESET_REQUIRED, VERSION_MISMATCH}
+)
+"""After these the session, not the call, is to blame."""
 
+OTHER_NAME: Final = frozenset({FUNCTION_NOT_FOUND, ARGUMENT_VERSION, DEPRECATED})
+"""The driver knows this call by its other name, if at all."""
 
-def list_gpus(nvml: ModuleType | None = None) -> tuple[tuple[Gpu, ...], str | None]:
-    """The GPUs and, when there are none to be seen, why."""
-    nvml = nvml or _module()
-    try:
-        with _initialised(nvml):
-            return tuple(_gpu(nvml, handle) for handle in _handles(nvml)), None
-    except nvml.NVMLError as error:
-        return (), f"no NVIDIA GPU through NVML: {error}"
+ADVICE: Final = {
+    GPU_IS_LOST: "it fell off the bus: restart the machine, and check power and heat if it recurs",
+    RESET_REQUIRED: "restart the machine",
+    VERSION_MISMATCH: "the driver was updated: restart the machine",
+    DRIVER_NOT_LOADED: "load the NVIDIA driver",
+}
 
+FIRST_PAUSE: Final = 5.0
+LONGEST_PAUSE: Final = 300.0
 
-def read_gpu(nvml: ModuleType | None = None) -> GpuReadings:
-    """Readings of the first GPU; whatever it does not tell is None."""
-    nvml = nvml or _module()
-    try:
-        with _initialised(nvml):
-            return next((_readings(nvml, handle) for handle in _handles(nvml)), GpuReadings())
-    except nvml.NVMLError:
-        return GpuReadings()
+DISPLAY_CLASS: Final = "0x03"
+NVIDIA: Final = "0x10de"
 
 
-def _module() -> ModuleType:
-    # By name, because a start without NVIDIA hardware should not pay for the import.
-    return importlib.import_module("pynvml")
+class NvmlGone(Exception):
+    """NVML does not answer any more, or never did; the message says why."""
 
 
-@contextmanager
-def _initialised(nvml: Any) -> Iterator[None]:
-    nvml.nvmlInit()
-    try:
-        yield
-    finally:
-        nvml.nvmlShutdown()
+def card_on_bus(system: System) -> bool:
+    """An NVIDIA display device on PCI, whether or not a driver serves it."""
+    return any(
+        system.text(path) == NVIDIA
+        and (system.text(path.removesuffix("vendor") + "class") or "").startswith(DISPLAY_CLASS)
+        for path in system.find("sys/bus/pci/devices/*/vendor")
+    )
 
 
-def _handles(nvml: Any) -> Iterator[Any]:
-    for index in range(nvml.nvmlDeviceGetCount()):
-        yield nvml.nvmlDeviceGetHandleByIndex(index)
+def worth_asking(system: System) -> bool:
+    """Whether anything hints at NVML; importing its module for nothing costs time and memory."""
+    nodes = ("dev/nvidiactl", "dev/dxg", "proc/driver/nvidia", "dev/nvgpu", "dev/nvmap")
+    return any(system.exists(node) for node in nodes) or card_on_bus(system)
 
 
-def _tried(nvml: Any, call: Callable[[], Any]) -> Any:
-    """The call's answer, or None where this device does not tell."""
-    try:
-        return call()
-    except nvml.NVMLError:
+class Nvml:
+    """NVML, opened when first asked and again, with growing pauses, after it broke."""
+
+    def __init__(self, system: System, *, process: Callable[[], int] = os.getpid) -> None:
+        self._system = system
+        self._process = process
+        self._owner: int | None = None  # the process that opened it
+        self._library: Any = None
+        self._next_try = 0.0
+        self._pause = FIRST_PAUSE
+        self._problem = "NVML was not asked yet"
+
+    def library(self) -> Any:
+        """The open library. Raises ``NvmlGone`` when there is none now."""
+        if self._owner == self._process():
+            return self._library
+        if self._owner is not None:
+            self._owner, self._next_try = None, 0.0  # a fork: the session is our parent's
+        now = self._system.clock.monotonic()
+        if now < self._next_try:
+            raise NvmlGone(self._problem)
+        self._next_try = now + self._pause
+        self._pause = min(LONGEST_PAUSE, self._pause * 2)
+        self._open()
+        return self._library
+
+    def call(self, *names: str, of: tuple[Any, ...] = ()) -> Any:
+        """The answer of the first of ``names`` that the driver knows; None when not told.
+
+        Raises ``NvmlGone`` when the session broke.
+        """
+        library = self.library()
+        for name in names:
+            function = getattr(library, name, None)  # an older module lacks newer names
+            if function is None:
+                continue
+            try:
+                return function(*of)
+            except library.NVMLError as error:
+                self._judge(error)
+                if error.value not in OTHER_NAME:
+                    return None
+            except (OSError, ValueError):  # such as a name that is no UTF-8
+                return None
         return None
 
+    def settle(self) -> None:
+        """All went well: the next failure starts with a short pause again."""
+        self._pause = FIRST_PAUSE
 
-def _gpu(nvml: Any, handle: Any) -> Gpu:
-    name = _tried(nvml, lambda: nvml.nvmlDeviceGetName(handle)) or "unknown NVIDIA GPU"
-    text = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
-    memory = _tried(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
-    capability = _tried(nvml, lambda: nvml.nvmlDeviceGetCudaComputeCapability(handle))
-    return Gpu(
-        name=text,
-        memory_bytes=None if memory is None else int(memory.total),
-        compute_capability=None if capability is None else (capability[0], capability[1]),
-        integrated="nvgpu" in text,
-    )
+    def close(self) -> None:
+        if self._owner == self._process():
+            self._shut_down()
+        self._owner = None
+
+    def _open(self) -> None:
+        try:
+            library = self._system.nvml()
+        except ImportError as error:
+            self._problem = f"no NVML: {error}; install nvidia-ml-py"
+            raise NvmlGone(self._problem) from error
+        try:
+            library.nvmlInit()
+        except library.NVMLError as error:
+            self._problem = _told(error)
+            raise NvmlGone(self._problem) from error
+        self._library, self._owner = library, self._process()
+
+    def _judge(self, error: Any) -> None:
+        if error.value in BROKEN:
+            self._problem = _told(error)
+            self.close()
+            raise NvmlGone(self._problem) from error
+
+    def _shut_down(self) -> None:
+        try:
+            self._library.nvmlShutdown()
+        except self._library.NVMLError as error:
+            self._problem = _told(error)  # it is given up either way
 
 
-def _readings(nvml: Any, handle: Any) -> GpuReadings:
-    load = _tried(nvml, lambda: nvml.nvmlDeviceGetUtilizationRates(handle))
-    memory = _tried(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
-    celsius = _tried(nvml, lambda: nvml.nvmlDeviceGetTemperature(handle, 0))
-    return GpuReadings(
-        percent=None if load is None else float(load.gpu),
-        memory_used_bytes=None if memory is None else int(memory.used),
-        celsius=None if celsius is None else float(celsius),
-    )
+def _told(error: Any) -> str:
+    advice = ADVICE.get(error.value)
+    return f"NVML: {error}" if advice is None else f"NVML: {error}: {advice}"

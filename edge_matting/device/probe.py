@@ -2,54 +2,118 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import psutil
 
 from edge_matting.core.plan import DeviceProfile, Gpu, Vitals
-from edge_matting.device import host, nvml
+from edge_matting.device import cards, host, tegra, thermal
+from edge_matting.device.nvml import Nvml, NvmlGone, card_on_bus, worth_asking
+from edge_matting.device.system import System
+from edge_matting.device.tegra import Jetson
+from edge_matting.device.vitals import VitalsReader
 
-ROOT = Path("/")
+NO_CARD = "no NVIDIA GPU found"
 
 
-def probe_device(root: Path = ROOT) -> DeviceProfile:
-    """The device as found."""
-    family = host.family(root)
-    gpus, missing = nvml.list_gpus()
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """What NVML tells of the machine, or why it tells nothing."""
+
+    gpus: tuple[Gpu, ...] = ()
+    driver: str | None = None
+    cuda_driver: tuple[int, int] | None = None
+    missing: str | None = None
+
+
+def probe_device(system: System | None = None) -> DeviceProfile:
+    """The device as found. Never raises; what could not be read is None or a note."""
+    system = system or System()
+    family = host.family(system)
+    jetson = tegra.probe(system) if family == "jetson" else None
+    seen = _ask_nvml(system)
+    gpus = seen.gpus if jetson is None else _with_own_gpu(jetson, seen.gpus)
+    policies = host.clock_policies(system)
     return DeviceProfile(
-        machine=platform.machine(),
-        board=host.board_model(root),
+        machine=system.machine,
+        board=host.board_model(system),
         family=family,
-        cpu_model=host.cpu_model(root),
-        logical_cpus=os.cpu_count() or 1,
-        usable_cpus=host.usable_cpus(root),
-        memory_bytes=host.memory_bytes(root),
-        page_size=os.sysconf("SC_PAGE_SIZE"),
+        cpu_model=host.cpu_model(system),
+        logical_cpus=host.logical_cpus(system),
+        usable_cpus=host.usable_cpus(system),
+        memory_bytes=host.memory_bytes(system),
+        page_size=system.page_size,
         gpus=gpus,
-        notes=_notes(family, gpus, missing),
+        notes=_notes(system, jetson, gpus, seen),
+        cpu_features=host.cpu_features(system),
+        cpu_clock_max_hz=host.clock_hz(system, policies, "cpuinfo_max_freq"),
+        soc=None if jetson is None else jetson.soc,
+        module=None if jetson is None else jetson.module,
+        release=None if jetson is None else jetson.release,
+        jetpack=None if jetson is None else jetson.jetpack,
+        power_mode=None if jetson is None else jetson.power_mode,
+        passive_celsius=thermal.passive_celsius(thermal.find_zones(system)),
+        driver=seen.driver,
+        cuda_driver=seen.cuda_driver,
     )
 
 
-def _notes(family: str, gpus: tuple[Gpu, ...], missing: str | None) -> tuple[str, ...]:
-    notes = [missing] if missing else []
-    if family == "jetson":
-        notes.append("a Jetson: its own sensors and power modes are not read yet")
-    if family == "jetson" and not gpus:
-        notes.append("NVML shows no GPU; JetPack 5 has no NVML at all")
+def read_vitals(system: System | None = None, *, has_gpu: bool = True) -> Vitals:
+    """The readings of this moment, once; a daemon keeps a ``VitalsReader``.
+
+    CPU load is that since the previous call in this thread.
+    """
+    reader = VitalsReader(system, nvml=has_gpu)
+    try:
+        return replace(reader.read(), cpu_percent=psutil.cpu_percent(interval=None))
+    finally:
+        reader.close()
+
+
+def _ask_nvml(system: System) -> Cards:
+    if not worth_asking(system):
+        return Cards(missing=NO_CARD)
+    nvml = Nvml(system)
+    try:
+        gpus = cards.list_cards(nvml)
+        return Cards(gpus, *cards.driver(nvml))
+    except NvmlGone as gone:
+        return Cards(missing=str(gone))
+    finally:
+        nvml.close()
+
+
+def _with_own_gpu(jetson: Jetson, listed: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
+    """The Jetson's own GPU as sysfs tells it, then cards in its slots: they have own memory."""
+    own = next((gpu for gpu in listed if gpu.memory_bytes is None), None)
+    in_slots = tuple(gpu for gpu in listed if gpu.memory_bytes is not None)
+    if jetson.gpu is None:  # a chip too new for our table
+        return listed
+    return (replace(jetson.gpu, uuid=None if own is None else own.uuid), *in_slots)
+
+
+def _notes(
+    system: System, jetson: Jetson | None, gpus: tuple[Gpu, ...], seen: Cards
+) -> tuple[str, ...]:
+    notes = [f"{gpu.name}: {gpu.problem}" for gpu in gpus if gpu.problem is not None]
+    if jetson is not None:
+        notes += _jetson_notes(jetson)
+    elif seen.missing is not None:
+        on_bus = card_on_bus(system)
+        notes.append(f"an NVIDIA card is built in; {seen.missing}" if on_bus else seen.missing)
+    if any(gpu.mig for gpu in gpus):
+        notes.append("the GPU is split (MIG): only its first instance is used")
     return tuple(notes)
 
 
-def read_vitals(root: Path = ROOT, *, has_gpu: bool = False) -> Vitals:
-    """The readings of this moment; CPU load is that since the previous call."""
-    gpu = nvml.read_gpu() if has_gpu else nvml.GpuReadings()
-    return Vitals(
-        cpu_percent=psutil.cpu_percent(interval=None),
-        memory_available_bytes=psutil.virtual_memory().available,
-        cpu_celsius=host.cpu_celsius(root),
-        gpu_percent=gpu.percent,
-        gpu_memory_used_bytes=gpu.memory_used_bytes,
-        gpu_celsius=gpu.celsius,
-        throttled=None,
-    )
+def _jetson_notes(jetson: Jetson) -> list[str]:
+    notes = []
+    if jetson.soc is None:
+        notes.append("a Jetson of an unknown chip: its GPU is not used")
+    if jetson.release is None:
+        notes.append("the Jetson Linux release is not told (no /etc/nv_tegra_release)")
+    if jetson.power_mode is None:
+        notes.append("the power mode is not told (/var/lib/nvpmodel/status, /etc/nvpmodel.conf)")
+    if jetson.gpu is not None and jetson.gpu.problem is None and jetson.gpu.clock_max_hz is None:
+        notes.append("the GPU's devfreq node is not there yet: no clock limit")
+    return notes

@@ -105,13 +105,48 @@ def _folders(folders: Iterable[FolderReport]) -> Iterator[Metric]:
 def _device(vitals: Vitals) -> Iterator[Metric]:
     loads = [("cpu", _ratio(vitals.cpu_percent)), ("gpu", _ratio(vitals.gpu_percent))]
     yield _labelled("device_load_ratio", "Load, 0 to 1", "unit", loads)
-    heat = [("cpu", vitals.cpu_celsius), ("gpu", vitals.gpu_celsius)]
+    heat = [
+        ("cpu", vitals.cpu_celsius),
+        ("gpu", vitals.gpu_celsius),
+        ("junction", vitals.junction_celsius),
+    ]
     yield _labelled("device_temperature_celsius", "Temperature", "unit", heat)
+    yield _gauge(
+        "device_heat_headroom_celsius",
+        "Distance to the temperature that slows the device down",
+        vitals.heat_headroom_celsius,
+    )
     yield _gauge(
         "device_memory_available_bytes", "Main memory available", vitals.memory_available_bytes
     )
     yield _gauge("device_gpu_memory_used_bytes", "GPU memory in use", vitals.gpu_memory_used_bytes)
     yield _gauge("device_throttled", "1 while the device slows itself down", vitals.throttled)
+    yield from _power(vitals)
+
+
+def _power(vitals: Vitals) -> Iterator[Metric]:
+    words = [(word, 1.0) for word in vitals.slowdowns or ()]
+    yield _labelled("device_slowdown", "1 for each cause that slows it down", "cause", words)
+    mode = [(vitals.power_mode, 1.0)] if vitals.power_mode is not None else []
+    yield _labelled("device_power_mode_info", "Power mode in the label", "mode", mode)
+    yield _gauge("device_cpu_clock_limit_hertz", "Processor clock cap", vitals.cpu_clock_limit_hz)
+    yield _gauge("device_gpu_clock_hertz", "GPU clock", vitals.gpu_clock_hz)
+    yield _gauge("device_gpu_clock_limit_hertz", "GPU clock cap", vitals.gpu_clock_limit_hz)
+    rails = [(rail.name, rail.milliwatts / 1000) for rail in vitals.rails]
+    yield _labelled("device_rail_power_watts", "Power by supply rail", "rail", rails)
+    yield _gauge("device_gpu_power_watts", "GPU power", _thousandth(vitals.gpu_power_milliwatts))
+    events = CounterMetricFamily(
+        "edge_matting_device_over_current_events", "Over-current events since the start"
+    )
+    if vitals.over_current_events is not None:
+        events.add_metric([], vitals.over_current_events)
+    yield events
+    stalls = [
+        ("some", _ratio(vitals.memory_some_stall_percent)),
+        ("full", _ratio(vitals.memory_full_stall_percent)),
+    ]
+    yield _labelled("device_memory_stall_ratio", "Time lost to memory, 10 s mean", "tasks", stalls)
+    yield _gauge("device_readings_time_seconds", "When these readings were taken", vitals.taken_at)
 
 
 def _gauge(name: str, text: str, value: float | None) -> Metric:
@@ -134,3 +169,7 @@ def _labelled(
 
 def _ratio(percent: float | None) -> float | None:
     return None if percent is None else percent / 100
+
+
+def _thousandth(milli: float | None) -> float | None:
+    return None if milli is None else milli / 1000

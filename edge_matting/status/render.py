@@ -90,7 +90,11 @@ def quiet(status: dict[str, Any]) -> dict[str, Any]:
     """
     steady = {key: value for key, value in status.items() if key != "uptime_seconds"}
     steady["engine"] = {**status["engine"], "last_progress_seconds": None}
-    steady["vitals"] = {key: _coarse(key, value) for key, value in status["vitals"].items()}
+    steady["vitals"] = {
+        key: _coarse(key, value)
+        for key, value in status["vitals"].items()
+        if not key.startswith("taken_")
+    }
     steady["folders"] = [
         {**folder, "free_bytes": _coarse("free_bytes", folder["free_bytes"])}
         for folder in status["folders"]
@@ -98,8 +102,16 @@ def quiet(status: dict[str, Any]) -> dict[str, Any]:
     return steady
 
 
-def _coarse(key: str, value: float | None) -> float | None:
-    if value is None or isinstance(value, bool):
+STEPS = {"bytes": 100 * 2**20, "percent": 5, "celsius": 2, "milliwatts": 2000, "hz": 10**8}
+"""What a person would call a change, by the unit that a reading's name ends in."""
+
+
+def _coarse(key: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_coarse(key, item) for item in value]
+    if isinstance(value, dict):
+        return {name: _coarse(name, item) for name, item in value.items()}
+    step = STEPS.get(key.rpartition("_")[2])
+    if step is None or isinstance(value, (bool, str)) or value is None:
         return value
-    step = 100 * 2**20 if key.endswith("_bytes") else 5 if key.endswith("_percent") else 2
     return round(value / step) * step

@@ -148,26 +148,39 @@ function providerText(execution) {
   return execution.cause === null ? words : words + " (" + execution.cause + ")";
 }
 
-function temperatureText({ cpu_celsius, gpu_celsius, throttled }) {
+function temperatureText({ cpu_celsius, gpu_celsius, throttled, slowdowns }) {
   const parts = [["CPU", cpu_celsius], ["GPU", gpu_celsius]]
     .filter(([, value]) => value !== null).map(([name, value]) => `${name} ${Math.round(value)} °C`);
-  if (throttled) parts.push(text("throttled"));
+  const causes = (slowdowns ?? []).map((word) => text("slow_" + word)).join(", ");
+  if (throttled) parts.push(text("throttled") + (causes && ` (${causes})`));
   return parts.join(" · ") || text("unknown");
+}
+
+function powerText({ power_mode, gpu_clock_limit_hz, input_power_milliwatts, gpu_power_milliwatts }) {
+  const watts = input_power_milliwatts ?? gpu_power_milliwatts;
+  return [
+    power_mode,
+    gpu_clock_limit_hz === null ? null : text("gpu_cap", { n: Math.round(gpu_clock_limit_hz / 1e6) }),
+    watts === null ? null : `${(watts / 1000).toFixed(0)} W`,
+  ].filter((part) => part !== null).join(" · ");
 }
 
 function deviceFacts({ device, vitals, plan, execution, engine, cache }) {
   const load = (percent) => (percent === null ? "" : ` · ${Math.round(percent)} %`);
   const gpus = device.gpus.map((gpu) => gpu.name + load(vitals.gpu_percent)).join(", ");
+  const power = powerText(vitals);
   const planned = plan === null ? text("plan_none")
     : text("plan_line", { ...plan, width: plan.resolution[0], height: plan.resolution[1] });
   return [
-    ["board", device.board ?? `${device.family} · ${device.machine}`],
+    ["board", (device.board ?? `${device.family} · ${device.machine}`)
+      + (device.jetpack === null ? "" : ` · JetPack ${device.jetpack}`)],
     ["processor", text("processor_line", { model: device.cpu_model, n: device.usable_cpus })
       + load(vitals.cpu_percent)],
     ["memory", text("memory_free",
       { free: bytes(vitals.memory_available_bytes), total: bytes(device.memory_bytes) })],
-    ["gpu", gpus || text("gpu_none")],
+    ["gpu", gpus || text("gpu_none"), vitals.gpu_problem === null ? [] : [vitals.gpu_problem]],
     ["temperature", temperatureText(vitals)],
+    ...(power ? [["power", power]] : []),
     ["provider", providerText(execution)],
     ["plan", planned, plan === null ? [] : plan.reasons],
     ["engine", text(engine.pid === null ? "engine_down" : "engine_up", engine)],
