@@ -91,9 +91,7 @@ def _provider(
     if wanted != "auto":
         reasons.append(f"{wanted}: set by device.accelerator")
         return wanted
-    for gpu in profile.gpus:
-        if gpu.problem is not None:
-            reasons.append(f"{gpu.name} is not used: {gpu.problem}")
+    reasons += [f"{gpu.name} is not used: {gpu.problem}" for gpu in profile.gpus if gpu.problem]
     if not profile.usable_gpus:
         reasons.append("cpu: no usable GPU found")
         return "cpu"

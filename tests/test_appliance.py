@@ -172,3 +172,22 @@ def test_a_known_folder_that_is_missing_at_the_start_is_waited_for_not_made_anew
     box.wait_ready()
     box.drop("b.jpg")
     assert box.wait_finished(2)["succeeded"] == 2
+
+
+def test_a_damaged_ledger_is_kept_and_its_results_are_not_overwritten(appliance):
+    box = appliance().start()
+    box.drop("sub/a.jpg")
+    box.wait_finished(1)
+    box.stop()
+    path = box.state_dir / "ledger.sqlite"
+    path.write_bytes(path.read_bytes()[:5000] + b"\xff" * 20000)
+    first = (box.outbox / "sub" / "a.png").read_bytes()
+    box.start()
+    assert "kept as" in box.log()
+    assert list(box.state_dir.glob("ledger.sqlite.corrupt-*"))
+    rgb = cv2.imread(str(PHOTO))
+    box.drop("sub/a.png", cv2.imencode(".png", rgb)[1].tobytes())
+    box.wait_finished(1)
+    assert (box.outbox / "sub" / "a.png").read_bytes() == first
+    assert (box.outbox / "sub" / "a~png.png").exists()
+    assert box.check() == []

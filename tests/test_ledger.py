@@ -708,3 +708,13 @@ def test_a_folder_is_known_once_it_had_a_job(ledger: Ledger) -> None:
     ledger.enqueue([source()])
     assert ledger.knows(FOLDER)
     assert not ledger.knows("/other")
+
+
+def test_names_of_lost_results_are_adopted_where_they_are_free(ledger: Ledger) -> None:
+    names = [("a.jpg", "a"), ("b/c.png", "b/c"), ("a.png", "a")]
+    assert ledger.adopt(FOLDER, names) == 2
+    assert ledger.adopt(FOLDER, names) == 0
+    ledger.enqueue([source("a.png")])
+    assert claim_one(ledger).job.stem == "a~png"
+    assert ledger.check() == []
+    assert ledger.damage() == []

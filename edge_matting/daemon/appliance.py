@@ -16,17 +16,18 @@ from types import FrameType
 from edge_matting.config import Settings
 from edge_matting.core.clock import Clock, SystemClock
 from edge_matting.core.durable import sweep_temporaries
-from edge_matting.core.errors import ConfigError, LedgerCorrupt, LedgerError, StartError
+from edge_matting.core.errors import ConfigError, LedgerError, StartError
 from edge_matting.core.lock import exclusive_lock
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.notify import Notifier
+from edge_matting.daemon.rebuild import adopt_results, open_ledger
 from edge_matting.daemon.supervisor import Supervisor
 from edge_matting.daemon.upkeep import Upkeep
 from edge_matting.daemon.view import View
 from edge_matting.device import probe_device
 from edge_matting.hotfolder.condition import free_bytes
 from edge_matting.hotfolder.layout import overlaps
-from edge_matting.ledger import Ledger, set_aside
+from edge_matting.ledger import Ledger
 from edge_matting.status.app import create_app
 from edge_matting.status.security import read_token, usual_hosts
 from edge_matting.status.server import StatusServer
@@ -72,6 +73,7 @@ class Appliance:
                 if ledger is None:
                     return 0
                 self._sweep()
+                adopt_results(self._settings, ledger)
             try:
                 return self._serve(ledger)
             finally:
@@ -238,14 +240,3 @@ def check_folders(settings: Settings) -> None:
     faults = tuple(overlaps(settings.hot_folders))
     if faults:
         raise ConfigError("\n".join(faults), faults=faults)
-
-
-def open_ledger(settings: Settings, clock: Clock) -> Ledger:
-    """The ledger; a damaged one is set aside, named, and made anew from the folders."""
-    path, attempts = settings.ledger_path, settings.limits.max_attempts
-    try:
-        return Ledger.open(path, clock=clock, max_attempts=attempts)
-    except LedgerCorrupt as error:
-        kept = set_aside(path, clock)
-        log.error("%s; kept as %s, a new one is made from the folders", error, kept)
-        return Ledger.open(path, clock=clock, max_attempts=attempts)

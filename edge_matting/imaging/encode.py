@@ -1,29 +1,19 @@
-"""Pixels to bytes: PNG, WebP, JPEG, TIFF, with profile, EXIF and resolution.
-
-PNG goes through OpenCV at its lowest compression, which already takes a third of Pillow's time;
-a still faster writer is a later issue.
-"""
+"""Pixels to bytes: PNG, WebP, JPEG, TIFF, with profile, EXIF and resolution."""
 
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from typing import Any, Final
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from edge_matting.core.errors import Unsupported
+from edge_matting.imaging.png import Dpi, Pixels, encode_png, isal_deflate
 from edge_matting.imaging.tiff import encode_deep_tiff
 
-Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
-Dpi = tuple[float, float]
-
 _LONGEST_SIDE: Final = {"webp": 16383, "jpg": 65500, "png": 2**31 - 1, "tiff": 2**31 - 1}
-_METRES_PER_INCH: Final = 0.0254
 
 
 def encode(
@@ -46,7 +36,7 @@ def encode(
     _check(pixels, format)
     profile = icc if pixels.ndim == 3 else None
     if format == "png":
-        return _png(pixels, profile, exif, dpi)
+        return encode_png(pixels, icc=profile, exif=exif, dpi=dpi, deflate=isal_deflate())
     if format == "tiff":
         return _tiff(pixels, profile, exif, dpi)
     if format == "webp":
@@ -74,41 +64,6 @@ def _eight_bit(pixels: Pixels) -> npt.NDArray[np.uint8]:
     if pixels.dtype == np.uint8:
         return pixels  # type: ignore[return-value]
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def _png(pixels: Pixels, icc: bytes | None, exif: bytes | None, dpi: Dpi | None) -> bytes:
-    options = [cv2.IMWRITE_PNG_COMPRESSION, 1]
-    if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # since OpenCV 4.11
-        options += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB]
-    done, encoded = cv2.imencode(".png", _bgr(pixels), options)
-    if not done:
-        raise MemoryError("OpenCV could not encode the PNG")
-    return _with_chunks(encoded.tobytes(), icc, exif, dpi)
-
-
-def _bgr(pixels: Pixels) -> Any:
-    if pixels.ndim == 2:
-        return pixels
-    code = cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR
-    return cv2.cvtColor(pixels, code)
-
-
-def _with_chunks(png: bytes, icc: bytes | None, exif: bytes | None, dpi: Dpi | None) -> bytes:
-    """Insert iCCP, pHYs and eXIf after IHDR (PNG specification, third edition, 5.6)."""
-    chunks = []
-    if icc is not None:
-        chunks.append(_chunk(b"iCCP", b"ICC Profile\x00\x00" + zlib.compress(icc)))
-    if dpi is not None:
-        across, down = (round(value / _METRES_PER_INCH) for value in dpi)
-        chunks.append(_chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
-    if exif is not None:
-        chunks.append(_chunk(b"eXIf", exif))
-    after_header = 8 + 12 + 13  # signature, chunk frame, IHDR's body
-    return b"".join((png[:after_header], *chunks, png[after_header:]))
-
-
-def _chunk(tag: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + tag + body + struct.pack(">I", zlib.crc32(tag + body))
 
 
 def _tiff(pixels: Pixels, icc: bytes | None, exif: bytes | None, dpi: Dpi | None) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import simplejpeg
 
 from edge_matting.core.arrays import Alpha, Rgb
@@ -23,14 +24,28 @@ def before_after(rgb: Rgb, alpha: Alpha, height: int = 240) -> bytes:
     tall, wide = rgb.shape[:2]
     scale = min(1.0, height / tall, height * _WIDEST / wide)
     size = (max(1, round(wide * scale)), max(1, round(tall * scale)))
-    photo: Any = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    photo = _shrunk(rgb, size)
     if photo.dtype == np.uint16:
         photo = (photo >> 8).astype(np.uint8)
-    share = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)[:, :, np.newaxis]
+    share = _shrunk(alpha, size)[:, :, np.newaxis]
     over = photo * share + _checkerboard(size) * (1 - share)
     both = np.hstack([photo, np.clip(np.rint(over), 0, 255).astype(np.uint8)])
     encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(both), quality=85)
     return encoded
+
+
+def _shrunk(image: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
+    """Area means of ``image`` at ``size`` (width, height), first by a whole factor.
+
+    OpenCV is several times faster at that; what is left over at the edges is less than a pixel.
+    """
+    height, width = image.shape[:2]
+    factor = max(1, min(width // size[0], height // size[1]))
+    if factor > 1:
+        wide, tall = width // factor, height // factor
+        whole = image[: tall * factor, : wide * factor]
+        image = cv2.resize(whole, (wide, tall), interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def _checkerboard(size: tuple[int, int]) -> Any:

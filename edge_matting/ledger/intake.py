@@ -118,6 +118,18 @@ def _name(connection: sqlite3.Connection, folder: bytes, source: str) -> int:
     return cursor.lastrowid
 
 
+def adopt(connection: sqlite3.Connection, folder: str, names: Iterable[tuple[str, str]]) -> int:
+    """Give sources the stems that their results lie under, where both are still free."""
+    key, adopted = os.fsencode(folder), 0
+    for source, stem in names:
+        if not _taken(connection, key, stem):
+            adopted += connection.execute(
+                "INSERT OR IGNORE INTO names (folder, source, stem) VALUES (?, ?, ?)",
+                (key, os.fsencode(source), os.fsencode(stem)),
+            ).rowcount
+    return adopted
+
+
 def _taken(connection: sqlite3.Connection, folder: bytes, stem: str) -> bool:
     rivals = [os.fsencode(rival) for rival in conflicting_stems(stem)]
     rivals += rivals[:1] * (len(KINDS) + 2 - len(rivals))  # fill all places of the statement

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import final
@@ -65,6 +65,14 @@ class Ledger:
         """Make jobs of settled files that are none yet, all in one transaction."""
         with self._database.write() as connection:
             return intake.enqueue(connection, sources, self._clock.now())
+
+    def adopt(self, folder: str, names: Iterable[tuple[str, str]]) -> int:
+        """Take over (source, stem) pairs of results that lie in a folder; how many were new.
+
+        After a ledger was lost, this keeps another source from overwriting them.
+        """
+        with self._database.write() as connection:
+            return intake.adopt(connection, folder, names)
 
     # Work.
 
@@ -214,6 +222,10 @@ class Ledger:
     def prune(self, older_than_seconds: float) -> int:
         """Forget jobs that finished longer ago; output names are never forgotten."""
         return upkeep.prune(self._database, self._clock.now() - older_than_seconds)
+
+    def damage(self) -> list[str]:
+        """What is physically wrong with the file: the quick part of ``check``, for every start."""
+        return upkeep.damage(self._database)
 
     def check(self) -> list[str]:
         """Audit the whole store: every broken rule in a sentence, empty when all is well."""

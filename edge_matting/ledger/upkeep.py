@@ -80,7 +80,15 @@ def check(database: Database) -> list[str]:
     """Every broken rule in a sentence; empty when all is well. Takes seconds on a large ledger."""
     with database.long_read() as connection:
         # A damaged file may answer nothing else.
-        return _damage(connection) or [*_broken_rules(connection), *_meeting_names(connection)]
+        return _damage(connection, "integrity_check") or [
+            *_broken_rules(connection),
+            *_meeting_names(connection),
+        ]
+
+
+def damage(database: Database) -> list[str]:
+    with database.long_read() as connection:
+        return _damage(connection, "quick_check")
 
 
 def prune(database: Database, older_than: float) -> int:
@@ -109,8 +117,8 @@ _PRUNABLE: Final = """
 _PRUNE: Final = "DELETE FROM jobs WHERE id = ? AND finished_at < ? AND settled = 1"
 
 
-def _damage(connection: sqlite3.Connection) -> list[str]:
-    found = [row[0] for row in connection.execute("PRAGMA integrity_check(20)")]
+def _damage(connection: sqlite3.Connection, how: str) -> list[str]:
+    found = [row[0] for row in connection.execute(f"PRAGMA {how}(20)")]
     return [f"the file is damaged: {line}" for line in found if line != "ok"]
 
 

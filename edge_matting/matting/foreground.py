@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha, Rgb, check_alpha, check_rgb
-from edge_matting.matting.resize import enlarge_rows, resample, three_times
+from edge_matting.matting.band import Grid
+from edge_matting.matting.resize import three_times
 
-_WORKING_SIDE: Final = 768
+_WORKING_SIDE: Final = 512
 _KERNELS: Final = (0.2, 0.06, 0.02, 0.006)  # sides of the passes, as parts of the longer side
-_TINY: Final = 1e-5
-_ROWS: Final = 64
+_TINY: Final = np.float32(1e-5)
+_ROWS: Final = 64  # rows copied at a time: temporaries stay in the cache
 
 Planes = npt.NDArray[np.float32]
 
@@ -33,33 +34,42 @@ def estimate_foreground(rgb: Rgb, alpha: Alpha) -> Rgb:
     """
     check_rgb(rgb)
     check_alpha(alpha)
-    top = float(np.iinfo(rgb.dtype).max)
-    result = np.empty_like(rgb)
-    front, back = _blurred_colours(rgb, alpha, top)
-    for start in range(0, alpha.shape[0], _ROWS):
-        rows = slice(start, min(start + _ROWS, alpha.shape[0]))
-        np.multiply(rgb[rows], three_times((alpha[rows] > 0.0).view(np.uint8)), out=result[rows])
-        band = (alpha[rows] > 0.0) & (alpha[rows] < 1.0)
-        if band.any():
-            share = three_times(alpha[rows])
-            near = enlarge_rows(front, rows, alpha.shape)
-            far = enlarge_rows(back, rows, alpha.shape)
-            fixed = _corrected(rgb[rows].astype(np.float32), share, near, far)
-            pixels = np.clip(np.rint(fixed), 0, top).astype(rgb.dtype)
-            np.copyto(result[rows], pixels, where=three_times(band.view(np.uint8)).view(bool))
+    grid = Grid.over(alpha.shape, _WORKING_SIDE)
+    share = grid.means(alpha)
+    result = _without_background(rgb, alpha)
+    front, back = _blurred_colours(grid.means(rgb), share)
+    for tile in grid.band(share):
+        where = grid.pixels(tile)
+        near, far = grid.enlarge(front, tile), grid.enlarge(back, tile)
+        band = (alpha[where] > 0.0) & (alpha[where] < 1.0)
+        fixed = _corrected(rgb[where], three_times(alpha[where]), near, far)
+        _put(result[where], fixed, three_times(band.view(np.uint8)).view(bool))
     return result
 
 
-def _blurred_colours(rgb: Rgb, alpha: Alpha, top: float) -> tuple[Planes, Planes]:
-    """Smooth foreground and background, h x w x 3 each, at reduced size."""
-    height, width = alpha.shape
-    shrink = min(1.0, _WORKING_SIDE / max(height, width))
-    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    image = resample(rgb, size).astype(np.float32)
-    share = three_times(resample(alpha, size))
+def _without_background(rgb: Rgb, alpha: Alpha) -> Rgb:
+    """The photo, black where alpha is 0."""
+    result = np.empty_like(rgb)
+    for start in range(0, alpha.shape[0], _ROWS):
+        rows = slice(start, start + _ROWS)
+        np.multiply(rgb[rows], three_times((alpha[rows] > 0.0).view(np.uint8)), out=result[rows])
+    return result
+
+
+def _put(pixels: Rgb, values: Planes, where: npt.NDArray[np.bool_]) -> None:
+    """Rounded ``values`` into ``pixels``, in place."""
+    np.clip(np.rint(values, out=values), 0, np.iinfo(pixels.dtype).max, out=values)
+    np.copyto(pixels, values.astype(pixels.dtype), where=where)
+
+
+def _blurred_colours(small: Rgb, alpha: Alpha) -> tuple[Planes, Planes]:
+    """Smooth foreground and background, h x w x 3 each, of a photo and its matte, h x w."""
+    top = float(np.iinfo(small.dtype).max)
+    image = small.astype(np.float32)
+    share = three_times(alpha)
     front, back = image, image
     for part in _KERNELS:
-        side = max(3, round(part * max(size)))
+        side = max(3, round(part * max(alpha.shape)))
         smooth_front, back = _fuse(front, back, share, side)
         front = np.clip(_corrected(image, share, smooth_front, back), 0.0, top)
     return smooth_front, back
@@ -67,18 +77,28 @@ def _blurred_colours(rgb: Rgb, alpha: Alpha, top: float) -> tuple[Planes, Planes
 
 def _fuse(front: Planes, back: Planes, share: Planes, side: int) -> tuple[Planes, Planes]:
     """Equations 5 and 6 of the paper: means of both colours, weighted by alpha and 1 - alpha."""
-    weight = _blur(share, side)
-    smooth_front = _blur(front * share, side) / (weight + _TINY)
-    smooth_back = _blur(back * (1.0 - share), side) / (1.0 - weight + _TINY)
+    weight = _blur(share[:, :, 0], side)
+    smooth_front = _blur(front * share, side)
+    smooth_front /= three_times(weight + _TINY)
+    smooth_back = _blur(back - back * share, side)
+    smooth_back /= three_times(1 + _TINY - weight)
     return smooth_front, smooth_back
 
 
-def _corrected(photo: Planes, share: Planes, front: Planes, back: Planes) -> Planes:
-    """Equation 4: move the smooth foreground so that the composite gives the photo again."""
-    fixed: Planes = front + share * (photo - share * front - (1.0 - share) * back)
+def _corrected(photo: Rgb | Planes, share: Planes, front: Planes, back: Planes) -> Planes:
+    """Equation 4: move the smooth foreground so that the composite gives the photo again.
+
+    F + a (I - aF - (1 - a) B), written with one product less.
+    """
+    fixed: Planes = front - back
+    fixed *= share
+    fixed += back
+    np.subtract(photo, fixed, out=fixed)
+    fixed *= share
+    fixed += front
     return fixed
 
 
 def _blur(values: Planes, side: int) -> Planes:
-    blurred = cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE)
-    return blurred.reshape(values.shape).astype(np.float32, copy=False)
+    blurred: Planes = cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE)
+    return blurred.reshape(values.shape)

@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha, Rgb, check_alpha, check_rgb
-from edge_matting.matting.resize import enlarge_rows, resample
+from edge_matting.matting.band import Grid
+from edge_matting.matting.resize import resample
 
 Method = Literal["auto", "none", "fast"]
 Plane: TypeAlias = npt.NDArray[np.float32]
 
 _NOISE: Final = 1 / 255  # what eight bits cannot tell from 0 or 1
-_WORKING_SIDE: Final = 1024
+_WORKING_SIDE: Final = 640  # larger ones cost more and are no nearer to known outlines
 _EPSILON: Final = 1e-4  # variance of the guide, in [0, 1], below which a patch counts as flat
-_ROWS: Final = 64  # rows worked on at a time; bounds memory beside the matte itself
 
 
 def refine(rgb: Rgb, alpha: Alpha, method: Method = "auto") -> Alpha:
@@ -34,10 +34,17 @@ def refine(rgb: Rgb, alpha: Alpha, method: Method = "auto") -> Alpha:
     check_rgb(rgb)
     check_alpha(alpha)
     height, width = rgb.shape[:2]
-    full = resample(alpha, (width, height))
-    full = _snapped(full.copy() if full is alpha else full)
-    if method != "none" and min(height, width, *alpha.shape) > 2:
-        _sharpen(full, rgb, alpha)
+    # Snapped before it is enlarged, the certain parts need no second look at full size.
+    full = resample(_snapped(alpha.copy()), (width, height))
+    grid = Grid.over(full.shape, _WORKING_SIDE)
+    share = grid.means(full)
+    sharpen = method != "none" and min(height, width, *alpha.shape) > 2
+    lines = _coefficients(grid.means(rgb), share, alpha.shape) if sharpen else None
+    for tile in grid.band(share):
+        where = grid.pixels(tile)
+        part = _snapped(full[where])
+        if lines is not None:
+            _sharpen(part, rgb[where], grid.enlarge(lines, tile))
     return full
 
 
@@ -48,27 +55,23 @@ def _snapped(alpha: Alpha) -> Alpha:
     return alpha
 
 
-def _sharpen(full: Alpha, rgb: Rgb, alpha: Alpha) -> None:
-    """Replace the uncertain values of ``full`` in place."""
-    lines = _coefficients(rgb, alpha)
-    for start in range(0, full.shape[0], _ROWS):
-        rows = slice(start, min(start + _ROWS, full.shape[0]))
-        before: Plane = full[rows]
-        band = (before > 0.0) & (before < 1.0)
-        if band.any():
-            slopes = enlarge_rows(lines, rows, rgb.shape[:2])
-            after: Plane = np.clip(_applied(slopes, rgb[rows]), 0.0, 1.0)
-            moved: Plane = before + _trust(before) * (after - before)
-            np.copyto(before, _snapped(moved), where=band)
+def _sharpen(part: Alpha, rgb: Rgb, slopes: Plane) -> None:
+    """Move the uncertain values of ``part`` (R x W) in place; 0 and 1 have no trust and stay."""
+    after = _applied(slopes, rgb)
+    np.clip(after, 0.0, 1.0, out=after)
+    after -= part
+    after *= _trust(part)
+    part += after
+    _snapped(part)
 
 
 def _applied(slopes: Plane, rgb: Rgb) -> Plane:
     """slope . colour + offset for each pixel, R x W."""
     red, green, blue, offset = cv2.split(slopes)
-    scale = np.float32(1.0 / np.iinfo(rgb.dtype).max)
     for slope, channel in zip((red, green, blue), cv2.split(rgb), strict=True):
         np.multiply(slope, channel, out=slope)
-    applied: Plane = (red + green + blue) * scale + offset
+        np.add(offset, slope, out=offset)
+    applied: Plane = offset
     return applied
 
 
@@ -77,60 +80,69 @@ def _trust(before: Alpha) -> Alpha:
 
     On photos of persons with known outlines this is nearer to them than trust everywhere.
     """
-    trust: Alpha = 4.0 * before * (1.0 - before)
+    trust: Alpha = np.float32(4.0) - np.float32(4.0) * before
+    trust *= before
     return trust
 
 
-def _coefficients(rgb: Rgb, alpha: Alpha) -> Plane:
+def _coefficients(small: Rgb, target: Alpha, model: tuple[int, ...]) -> Plane:
     """The locally linear model alpha = slope . colour + offset, h x w x 4 at reduced size.
 
+    ``small`` (h x w x 3) and ``target`` (h x w) are photo and matte at that size, ``model`` the
+    shape of the matte as the model gave it. The slopes are for colours in the photo's own range.
     The guide is the colour photo: hair and background often differ in hue alone.
     """
-    height, width = rgb.shape[:2]
-    shrink = min(1.0, _WORKING_SIDE / max(height, width))
-    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    guide: Plane = resample(rgb, size) / np.float32(np.iinfo(rgb.dtype).max)
-    target = resample(alpha, size)
-    radius = _radius(size, alpha)
-    mean, mean_target = _box(guide, radius), _box(target, radius)
-    covariance = _box(guide * target[:, :, np.newaxis], radius)
-    covariance -= mean * mean_target[:, :, np.newaxis]
-    slope = _solved(_variance(guide, mean, radius), covariance)
-    offset: Plane = mean_target - (slope * mean).sum(axis=2)
-    return _box(np.dstack([slope, offset]), radius)
+    top = np.float32(np.iinfo(small.dtype).max)
+    radius = _radius(target.shape, model)
+    guide = [np.multiply(channel, 1 / top, dtype=np.float32) for channel in cv2.split(small)]
+    mean, mean_target = [_box(channel, radius) for channel in guide], _box(target, radius)
+    covariance = [
+        _box(channel * target, radius) - average * mean_target
+        for channel, average in zip(guide, mean, strict=True)
+    ]
+    slopes = _solved(_variance(guide, mean, radius), covariance)
+    offset = mean_target
+    for slope, average in zip(slopes, mean, strict=True):
+        offset -= slope * average
+        slope /= top
+    lines: Plane = cv2.merge([_box(plane, radius) for plane in (*slopes, offset)])
+    return lines
 
 
-def _variance(guide: Plane, mean: Plane, radius: int) -> Plane:
+def _variance(guide: list[Plane], mean: list[Plane], radius: int) -> list[Plane]:
     """Upper triangle of the colours' covariance (rr, rg, rb, gg, gb, bb), regularised."""
-    pairs = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
     planes = []
-    for i, j in pairs:
-        plane = _box(guide[:, :, i] * guide[:, :, j], radius) - mean[:, :, i] * mean[:, :, j]
-        planes.append(plane + np.float32(_EPSILON) if i == j else plane)
-    return np.stack(planes)
+    for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)):
+        plane = _box(guide[i] * guide[j], radius)
+        plane -= mean[i] * mean[j]
+        if i == j:
+            plane += np.float32(_EPSILON)
+        planes.append(plane)
+    return planes
 
 
-def _solved(variance: Plane, covariance: Plane) -> Plane:
+def _solved(variance: list[Plane], covariance: list[Plane]) -> list[Plane]:
     """Solve the symmetric 3 x 3 system of every pixel by its adjugate."""
     rr, rg, rb, gg, gb, bb = variance
-    r, g, b = covariance[:, :, 0], covariance[:, :, 1], covariance[:, :, 2]
+    r, g, b = covariance
     a00, a01, a02 = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
     a11, a12, a22 = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
     determinant = rr * a00 + rg * a01 + rb * a02
-    slope: Plane = np.dstack(
-        [a00 * r + a01 * g + a02 * b, a01 * r + a11 * g + a12 * b, a02 * r + a12 * g + a22 * b]
-    )
-    slope /= np.maximum(determinant, np.float32(_EPSILON**3))[:, :, np.newaxis]
-    return slope
+    scale = 1 / np.maximum(determinant, np.float32(_EPSILON**3))
+    return [
+        (a00 * r + a01 * g + a02 * b) * scale,
+        (a01 * r + a11 * g + a12 * b) * scale,
+        (a02 * r + a12 * g + a22 * b) * scale,
+    ]
 
 
-def _radius(size: tuple[int, int], alpha: Alpha) -> int:
+def _radius(shape: tuple[int, ...], model: tuple[int, ...]) -> int:
     """A window of five of the model's pixels, within which its edge may be off."""
-    pixel: float = max(size[0] / alpha.shape[1], size[1] / alpha.shape[0], 1.0)
+    pixel: float = max(shape[0] / model[0], shape[1] / model[1], 1.0)
     return max(2, round(2 * pixel))
 
 
 def _box(values: Plane, radius: int) -> Plane:
     side = 2 * radius + 1
-    mean = cv2.boxFilter(values, cv2.CV_32F, (side, side), borderType=cv2.BORDER_REPLICATE)
-    return mean.astype(np.float32, copy=False)
+    mean: Plane = cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE)
+    return mean.reshape(values.shape)

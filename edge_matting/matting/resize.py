@@ -29,21 +29,3 @@ def resample(image: AnyArray, size: tuple[int, int]) -> AnyArray:
 def three_times(plane: AnyArray) -> AnyArray:
     """H x W as H x W x 3. NumPy broadcasts a last axis of length 1 many times slower."""
     return cast("AnyArray", cv2.merge([plane, plane, plane]).reshape(*plane.shape, 3))
-
-
-def enlarge_rows(
-    small: npt.NDArray[np.float32], rows: slice, shape: tuple[int, int]
-) -> npt.NDArray[np.float32]:
-    """Rows of ``small`` (h x w x C, float32, C up to 4) enlarged to ``shape`` (H, W), R x W x C.
-
-    What ``resample(small, (W, H))[rows]`` would give, without the whole picture: a strip's height
-    is interpolated on the narrow picture, its width by OpenCV.
-    """
-    at = (np.arange(shape[0])[rows] + 0.5) * (small.shape[0] / shape[0]) - 0.5
-    at = np.clip(at, 0, small.shape[0] - 1)
-    first = at.astype(np.intp)
-    share = (at - first).astype(np.float32)[:, np.newaxis, np.newaxis]
-    above, below = small[first], small[np.minimum(first + 1, small.shape[0] - 1)]
-    strip: npt.NDArray[np.float32] = above + (below - above) * share
-    wide: npt.NDArray[np.float32] = resample(strip, (shape[1], strip.shape[0]))
-    return wide.reshape(-1, shape[1], small.shape[2])

@@ -1,0 +1,68 @@
+"""A damaged or lost ledger: set aside, made anew, and told what the folders still know."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge_matting.config import HotFolder, Settings
+from edge_matting.core.clock import Clock
+from edge_matting.core.errors import LedgerCorrupt
+from edge_matting.ledger import Ledger, set_aside
+
+log = logging.getLogger(__name__)
+
+
+def open_ledger(settings: Settings, clock: Clock) -> Ledger:
+    """The ledger; a damaged one is kept under a name that says so, and a new one is begun.
+
+    What lies in ``in/`` is found by the scan, what lies in ``out/`` by ``adopt_results``.
+    """
+    path, attempts = settings.ledger_path, settings.limits.max_attempts
+    try:
+        return _undamaged(path, clock, attempts)
+    except LedgerCorrupt as error:
+        kept = set_aside(path, clock)
+        log.error("%s; kept as %s, a new one is made from the folders", error, kept)
+        return Ledger.open(path, clock=clock, max_attempts=attempts)
+
+
+def adopt_results(settings: Settings, ledger: Ledger) -> None:
+    """Learn the names of the results in folders that the ledger does not know.
+
+    Without them the next photo of the same name would overwrite another's result.
+    """
+    for folder in settings.hot_folders:
+        if ledger.knows(str(folder.path)):
+            continue
+        adopted = ledger.adopt(str(folder.path), list(_results(folder)))
+        if adopted:
+            log.warning("%s: %d earlier results are not in the ledger", folder.path, adopted)
+
+
+def _undamaged(path: Path, clock: Clock, attempts: int) -> Ledger:
+    ledger = Ledger.open(path, clock=clock, max_attempts=attempts)
+    try:
+        damage = ledger.damage()
+    except BaseException:
+        ledger.close()
+        raise
+    if damage:
+        ledger.close()
+        raise LedgerCorrupt(f"{path}: {damage[0]}")
+    return ledger
+
+
+def _results(folder: HotFolder) -> Iterator[tuple[str, str]]:
+    """(source, stem) of every sidecar of ours in ``out/`` and ``review/``."""
+    for root in (folder.outbox, folder.review):
+        for path in sorted(root.rglob("*.json")):
+            try:
+                content = json.loads(path.read_bytes())
+            except (OSError, ValueError):
+                continue  # not a sidecar, and nothing that names a source
+            source = content.get("source") if isinstance(content, dict) else None
+            if isinstance(source, str) and "source_sha256" in content:
+                yield source, str(path.relative_to(root).with_suffix(""))
