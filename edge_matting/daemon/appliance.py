@@ -20,7 +20,7 @@ from edge_matting.core.errors import ConfigError, LedgerError, StartError
 from edge_matting.core.lock import exclusive_lock
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.notify import Notifier
-from edge_matting.daemon.rebuild import adopt_results, open_ledger
+from edge_matting.daemon.rebuild import open_ledger
 from edge_matting.daemon.supervisor import Supervisor
 from edge_matting.daemon.upkeep import Upkeep
 from edge_matting.daemon.view import View
@@ -73,7 +73,6 @@ class Appliance:
                 if ledger is None:
                     return 0
                 self._sweep()
-                adopt_results(self._settings, ledger)
             try:
                 return self._serve(ledger)
             finally:
@@ -84,7 +83,7 @@ class Appliance:
         self._woken.set()
 
     def _open_ledger(self) -> Ledger | None:
-        """The ledger; a full disk is waited out. None when told to stop meanwhile."""
+        """The ledger, ready for use; a full disk is waited out. None when told to stop."""
         told = False
         while not self._stopping:
             try:

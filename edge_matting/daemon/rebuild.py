@@ -18,18 +18,36 @@ log = logging.getLogger(__name__)
 def open_ledger(settings: Settings, clock: Clock) -> Ledger:
     """The ledger; a damaged one is kept under a name that says so, and a new one is begun.
 
-    What lies in ``in/`` is found by the scan, what lies in ``out/`` by ``adopt_results``.
+    What lies in ``in/`` is found by the scan; results in folders that it does not know give it
+    their names.
     """
-    path, attempts = settings.ledger_path, settings.limits.max_attempts
+    path = settings.ledger_path
     try:
-        return _undamaged(path, clock, attempts)
+        return _undamaged(path, clock, settings)
     except LedgerCorrupt as error:
         kept = set_aside(path, clock)
         log.error("%s; kept as %s, a new one is made from the folders", error, kept)
-        return Ledger.open(path, clock=clock, max_attempts=attempts)
+        return _undamaged(path, clock, settings)
 
 
-def adopt_results(settings: Settings, ledger: Ledger) -> None:
+def _undamaged(path: Path, clock: Clock, settings: Settings) -> Ledger:
+    ledger = Ledger.open(path, clock=clock, max_attempts=settings.limits.max_attempts)
+    try:
+        _check_file(ledger, path)
+        _adopt_results(settings, ledger)
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
+
+
+def _check_file(ledger: Ledger, path: Path) -> None:
+    damage = ledger.damage()
+    if damage:
+        raise LedgerCorrupt(f"{path}: {damage[0]}")
+
+
+def _adopt_results(settings: Settings, ledger: Ledger) -> None:
     """Learn the names of the results in folders that the ledger does not know.
 
     Without them the next photo of the same name would overwrite another's result.
@@ -40,19 +58,6 @@ def adopt_results(settings: Settings, ledger: Ledger) -> None:
         adopted = ledger.adopt(str(folder.path), list(_results(folder)))
         if adopted:
             log.warning("%s: %d earlier results are not in the ledger", folder.path, adopted)
-
-
-def _undamaged(path: Path, clock: Clock, attempts: int) -> Ledger:
-    ledger = Ledger.open(path, clock=clock, max_attempts=attempts)
-    try:
-        damage = ledger.damage()
-    except BaseException:
-        ledger.close()
-        raise
-    if damage:
-        ledger.close()
-        raise LedgerCorrupt(f"{path}: {damage[0]}")
-    return ledger
 
 
 def _results(folder: HotFolder) -> Iterator[tuple[str, str]]:

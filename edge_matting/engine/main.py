@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 
 import psutil
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reporter = Reporter(int(arguments[0]))
     settings = Settings.model_validate_json(sys.stdin.readline())
     try:
-        with exclusive_lock(settings.state_dir / "engine.lock", "engine", LOCK_SECONDS):
+        with _only_engine(settings):
             return Engine(settings, reporter).run()
     except StartError as error:
         log.error("the engine cannot start: %s", error)
@@ -60,6 +61,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.error("the engine cannot work: %s", error)
         reporter.send("problem", message=str(error))
         return FAULT
+
+
+@contextmanager
+def _only_engine(settings: Settings) -> Iterator[None]:
+    """Hold the engine's lock; the one before may take a moment to be gone, so try again later."""
+    with ExitStack() as stack:
+        try:
+            path = settings.state_dir / "engine.lock"
+            stack.enter_context(exclusive_lock(path, "engine", LOCK_SECONDS))
+        except StartError as error:
+            raise EdgeMattingError(str(error)) from error
+        yield
 
 
 class Engine:

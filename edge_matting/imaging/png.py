@@ -76,7 +76,7 @@ def encode_png(
     _check(pixels)
     if deflate is None:
         return _through_opencv(pixels, _ancillary(icc, exif, dpi))
-    body = [_chunk(b"IDAT", part) for part in _streamed(_Rows.of(pixels), deflate)]
+    body = [_chunk(b"IDAT", part) for part in _streamed(_Strips.of(pixels), deflate)]
     extra = _ancillary(icc, exif, dpi)
     return b"".join((_SIGNATURE, _header(pixels), *extra, *body, _chunk(b"IEND", b"")))
 
@@ -115,30 +115,6 @@ def _chunk(tag: bytes, body: bytes) -> bytes:
     return b"".join((struct.pack(">I", len(body)), tag, body, struct.pack(">I", checksum)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """A picture as rows of ``stride`` bytes, ``step`` bytes a pixel, high bytes first."""
-
-    pixels: npt.NDArray[Any]  # H x (W * channels)
-    stride: int
-    step: int
-
-    @classmethod
-    def of(cls, pixels: Pixels) -> _Rows:
-        flat = pixels.reshape(pixels.shape[0], -1)
-        step = pixels.dtype.itemsize * (pixels.shape[2] if pixels.ndim == 3 else 1)
-        return cls(flat, flat.shape[1] * pixels.dtype.itemsize, step)
-
-    def read(self, start: int, stop: int, into: Bytes) -> Bytes:
-        """Rows ``start`` - 1 to ``stop`` in ``into``; above the first row lie zeros."""
-        part = into[: stop - start + 1]
-        wide = part.view(self.pixels.dtype.newbyteorder(">"))
-        first = max(start - 1, 0)
-        part[: first - start + 1] = 0
-        np.copyto(wide[first - start + 1 :], self.pixels[first:stop])
-        return part
-
-
 # Each filter writes n rows of the picture into ``out``, given n + 1 rows: the first is the one
 # above. All bytes wrap at 256, as the specification wants it (9.2).
 
@@ -171,44 +147,62 @@ _FILTERS: Final = {0: _unfiltered, 1: _sub, 2: _up, 3: _average}
 _HANDICAP: Final = {0: 1.0, 1: 1.0, 2: 1.0, 3: 1.02}  # what Average must save to be worth its time
 
 
-def _streamed(rows: _Rows, deflate: Deflate) -> Iterator[bytes]:
+@dataclass(frozen=True, slots=True)
+class _Strips:
+    """A picture read strip by strip, filtered, high bytes first, into the same two buffers."""
+
+    pixels: npt.NDArray[Any]  # H x (W * channels)
+    step: int  # bytes a pixel
+    rows: Bytes  # a strip and the row above it, as bytes
+    ready: Bytes  # the strip as it is compressed: the filter's number before each row
+
+    @classmethod
+    def of(cls, pixels: Pixels) -> _Strips:
+        flat = pixels.reshape(pixels.shape[0], -1)
+        step = pixels.dtype.itemsize * (pixels.shape[2] if pixels.ndim == 3 else 1)
+        stride = flat.shape[1] * pixels.dtype.itemsize
+        count = max(1, min(len(flat), _STRIP_BYTES // stride))
+        rows = np.empty((count + 1, stride), np.uint8)
+        return cls(flat, step, rows, np.empty((count, stride + 1), np.uint8))
+
+    def filtered(self, start: int, stop: int, kind: int) -> Bytes:
+        """Rows ``start`` to ``stop``; overwritten by the next call."""
+        part = self.ready[: stop - start]
+        part[:, 0] = kind
+        _FILTERS[kind](self._read(start, stop), self.step, part[:, 1:])
+        return part
+
+    def _read(self, start: int, stop: int) -> Bytes:
+        """Rows ``start`` - 1 to ``stop``; above the first row lie zeros."""
+        part = self.rows[: stop - start + 1]
+        first = max(start - 1, 0)
+        part[: first - start + 1] = 0
+        wide = part.view(self.pixels.dtype.newbyteorder(">"))
+        np.copyto(wide[first - start + 1 :], self.pixels[first:stop])
+        return part
+
+
+def _streamed(strips: _Strips, deflate: Deflate) -> Iterator[bytes]:
     """The parts of the picture's zlib stream."""
-    height = rows.pixels.shape[0]
-    count = max(1, min(height, _STRIP_BYTES // rows.stride))
-    buffer = np.empty((count + 1, rows.stride), np.uint8)
-    filtered = np.empty((count, rows.stride + 1), np.uint8)
-    kind = _best_filter(rows, buffer, filtered, deflate)
+    height, count = len(strips.pixels), len(strips.ready)
+    kind = _best_filter(strips, deflate)
     stream = deflate()
     for start in range(0, height, count):
-        stop = min(start + count, height)
-        part = stream.compress(_filtered(rows, start, stop, kind, buffer, filtered))
+        part = stream.compress(strips.filtered(start, min(start + count, height), kind))
         if part:
             yield part
     yield stream.flush()
 
 
-def _filtered(
-    rows: _Rows, start: int, stop: int, kind: int, buffer: Bytes, filtered: Bytes
-) -> Bytes:
-    part = filtered[: stop - start]
-    part[:, 0] = kind
-    _FILTERS[kind](rows.read(start, stop, buffer), rows.step, part[:, 1:])
-    return part
-
-
-def _best_filter(rows: _Rows, buffer: Bytes, filtered: Bytes, deflate: Deflate) -> int:
+def _best_filter(strips: _Strips, deflate: Deflate) -> int:
     """The filter whose sample of rows, spread over the picture, compresses best."""
-    height = rows.pixels.shape[0]
-    count = max(1, min(len(filtered), _SAMPLE_BYTES // rows.stride))
-    starts = np.unique(np.linspace(0, height - count, _SAMPLES).astype(int)).tolist()
+    count = max(1, min(len(strips.ready), _SAMPLE_BYTES // strips.rows.shape[1]))
+    starts = np.unique(np.linspace(0, len(strips.pixels) - count, _SAMPLES).astype(int)).tolist()
 
     def cost(kind: int) -> float:
         stream = deflate()
-        size = sum(
-            len(stream.compress(_filtered(rows, at, at + count, kind, buffer, filtered)))
-            for at in starts
-        )
-        return (size + len(stream.flush())) * _HANDICAP[kind]
+        parts = [stream.compress(strips.filtered(at, at + count, kind)) for at in starts]
+        return (sum(map(len, parts)) + len(stream.flush())) * _HANDICAP[kind]
 
     return min(_FILTERS, key=cost)
 

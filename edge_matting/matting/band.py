@@ -108,11 +108,12 @@ class Grid:
         top, left = max(rows.start - 1, 0), max(columns.start - 1, 0)
         near = cells[top : rows.stop + 1, left : columns.stop + 1]
         size = near.shape[1] * self.factor, near.shape[0] * self.factor
-        wide = cv2.resize(near, size, interpolation=cv2.INTER_LINEAR)
+        wide: Any = cv2.resize(near, size, interpolation=cv2.INTER_LINEAR)
         down, across = (rows.start - top) * self.factor, (columns.start - left) * self.factor
         y, x = self.pixels(tile)
+        wide = wide.reshape(size[1], size[0], *cells.shape[2:])
         part: Cells = wide[down : down + y.stop - y.start, across : across + x.stop - x.start]
-        return part.reshape(*part.shape[:2], *cells.shape[2:])
+        return part
 
 
 def _parts(whole: int, count: int) -> Iterator[slice]:

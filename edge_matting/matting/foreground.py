@@ -8,7 +8,7 @@ leave half of their error where the band is wide, and cost as much at this size.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -100,5 +100,6 @@ def _corrected(photo: Rgb | Planes, share: Planes, front: Planes, back: Planes) 
 
 
 def _blur(values: Planes, side: int) -> Planes:
-    blurred: Planes = cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE)
-    return blurred.reshape(values.shape)
+    mean: Any = cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE)
+    blurred: Planes = mean.reshape(values.shape)
+    return blurred

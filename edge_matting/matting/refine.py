@@ -6,7 +6,7 @@ coefficients are enlarged and applied to the photo at full size, only where the 
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -67,12 +67,12 @@ def _sharpen(part: Alpha, rgb: Rgb, slopes: Plane) -> None:
 
 def _applied(slopes: Plane, rgb: Rgb) -> Plane:
     """slope . colour + offset for each pixel, R x W."""
-    red, green, blue, offset = cv2.split(slopes)
+    planes: list[Plane] = list(cv2.split(slopes))  # type: ignore[arg-type]
+    red, green, blue, offset = planes
     for slope, channel in zip((red, green, blue), cv2.split(rgb), strict=True):
         np.multiply(slope, channel, out=slope)
         np.add(offset, slope, out=offset)
-    applied: Plane = offset
-    return applied
+    return offset
 
 
 def _trust(before: Alpha) -> Alpha:
@@ -104,9 +104,8 @@ def _coefficients(small: Rgb, target: Alpha, model: tuple[int, ...]) -> Plane:
     offset = mean_target
     for slope, average in zip(slopes, mean, strict=True):
         offset -= slope * average
-        slope /= top
-    lines: Plane = cv2.merge([_box(plane, radius) for plane in (*slopes, offset)])
-    return lines
+    planes = [_box(plane, radius) for plane in (*(slope / top for slope in slopes), offset)]
+    return np.dstack(planes)
 
 
 def _variance(guide: list[Plane], mean: list[Plane], radius: int) -> list[Plane]:
@@ -144,5 +143,6 @@ def _radius(shape: tuple[int, ...], model: tuple[int, ...]) -> int:
 
 def _box(values: Plane, radius: int) -> Plane:
     side = 2 * radius + 1
-    mean: Plane = cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE)
-    return mean.reshape(values.shape)
+    mean: Any = cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE)
+    boxed: Plane = mean.reshape(values.shape)
+    return boxed

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, TypeVar, cast
 
 import cv2
-import numpy as np
 import numpy.typing as npt
 
 AnyArray = TypeVar("AnyArray", bound=npt.NDArray[Any])
