@@ -8,8 +8,8 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class InputSize:
-    """``fixed``: exactly width x height. ``multiple_of``: each side a multiple; width and height
-    are then the box that the photo is fitted into."""
+    """``fixed``: exactly width x height. ``multiple_of``: any sides that are multiples; width and
+    height are then the size the model was made for. ``stretch`` fills them, ``letterbox`` pads."""
 
     width: int
     height: int

@@ -28,24 +28,18 @@ class Geometry:
     box_height: int
 
 
-def input_size(
-    size: InputSize, photo: tuple[int, int], resolution: tuple[int, int] | None = None
-) -> tuple[int, int]:
-    """Width and height of the input tensor for a photo of (width, height).
+def input_size(size: InputSize, resolution: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Width and height of the input tensor.
 
-    ``resolution`` replaces the manifest's box for models of free size; for fixed ones it is
-    ignored. Under ``stretch`` a free-size model gets the photo's own proportions.
+    ``resolution`` replaces the manifest's box for models of free size, rounded to what they take;
+    for fixed ones it is ignored. All photos get one size, so that they can share a batch; whether
+    a photo is stretched into it or letterboxed is the manifest's ``fit``.
     """
     if size.rule == "fixed":
         return size.width, size.height
-    box = resolution or (size.width, size.height)
-    if size.fit == "letterbox":
-        fitted = (float(box[0]), float(box[1]))
-    else:
-        scale = min(box[0] / photo[0], box[1] / photo[1])
-        fitted = (photo[0] * scale, photo[1] * scale)
     width, height = (
-        max(size.multiple, round(side / size.multiple) * size.multiple) for side in fitted
+        max(size.multiple, round(side / size.multiple) * size.multiple)
+        for side in resolution or (size.width, size.height)
     )
     return width, height
 
@@ -92,7 +86,7 @@ def from_output(output: Tensor, spec: ModelOutput, geometry: Geometry) -> Alpha:
 
 
 def _place(size: InputSize, photo: tuple[int, int], resolution: tuple[int, int] | None) -> Geometry:
-    width, height = input_size(size, photo, resolution)
+    width, height = input_size(size, resolution)
     if size.fit == "stretch":
         return Geometry(width, height, 0, 0, width, height)
     scale = min(width / photo[0], height / photo[1])

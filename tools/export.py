@@ -1,0 +1,197 @@
+"""Export the trained model: one ONNX file, its manifest, and the figures in the model card.
+
+    python -m tools.export --work WORK --card docs/model.md
+
+The ONNX graph takes RGB already normalised to [-1, 1] and gives alpha; it is checked against torch
+on held-out photos before anything is written beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from tools.training.augment import resized
+from tools.training.checkpoint import Progress, averaged_net
+from tools.training.dataset import to_input
+from tools.training.network import AlphaNet, MattingNet
+from tools.training.store import Store
+from tools.training.validation import Case, cases, figures, stretched, table
+
+SIZE = 320
+OPSET, NEWEST_IR = 18, 10  # 18: the oldest that torch 2.13 writes; onnxruntime 1.19 reads 21
+LARGEST_FILE = 10_000_000
+TOLERANCE = 1e-4
+NAME = "matting_mobilenetv2_unet.onnx"
+
+MANIFEST = """\
+id: default
+version: "{version}"
+name: General matting, MobileNetV2 U-Net
+task: matting
+file: {file}
+sha256: {sha256}
+input:
+  name: image
+  layout: nchw
+  dtype: float32
+  channels: rgb
+  size: {{rule: multiple_of, multiple: 32, width: {size}, height: {size}, fit: stretch}}
+  range: [0, 1]
+  mean: [0.5, 0.5, 0.5]
+  std: [0.5, 0.5, 0.5]
+output: {{name: alpha, kind: alpha}}
+licence: Apache-2.0
+provenance: |
+  A U-Net with a MobileNetV2 1.0 encoder, trained by tools/train.py of this project:
+  {samples} samples in {minutes:.0f} minutes on {machine}. Started from the ImageNet-trained
+  MobileNetV2 of google-coral/test_data (Apache-2.0).
+  Trained on:
+  - full-body street photos with masks, bearpaw/clothing-co-parsing (CCP): the repository is
+    Apache-2.0; the photographers' rights are not evidenced.
+  - ECSSD, through yunusgunay/Salient-Object-Segmentation: a research set without stated terms.
+  - Oxford-IIIT Pet, a subset through Naveen-Dodda/Sample_Pets_dataset: CC BY-SA 4.0 by the set's
+    authors.
+  - renders of the product scans of ChenEating716/pybullet-URDF-models: MIT; some scans resemble
+    the YCB object set, which is credited here.
+  - backgrounds: HDRI Haven through pmndrs/drei-assets (CC0), wallpapers of Pop!_OS, elementary OS
+    and Budgie (CC0, Unsplash, Pexels, public domain), grocery shelves of
+    marcusklasson/GroceryStoreDataset (MIT).
+  Soft targets were made from the sets' binary masks by closed-form matting on a narrow band.
+  Details, figures and weaknesses: docs/model.md.
+"""
+
+
+def without_traces(model: onnx.ModelProto) -> None:
+    """Drop what the exporter notes of its own call: stack traces with this machine's paths."""
+    graph = model.graph
+    parts = (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info)
+    for part in (*parts, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+
+
+def to_onnx(net: MattingNet, path: Path) -> None:
+    """Batch, height and width stay open; height and width must be multiples of 32."""
+    batch = torch.export.Dim("batch", min=1, max=64)
+    rows, columns = torch.export.Dim("rows", min=2, max=64), torch.export.Dim("cols", min=2, max=64)
+    torch.onnx.export(
+        AlphaNet(net).eval(),
+        (torch.zeros(2, 3, SIZE, SIZE - 32),),
+        path,
+        input_names=["image"],
+        output_names=["alpha"],
+        opset_version=OPSET,
+        dynamo=True,
+        external_data=False,
+        optimize=True,
+        dynamic_shapes={"image": {0: batch, 2: 32 * rows, 3: 32 * columns}},
+    )
+    model = onnx.load(path)
+    without_traces(model)
+    model.ir_version = min(model.ir_version, NEWEST_IR)
+    onnx.checker.check_model(model, full_check=True)
+    opset = {o.domain: o.version for o in model.opset_import}[""]
+    if opset != OPSET:
+        raise SystemExit(f"{path}: opset {opset} where {OPSET} was asked for")
+    onnx.save(model, path)
+    if path.stat().st_size > LARGEST_FILE:
+        raise SystemExit(f"{path}: {path.stat().st_size} bytes, more than {LARGEST_FILE}")
+
+
+def session_of(path: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def onnx_alpha(session: onnxruntime.InferenceSession, rgb: NDArray[np.uint8]) -> Any:
+    """HxWx3 RGB uint8, sides multiples of 32 -> alpha float32 HxW."""
+    image = ((rgb.astype(np.float32) / 255 - 0.5) / 0.5).transpose(2, 0, 1)[None]
+    return session.run(["alpha"], {"image": np.ascontiguousarray(image)})[0][0, 0]
+
+
+def largest_difference(
+    net: MattingNet, session: onnxruntime.InferenceSession, pictures: list[Case]
+) -> float:
+    """Between torch and onnxruntime over real photos, in several sizes and one batch of two."""
+    worst = 0.0
+    for i, case in enumerate(pictures[::20]):
+        width, height = ((SIZE, SIZE), (256, 384), (512, 320))[i % 3]
+        rgb = resized(case.rgb, width, height)
+        with torch.inference_mode():
+            image = to_input(torch.from_numpy(rgb)[None]).contiguous()
+            theirs = AlphaNet(net)(torch.cat((image, image.flip(3)))).numpy()
+        both = np.concatenate((image.numpy(), image.flip(3).numpy()))
+        ours = session.run(["alpha"], {"image": both})[0]
+        worst = max(worst, float(np.abs(ours - theirs).max()))
+        worst = max(worst, float(np.abs(onnx_alpha(session, rgb) - theirs[0, 0]).max()))
+    return worst
+
+
+def write_manifest(folder: Path, progress: Progress, version: str, machine: str) -> None:
+    """Last of all: a manifest means that the model beside it is whole."""
+    text = MANIFEST.format(
+        version=version,
+        file=NAME,
+        sha256=hashlib.sha256((folder / NAME).read_bytes()).hexdigest(),
+        size=SIZE,
+        samples=f"{progress.samples:,}",
+        minutes=progress.total / 60,
+        machine=machine,
+    )
+    temporary = folder / "manifest.yaml.tmp"
+    temporary.write_text(text)
+    temporary.replace(folder / "manifest.yaml")
+
+
+def into_card(card: Path, text: str) -> None:
+    """Replace what stands between the `figures` marks of the model card."""
+    marks = re.compile(r"(<!-- figures -->\n).*?(<!-- end of figures -->)", re.DOTALL)
+    old = card.read_text()
+    if not marks.search(old):
+        raise SystemExit(f"{card}: no <!-- figures --> ... <!-- end of figures --> to fill")
+    card.write_text(marks.sub(lambda m: m[1] + text + "\n" + m[2], old))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
+    parser.add_argument("--work", type=Path, required=True, help="where tools.train worked")
+    parser.add_argument("--to", type=Path, default=Path("models/default"))
+    parser.add_argument("--card", type=Path, help="model card to write the figures into")
+    parser.add_argument("--version", default="2026.11.1")
+    parser.add_argument("--machine", default="2 CPU cores")
+    options = parser.parse_args()
+    net, progress = averaged_net(options.work / "checkpoint.pt")
+    options.to.mkdir(parents=True, exist_ok=True)
+    temporary = options.to / f"{NAME}.tmp"
+    to_onnx(net, temporary)
+    session = session_of(temporary)
+    pictures = list(cases(Store(options.work / "set")))
+    worst = largest_difference(net, session, pictures)
+    if worst > TOLERANCE:
+        raise SystemExit(f"onnxruntime and torch differ by {worst:.2e}, more than {TOLERANCE}")
+    rows = figures(stretched(lambda rgb: onnx_alpha(session, rgb), SIZE), pictures)
+    temporary.replace(options.to / NAME)
+    write_manifest(options.to, progress, options.version, options.machine)
+    text = (
+        f"{table(rows)}\n\nMeasured on the exported ONNX at {SIZE} x {SIZE}, stretched, after "
+        f"{progress.samples:,} samples\n({progress.step:,} steps in "
+        f"{progress.total / 60:.0f} minutes on {options.machine}). Largest difference between\n"
+        f"onnxruntime {onnxruntime.__version__} and torch {torch.__version__} on held-out photos: "
+        f"{worst:.1e}."
+    )
+    print(text)
+    if options.card:
+        into_card(options.card, text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""Train the default matting model.
+
+    python -m tools.train --data DATA --work WORK --hours 1.5
+
+reads the photo sets under DATA, prepares them once in WORK, and trains for that long. Started
+again it goes on where the last checkpoint stood; once a schedule is complete, a further start
+begins a new one (warm-up, cosine) of `--hours` on the weights reached. SIGTERM ends it with a
+checkpoint. `python -m tools.export` follows. With other work on the machine, set
+OMP_WAIT_POLICY=passive: threads that wait for each other then sleep instead of spinning.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import multiprocessing
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from tools.training import checkpoint
+from tools.training.checkpoint import Averaged, Progress
+from tools.training.dataset import Batches, to_input
+from tools.training.losses import matting_loss
+from tools.training.network import MattingNet
+from tools.training.store import Store, prepare
+from tools.training.validation import Case, cases, figures, stretched
+
+PIXELS_A_BATCH = 16 * 224 * 224
+STAGE_STARTS = (0.0, 0.5, 0.70, 0.90)  # share of the time budget
+STAGE_SIZES = [[192, 224, 224], [224, 256], [256, 288, 320], [320]]
+WARM_UP = 0.02
+LOG_STEPS, SAVE_SECONDS, CHECK_SECONDS = 100, 300.0, 900.0
+CLIP_NORM = 5.0
+VALIDATION_SIZE = 320
+
+
+def learning_factor(share: float) -> float:
+    """Linear warm-up, then a cosine down to 1 % (Loshchilov, Hutter, 2017), by elapsed time."""
+    if share < WARM_UP:
+        return max(0.02, share / WARM_UP)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP)))
+
+
+def predictor(net: MattingNet) -> Any:
+    """SxSx3 RGB uint8 -> alpha float32 SxS."""
+
+    def predict(rgb: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        with torch.inference_mode():
+            logits = net(to_input(torch.from_numpy(np.ascontiguousarray(rgb))[None]))
+        return np.asarray(torch.sigmoid(logits)[0, 0].numpy())
+
+    return predict
+
+
+class Trainer:
+    """One run: the network, its average, the optimizer, and how far they are."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.path = options.work / "checkpoint.pt"
+        torch.manual_seed(options.seed)
+        self.net: MattingNet = cast("Any", MattingNet()).to(memory_format=torch.channels_last)
+        if not self.path.exists():
+            weights = torch.load(
+                options.data / "weights" / "mobilenet_v2_imagenet.pth", weights_only=True
+            )
+            self.net.encoder.load_imagenet(weights)
+        self.averaged = Averaged(self.net)
+        encoder = list(self.net.encoder.parameters())
+        decoder = [p for n, p in self.net.named_parameters() if not n.startswith("encoder.")]
+        rate = options.learning_rate
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": encoder, "lr": rate * 0.15, "peak": rate * 0.15},
+                {"params": decoder, "lr": rate, "peak": rate},
+            ],
+            weight_decay=0.01,
+        )
+        self.progress = Progress(budget=options.hours * 3600)
+        self.stopped = False
+        if self.path.exists():
+            self._resume()
+
+    def _resume(self) -> None:
+        state = checkpoint.load(self.path)
+        self.net.load_state_dict(state["net"])
+        self.averaged.net.load_state_dict(state["averaged"])
+        peaks = [g["peak"] for g in self.optimizer.param_groups]
+        self.optimizer.load_state_dict(state["optimizer"])
+        for group, peak in zip(self.optimizer.param_groups, peaks, strict=True):
+            group["peak"] = peak
+        self.progress = Progress(**state["progress"])
+        if self.progress.share >= 1.0:
+            self.progress.spent = 0.0
+            self.progress.budget = self.options.hours * 3600
+        self.say(f"resumed at step {self.progress.step}, {self.progress.share:.1%} of schedule")
+
+    def say(self, text: str) -> None:
+        line = f"{time.strftime('%H:%M:%S')} {text}"
+        print(line, flush=True)
+        with (self.options.work / "train.log").open("a") as log:
+            log.write(line + "\n")
+
+    def stop(self) -> None:
+        """End after the present step, with a checkpoint (SIGTERM)."""
+        self.stopped = True
+
+    def save(self) -> None:
+        checkpoint.save(self.path, self.net, self.averaged, self.optimizer, self.progress)
+
+    def step(self, rgb: Tensor, alpha: Tensor) -> float:
+        """One update from RGB uint8 NxSxSx3 and alpha uint8 NxSxS."""
+        factor = learning_factor(self.progress.share)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        image = to_input(rgb).contiguous(memory_format=torch.channels_last)
+        target = alpha[:, None].float() / 255
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, coarse = self.net.forward_both(image)
+        loss = matting_loss(logits, coarse, target)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), CLIP_NORM)
+        self.optimizer.step()
+        self.averaged.update(self.net, self.progress.step)
+        self.progress.step += 1
+        self.progress.samples += len(rgb)
+        return float(loss.detach())
+
+    def check(self, pictures: list[Case]) -> None:
+        """Measure the averaged weights on the held-out pictures and log the figures."""
+        rows = figures(stretched(predictor(self.averaged.net), VALIDATION_SIZE), pictures)
+        self.progress.figures.append(
+            {"step": self.progress.step, "rows": {r.group: [r.iou, r.mae] for r in rows}}
+        )
+        self.say("held out: " + "  ".join(f"{r.group} {r.iou:.4f}/{r.mae:.4f}" for r in rows))
+
+    def batches(self, stage: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        """Endless batches from one worker process, `stage` (shared) choosing their sizes."""
+        stream = Batches(
+            self.options.work / "set",
+            self.options.seed + self.progress.step,
+            PIXELS_A_BATCH,
+            STAGE_SIZES,
+            stage,
+        )
+        return iter(
+            DataLoader(
+                stream,
+                batch_size=None,
+                num_workers=1,
+                prefetch_factor=4,
+                multiprocessing_context="fork",
+            )
+        )
+
+    def log(self, losses: list[float], samples: int, seconds: float) -> None:
+        progress = self.progress
+        self.say(
+            f"step {progress.step}  {progress.share:.1%}  loss {np.mean(losses):.4f}  "
+            f"{samples / seconds:.1f} samples/s  {progress.samples} samples"
+        )
+
+    def run(self) -> None:
+        """Until the time budget is spent; a crash in between loses at most five minutes."""
+        torch.set_num_threads(self.options.threads)
+        progress = self.progress
+        stage = multiprocessing.get_context("fork").Value("i", 0)
+        batches = self.batches(stage)
+        pictures = list(cases(Store(self.options.work / "set")))
+        self.net.train()
+        last = saved = checked = logged = time.monotonic()
+        losses: list[float] = []
+        seen = progress.samples
+        while progress.share < 1.0 and not self.stopped:
+            stage.value = sum(progress.share >= s for s in STAGE_STARTS) - 1
+            losses.append(self.step(*next(batches)))
+            if progress.step % LOG_STEPS == 0:
+                self.log(losses, progress.samples - seen, time.monotonic() - logged)
+                losses, logged, seen = [], time.monotonic(), progress.samples
+            if time.monotonic() - checked >= CHECK_SECONDS:
+                self.check(pictures)
+                checked = time.monotonic()
+            if time.monotonic() - saved >= SAVE_SECONDS:
+                self.save()
+                saved = time.monotonic()
+            last = self._spend(last)
+        if not self.stopped:
+            self.check(pictures)
+        self.save()
+        word = "stopped" if self.stopped else "done"
+        self.say(f"{word}: {progress.samples} samples in {progress.total / 60:.0f} minutes")
+
+    def _spend(self, since: float) -> float:
+        now = time.monotonic()
+        self.progress.spent += now - since
+        self.progress.total += now - since
+        return now
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the photo sets")
+    parser.add_argument("--work", type=Path, required=True, help="prepared set, checkpoint and log")
+    parser.add_argument("--hours", type=float, default=1.5, help="length of the schedule")
+    parser.add_argument(
+        "--learning-rate", type=float, default=2e-3, help="peak; encoder 0.15 of it"
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    if not (options.work / "set" / "index.json").exists():
+        prepare(options.data, options.work / "set")
+    trainer = Trainer(options)
+    signal.signal(signal.SIGTERM, lambda *_: trainer.stop())
+    trainer.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Training of the default matting network: data, network, losses, validation."""

@@ -1,0 +1,195 @@
+"""The matting network: a U-Net with a MobileNetV2 encoder and a light separable decoder.
+
+Encoder: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (2018), with batch
+norm folded into the convolutions and TensorFlow's SAME padding (stride 2 pads right and bottom).
+Layout: Ronneberger et al., "U-Net" (2015). Last step: sub-pixel convolution, Shi et al. (2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+# expansion, output channels, repeats, stride of the first: table 2 of the paper
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+SKIP_AFTER_STAGE = (0, 1, 2, 4)  # 1/2, 1/4, 1/8, 1/16 of the input
+SIZE_MULTIPLE = 32
+
+
+def _same_pad(x: Tensor, stride: int) -> Tensor:
+    return functional.pad(x, (0, 1, 0, 1)) if stride == 2 else x
+
+
+class InvertedResidual(nn.Module):
+    """Expand, depthwise, project; batch norm folded, so every convolution has a bias."""
+
+    def __init__(self, channels: int, out_channels: int, expansion: int, stride: int) -> None:
+        super().__init__()
+        inner = channels * expansion
+        self.stride = stride
+        self.residual = stride == 1 and channels == out_channels
+        self.expand = nn.Conv2d(channels, inner, 1) if expansion > 1 else None
+        padding = 0 if stride == 2 else 1
+        self.depthwise = nn.Conv2d(inner, inner, 3, stride, padding, groups=inner)
+        self.project = nn.Conv2d(inner, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x if self.expand is None else functional.relu6(self.expand(x))
+        y = functional.relu6(self.depthwise(_same_pad(y, self.stride)))
+        out: Tensor = self.project(y)
+        return x + out if self.residual else out
+
+    def convolutions(self) -> list[nn.Conv2d]:
+        """In network order, as the shared weights number them."""
+        return [c for c in (self.expand, self.depthwise, self.project) if c is not None]
+
+
+class Encoder(nn.Module):
+    """MobileNetV2 1.0 without its last 1280-channel layer and classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 32, 3, 2, 0)
+        stages, channels = [], 32
+        for expansion, out_channels, repeats, stride in STAGES:
+            blocks = []
+            for i in range(repeats):
+                blocks.append(
+                    InvertedResidual(channels, out_channels, expansion, stride if i == 0 else 1)
+                )
+                channels = out_channels
+            stages.append(nn.Sequential(*blocks))
+        self.stages = nn.ModuleList(stages)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Nx3xHxW in [-1, 1] -> features at 1/2, 1/4, 1/8, 1/16 and 1/32."""
+        x = functional.relu6(self.stem(_same_pad(x, 2)))
+        features = []
+        for i, stage in enumerate(self.stages):
+            x = stage(x)
+            if i in SKIP_AFTER_STAGE:
+                features.append(x)
+        return [*features, x]
+
+    def load_imagenet(self, weights: Mapping[str, Tensor]) -> None:
+        """Take `convNN.weight`, `convNN.bias` in network order; the classifier is left out."""
+        blocks = [m for m in self.modules() if isinstance(m, InvertedResidual)]
+        convolutions = [self.stem, *(c for b in blocks for c in b.convolutions())]
+        for i, convolution in enumerate(convolutions):
+            weight, bias = weights[f"conv{i:02d}.weight"], weights[f"conv{i:02d}.bias"]
+            if convolution.weight.shape != weight.shape:
+                raise ValueError(f"conv{i:02d}: {tuple(weight.shape)} does not fit the encoder")
+            with torch.no_grad():
+                convolution.weight.copy_(weight)
+                if convolution.bias is not None:
+                    convolution.bias.copy_(bias)
+
+
+def _pointwise(channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels), nn.ReLU()
+    )
+
+
+def _separable(channels: int, kernel: int = 3) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, kernel, 1, kernel // 2, groups=channels, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+        *_pointwise(channels, channels),
+    )
+
+
+class Context(nn.Module):
+    """At 1/32: narrow, look around, and add what the whole picture says (its mean)."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.narrow = _pointwise(channels, out_channels)
+        self.whole = nn.Conv2d(out_channels, out_channels, 1)
+        self.around = _separable(out_channels, kernel=5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.narrow(x)
+        out: Tensor = self.around(x + self.whole(x.mean((2, 3), keepdim=True)))
+        return out
+
+
+class UpStep(nn.Module):
+    """Twice the size, joined with the encoder's features of that size.
+
+    A 1x1 convolution over the joined channels, written as a sum: it commutes with bilinear
+    interpolation, so the decoder's half of it runs at the lower resolution and nothing is copied.
+    """
+
+    def __init__(self, channels: int, skip: int, out_channels: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.narrow = nn.Conv2d(channels, out_channels, 1, bias=False)
+        self.skip = nn.Conv2d(skip, out_channels, 1, bias=False)
+        self.normal = nn.BatchNorm2d(out_channels)
+        self.refine = _separable(out_channels, kernel)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        x = functional.interpolate(
+            self.narrow(x), scale_factor=2.0, mode="bilinear", align_corners=False
+        )
+        out: Tensor = self.refine(functional.relu(self.normal(x + self.skip(skip))))
+        return out
+
+
+class MattingNet(nn.Module):
+    """Alpha logits at input size.
+
+    The step at 1/2 also sees the photo's own pixels (space to depth), and the head gives four
+    values per position that become 2x2 pixels, so edges can be sharp at the full input size
+    without a costly convolution there.
+    """
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
+        w16, w8, w4, w2 = (int(c * width) for c in (128, 80, 48, 24))
+        self.encoder = Encoder()
+        self.context = Context(320, w16)
+        self.up16 = UpStep(w16, 96, w16, kernel=5)
+        self.up8 = UpStep(w16, 32, w8, kernel=5)
+        self.up4 = UpStep(w8, 24, w4)
+        self.up2 = UpStep(w4, 16 + 12, w2)
+        self.head = nn.Conv2d(w2, 4, 3, 1, 1)
+        self.coarse_head = nn.Conv2d(w8, 1, 1)  # training only: deep supervision at 1/8
+
+    def forward_both(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Nx3xHxW in [-1, 1], H and W multiples of 32 -> logits Nx1xHxW and Nx1x(H/8)x(W/8)."""
+        f2, f4, f8, f16, f32 = self.encoder(image)
+        x = self.up16(self.context(f32), f16)
+        x = self.up8(x, f8)
+        coarse = self.coarse_head(x)
+        x = self.up4(x, f4)
+        x = self.up2(x, torch.cat((f2, functional.pixel_unshuffle(image, 2)), 1))
+        return functional.pixel_shuffle(self.head(x), 2), coarse
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Nx3xHxW float in [-1, 1], RGB, H and W multiples of 32 -> alpha logits Nx1xHxW."""
+        return self.forward_both(image)[0]
+
+
+class AlphaNet(nn.Module):
+    """What is exported: the same network, its logits turned into alpha."""
+
+    def __init__(self, net: MattingNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Nx3xHxW float32 in [-1, 1], RGB -> alpha Nx1xHxW in [0, 1]."""
+        return torch.sigmoid(self.net(image))

@@ -1,0 +1,41 @@
+"""Which photos are held out for validation: decided by name alone, so it never changes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+HELD_OUT = {"persons": 60, "salient": 60, "pets": 40, "backgrounds": 40}
+HELD_OUT_FAMILIES = 6
+
+# Backgrounds with an evident subject of their own, sorted out by eye: a bird, a flower, a sign.
+WITH_SUBJECT = frozenset(
+    [f"budgie_{n:03d}" for n in (2, 3, 8, 10, 13, 16)]
+    + [f"elementary_{n:03d}" for n in (19, 28, 31, 34, 35, 37, 39, 40, 44, 47, 49, 57)]
+    + [f"popos_{n:03d}" for n in (61, 63, 65, 69, 73)]
+)
+
+
+def _rank(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def object_family(name: str) -> str:
+    """The product kind of a rendered view: `blue_cup_03` -> `cup`, `glue_2_11` -> `glue`.
+
+    Colour variants of one shape share a family, so that no shape stands on both sides.
+    """
+    words = re.sub(r"(_\d+)+$", "", name).split("_")
+    return words[-1]
+
+
+def held_out(group: str, names: Iterable[str]) -> frozenset[str]:
+    """Names of `group` that validation owns. Deterministic; independent of the order given."""
+    names = sorted(set(names))
+    if group == "objects":
+        families = sorted({object_family(n) for n in names}, key=lambda f: _rank(f"objects/{f}"))
+        chosen = set(families[:HELD_OUT_FAMILIES])
+        return frozenset(n for n in names if object_family(n) in chosen)
+    ranked = sorted(names, key=lambda n: _rank(f"{group}/{n}"))
+    return frozenset(ranked[: HELD_OUT.get(group, 0)])

@@ -1,0 +1,113 @@
+"""Held-out figures: IoU at 0.5 and mean absolute error per group, one photo at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tools.training.augment import resized
+from tools.training.dataset import Sampler
+from tools.training.store import Store
+
+U8 = NDArray[np.uint8]
+Alpha = NDArray[np.float32]
+Matte = Callable[[U8], Alpha]  # RGB uint8 HxWx3 -> alpha float32 HxW, same size
+
+COMPOSITES = 60
+COMPOSITE_SEED = 20261122
+EMPTY_LIMIT = 0.02
+
+
+@dataclass(frozen=True)
+class Case:
+    """One held-out picture: RGB uint8, true alpha float32, and where the truth is known."""
+
+    group: str
+    name: str
+    rgb: U8
+    alpha: Alpha
+    known: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Figure:
+    group: str
+    photos: int
+    iou: float
+    mae: float
+
+
+def cases(store: Store) -> Iterator[Case]:
+    """Every held-out picture: photos with their raw masks, composites of held-out products over
+    held-out backgrounds with exact alpha, and scenes without a subject.
+
+    Photos are at most 416 px long. The wide border band of the pets' trimaps counts as unknown.
+    """
+    for group in ("persons", "salient", "pets"):
+        for item in store.select(group, validation=True):
+            pixels = store.pixels(item)
+            mask = pixels[..., 3]
+            known = np.ones(mask.shape, bool)
+            if group == "pets":
+                known = (mask < 64) | (mask > 192)
+            alpha = np.asarray(mask / 255, np.float32)
+            yield Case(group, item.name, np.ascontiguousarray(pixels[..., :3]), alpha, known)
+    sampler = Sampler(store, np.random.default_rng(COMPOSITE_SEED), validation=True)
+    for i in range(COMPOSITES):
+        rgb, mask = sampler.products(384)
+        alpha = np.asarray(mask / 255, np.float32)
+        yield Case("objects", f"composite_{i:02d}", rgb, alpha, np.ones(mask.shape, bool))
+    for item in sampler.scenes:
+        rgb = np.ascontiguousarray(store.pixels(item))
+        nothing = np.zeros(rgb.shape[:2], np.float32)
+        yield Case("empty", item.name, rgb, nothing, np.ones(rgb.shape[:2], bool))
+
+
+def iou_at_half(alpha: Alpha, case: Case) -> float:
+    """Intersection over union of alpha and truth, both cut at 0.5; 1 where both are empty."""
+    ours, true = (alpha >= 0.5) & case.known, (case.alpha >= 0.5) & case.known
+    union = int((ours | true).sum())
+    return 1.0 if union == 0 else float((ours & true).sum()) / union
+
+
+def figures(matte: Matte, pictures: list[Case]) -> list[Figure]:
+    """One row a group; for `empty`, "IoU" is the share of pictures with mean alpha < 0.02."""
+    rows: dict[str, list[tuple[float, float]]] = {}
+    for case in pictures:
+        alpha = matte(case.rgb)
+        mae = float(np.abs(alpha - case.alpha)[case.known].mean())
+        iou = float(mae < EMPTY_LIMIT) if case.group == "empty" else iou_at_half(alpha, case)
+        rows.setdefault(case.group, []).append((iou, mae))
+    return [
+        Figure(g, len(r), float(np.mean([i for i, _ in r])), float(np.mean([m for _, m in r])))
+        for g, r in rows.items()
+    ]
+
+
+def stretched(predict: Callable[[U8], Alpha], size: int) -> Matte:
+    """A matte function from one that takes size x size RGB uint8: the photo is stretched to the
+    square and the alpha stretched back, as the appliance does with `fit: stretch`."""
+    import cv2
+
+    def matte(rgb: U8) -> Alpha:
+        height, width = rgb.shape[:2]
+        alpha = predict(resized(rgb, size, size))
+        return np.asarray(
+            cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
+        )
+
+    return matte
+
+
+def table(rows: list[Figure]) -> str:
+    """Markdown."""
+    lines = ["| held-out set | pictures | IoU at 0.5 | MAE |", "|---|---|---|---|"]
+    for r in rows:
+        iou = f"{r.iou:.3f}"
+        if r.group == "empty":
+            iou = f"{r.iou:.0%} have mean alpha < {EMPTY_LIMIT}"
+        lines.append(f"| {r.group} | {r.photos} | {iou} | {r.mae:.4f} |")
+    return "\n".join(lines)
