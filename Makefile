@@ -40,8 +40,10 @@ check: $(DEV)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.installed
+bench: $(DEV)
 	$(BIN)/edge-matting bench
+	$(BIN)/python tools/bench/stages.py
+	$(BIN)/python tools/bench/memory.py
 
 test-slow: $(DEV)
 	$(BIN)/python -m pytest -m slow

@@ -17,6 +17,7 @@ RUNTIME = [
     "numpy>=1.26",
     "opencv-python-headless>=4.10",
     "pillow>=12.0",
+    "isal>=1.7",
     "simplejpeg>=1.8",
     "psutil>=6.0",
     "nvidia-ml-py>=12.560",

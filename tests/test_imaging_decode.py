@@ -89,7 +89,7 @@ def test_sixteen_bit_colour_is_turned_upright_too(kind: str, orientation: int) -
 
 
 def with_png_exif(png: bytes, orientation: int) -> bytes:
-    from edge_matting.imaging.encode import _chunk
+    from edge_matting.imaging.png import _chunk
 
     exif = Image.Exif()
     exif[0x0112] = orientation

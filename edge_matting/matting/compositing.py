@@ -52,7 +52,10 @@ def trimap(alpha: Alpha) -> npt.NDArray[np.uint8]:
     radius = max(1, round(min(alpha.shape) / 200))
     side = 2 * radius + 1
     wide = cv2.dilate(unknown, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-    return np.where(wide > 0, 128, np.where(alpha > 0.5, 255, 0)).astype(np.uint8)
+    result = np.zeros(alpha.shape, np.uint8)
+    result[alpha > 0.5] = 255
+    result[wide > 0] = 128
+    return result
 
 
 def quantised(alpha: Alpha, dtype: npt.DTypeLike = np.uint8) -> Rgb:

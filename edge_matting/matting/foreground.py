@@ -41,10 +41,22 @@ def estimate_foreground(rgb: Rgb, alpha: Alpha) -> Rgb:
     for tile in grid.band(share):
         where = grid.pixels(tile)
         near, far = grid.enlarge(front, tile), grid.enlarge(back, tile)
-        band = (alpha[where] > 0.0) & (alpha[where] < 1.0)
-        fixed = _corrected(rgb[where], three_times(alpha[where]), near, far)
-        _put(result[where], fixed, three_times(band.view(np.uint8)).view(bool))
+        _correct(result[where], rgb[where], alpha[where], near, far)
     return result
+
+
+def _correct(result: Rgb, photo: Rgb, alpha: Alpha, near: Planes, far: Planes) -> None:
+    """Equation 4 into ``result``, R x W x 3; where alpha is 1 it gives the photo by itself.
+
+    OpenCV subtracts, adds, rounds and clips across types in one pass each.
+    """
+    share = three_times(alpha)
+    missing: Any = cv2.subtract(photo, _mixed(share, near, far), dtype=cv2.CV_32F)
+    missing = missing.reshape(share.shape) * share
+    depth = cv2.CV_8U if photo.dtype == np.uint8 else cv2.CV_16U
+    fixed: Any = cv2.add(missing, near, dtype=depth)
+    seen = three_times((alpha > 0.0).view(np.uint8))
+    np.multiply(fixed.reshape(share.shape), seen, out=result)
 
 
 def _without_background(rgb: Rgb, alpha: Alpha) -> Rgb:
@@ -54,12 +66,6 @@ def _without_background(rgb: Rgb, alpha: Alpha) -> Rgb:
         rows = slice(start, start + _ROWS)
         np.multiply(rgb[rows], three_times((alpha[rows] > 0.0).view(np.uint8)), out=result[rows])
     return result
-
-
-def _put(pixels: Rgb, values: Planes, where: npt.NDArray[np.bool_]) -> None:
-    """Rounded ``values`` into ``pixels``, in place."""
-    np.clip(np.rint(values, out=values), 0, np.iinfo(pixels.dtype).max, out=values)
-    np.copyto(pixels, values.astype(pixels.dtype), where=where)
 
 
 def _blurred_colours(small: Rgb, alpha: Alpha) -> tuple[Planes, Planes]:
@@ -85,18 +91,20 @@ def _fuse(front: Planes, back: Planes, share: Planes, side: int) -> tuple[Planes
     return smooth_front, smooth_back
 
 
-def _corrected(photo: Rgb | Planes, share: Planes, front: Planes, back: Planes) -> Planes:
-    """Equation 4: move the smooth foreground so that the composite gives the photo again.
-
-    F + a (I - aF - (1 - a) B), written with one product less.
-    """
-    fixed: Planes = front - back
-    fixed *= share
-    fixed += back
-    np.subtract(photo, fixed, out=fixed)
+def _corrected(photo: Planes, share: Planes, front: Planes, back: Planes) -> Planes:
+    """Equation 4: move the smooth foreground so that the composite gives the photo again."""
+    fixed = photo - _mixed(share, front, back)
     fixed *= share
     fixed += front
     return fixed
+
+
+def _mixed(share: Planes, front: Planes, back: Planes) -> Planes:
+    """aF + (1 - a)B, with one product."""
+    mixed: Planes = front - back
+    mixed *= share
+    mixed += back
+    return mixed
 
 
 def _blur(values: Planes, side: int) -> Planes:

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from edge_matting.config import Recipe
 from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.imaging import Photo, before_after, encode, output_exif, to_srgb
-from edge_matting.matting import composite, cutout, estimate_foreground, parse_colour, trimap
+from edge_matting.matting import (
+    composite,
+    cutout,
+    estimate_foreground,
+    parse_colour,
+    quantised,
+    trimap,
+)
 from edge_matting.publish import EncodedOutput
 
 Pixels = npt.NDArray[Any]
@@ -53,7 +59,7 @@ def _cutout(foreground: Rgb, alpha: Alpha, _recipe: Recipe) -> Pixels:
 
 
 def _matte(_foreground: Rgb, alpha: Alpha, _recipe: Recipe) -> Pixels:
-    return np.rint(alpha * 255).astype(np.uint8)
+    return quantised(alpha)
 
 
 def _composite(foreground: Rgb, alpha: Alpha, recipe: Recipe) -> Pixels:
