@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from harness import RunningAppliance
 
 @pytest.fixture
 def appliance(tmp_path: Path) -> Iterator[Callable[..., RunningAppliance]]:
-    """Makes appliances (not yet started) that are killed when the test ends."""
+    """Makes appliances (not yet started); one that still runs when the test ends must stop."""
     made: list[RunningAppliance] = []
 
     def make(name: str = "box", **config: Any) -> RunningAppliance:
@@ -24,4 +25,8 @@ def appliance(tmp_path: Path) -> Iterator[Callable[..., RunningAppliance]]:
     yield make
     for box in made:
         if box.process is not None:
-            box.kill()
+            try:
+                box.stop()
+            except subprocess.TimeoutExpired:
+                box.kill()
+                raise
