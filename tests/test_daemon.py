@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from fakes import ManualClock
 from harness import PHOTO, files, wait_for
 
 from edge_matting.cli.main import main
@@ -38,24 +39,11 @@ from edge_matting.publish import EncodedOutput, publish_result
 from edge_matting.status.ports import ActionRefused
 
 
-class Clock:
-    """Time that the test moves."""
-
-    def __init__(self) -> None:
-        self.time = 2e9
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-
 class Box:
     """A ledger and a hot folder with finished jobs in them; no process runs."""
 
     def __init__(self, root: Path, **retention: float) -> None:
-        self.clock = Clock()
+        self.clock = ManualClock()
         self.settings = parse_settings(
             {
                 "state_dir": str(root / "state"),
@@ -122,11 +110,11 @@ def test_retention_deletes_only_what_is_ours_and_old_enough(make_box):
         (8, ["somebodys.jpg"], ["bad.jpg", "bad.jpg.error.json", "somebodys.jpg"]),
         (31, ["somebodys.jpg"], ["somebodys.jpg"]),
     ):
-        box.clock.time = 2e9 + days * DAY
+        box.clock.time = 1_800_000_000.0 + days * DAY
         upkeep.step()
         assert (files(box.folder.done), files(box.folder.failed)) == (done, failed)
     assert len(box.ledger.jobs(None, 9)) == 2
-    box.clock.time = 2e9 + 400 * DAY
+    box.clock.time = 1_800_000_000.0 + 400 * DAY
     upkeep.step()
     assert box.ledger.jobs(None, 9) == []
     assert files(box.folder.outbox) == ["a.json", "a.png"]

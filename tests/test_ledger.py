@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes import ManualClock
 
 from edge_matting.core.errors import (
     DiskFull,
@@ -39,17 +40,6 @@ from edge_matting.ledger import Enqueued, Ledger
 FOLDER = "/srv/hot"
 YEAR = 365 * 86400.0
 PENDING, RUNNING, SUCCEEDED, REVIEW, FAILED = JobState
-
-
-@dataclass
-class ManualClock:
-    time: float = 1_000_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        raise NotImplementedError
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fakes import ManualClock
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -57,17 +58,6 @@ OUTCOMES: list[Outcome] = [
     Done(REVIEW, RESULT),
     *(Failed(error("no")) for error in (NotAnImage, Truncated, DiskFull, SourceGone)),
 ]
-
-
-@dataclass
-class ManualClock:
-    time: float = 1_000_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        raise NotImplementedError
 
 
 @dataclass

@@ -6,11 +6,11 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
 import pytest
+from fakes import ManualClock
 
 from edge_matting.core.errors import LedgerCorrupt, LedgerError, Truncated
 from edge_matting.core.jobs import (
@@ -37,17 +37,6 @@ RESULT = Result(
     cache="miss",
     quality=Quality("ok", (), 0.4, 0.01, 0.1),
 )
-
-
-@dataclass
-class ManualClock:
-    time: float = 1_800_000_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        raise NotImplementedError
 
 
 def sources(count: int) -> list[Source]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes import ManualClock
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,17 +142,6 @@ SNAPSHOT = StatusSnapshot(
 )
 
 
-class FakeClock:
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-
 class FakeJobs:
     def __init__(self, *jobs: Job) -> None:
         self.rows = {one.id: one for one in jobs}
@@ -238,7 +228,7 @@ class House:
         )
         self.appliance = FakeAppliance(self.jobs)
         self.previews = previews
-        self.clock = FakeClock()
+        self.clock = ManualClock()
         (previews / "1.jpg").write_bytes(JPEG)
         (previews / "99.jpg").write_bytes(JPEG)  # of no job
 
@@ -338,7 +328,7 @@ def test_many_pages_within_a_moment_ask_the_ledger_once(house: House) -> None:
 
 
 def test_a_slow_snapshot_holds_up_one_reader_only() -> None:
-    clock = FakeClock()
+    clock = ManualClock()
     answers = Answers(clock)
     old = answers.get("status", lambda: Answer.of(b"old"))
     clock.time += 10
@@ -360,7 +350,7 @@ def test_a_slow_snapshot_holds_up_one_reader_only() -> None:
 
 
 def test_the_memory_of_answers_is_bounded() -> None:
-    answers = Answers(FakeClock())
+    answers = Answers(ManualClock())
     for number in range(5 * MAX_KEPT):
         answers.get(number, lambda: Answer.of(b"{}"))
     assert len(answers._kept) <= MAX_KEPT
