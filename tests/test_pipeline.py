@@ -69,6 +69,7 @@ class Shelf:
         self.reusable = reusable
         self.published = None
         self.previews = []
+        self.shows_previews = True
 
     def find(self, sha256, recipe_key, model_sha256):
         return self.stored
@@ -223,6 +224,23 @@ def test_an_unreadable_source_is_not_its_own_fault(tmp_path):
         read_source(path, None, 100)
 
 
+def test_waiting_for_room_is_a_sign_of_life(monkeypatch):
+    monkeypatch.setattr("edge_matting.pipeline.gate.WAIT_SECONDS", 0.01)
+    gate = PixelGate(10)
+    waited = threading.Event()
+
+    def second() -> None:
+        with gate.admit(10, waited.set):
+            pass
+
+    with gate.admit(10, lambda: None):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waited.wait(10)
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 def test_the_gate_bounds_the_pixels_inside_and_lets_a_giant_in_alone():
     gate = PixelGate(100)
     inside: list[int] = []
@@ -230,7 +248,7 @@ def test_the_gate_bounds_the_pixels_inside_and_lets_a_giant_in_alone():
     lock = threading.Lock()
 
     def work(pixels: int) -> None:
-        with gate.admit(pixels):
+        with gate.admit(pixels, lambda: None):
             with lock:
                 inside.append(pixels)
                 most.append(sum(inside))

@@ -193,8 +193,12 @@ class DirectoryResults:
         self._places.remember(key, StoredResult(state, str(self._places.out), published))
         return published
 
+    @property
+    def shows_previews(self) -> bool:
+        return False  # there is no page
+
     def preview(self, jpeg: bytes) -> None:
-        """No page, no preview."""
+        raise NotImplementedError
 
     def _remove_other(self, state: JobState) -> None:
         """An earlier verdict on the same photo does not stay beside the new one."""

@@ -72,6 +72,10 @@ class HotFolderResults:
         self._replace_earlier(state, outputs)
         return replace(result, outputs=outputs)
 
+    @property
+    def shows_previews(self) -> bool:
+        return True
+
     def preview(self, jpeg: bytes) -> None:
         """Kept for the page alone, so not synced; without room there is no preview."""
         path = self.previews_dir / f"{self.claim.job.id}.jpg"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
+
+WAIT_SECONDS: Final = 1.0
 
 
 class PixelGate:
@@ -20,12 +23,15 @@ class PixelGate:
         self._changed = threading.Condition()
 
     @contextmanager
-    def admit(self, pixels: int) -> Iterator[None]:
-        """Wait for room, hold it for the body, give it back."""
+    def admit(self, pixels: int, waiting: Callable[[], None]) -> Iterator[None]:
+        """Wait for room, hold it for the body, give it back.
+
+        ``waiting`` is called about once a second meanwhile: whoever waits for another does not
+        hang, and the other one is judged by its own progress.
+        """
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._inside == 0 or self._inside + pixels <= self._budget
-            )
+            while not self._changed.wait_for(lambda: self._has_room(pixels), WAIT_SECONDS):
+                waiting()
             self._inside += pixels
         try:
             yield
@@ -33,3 +39,6 @@ class PixelGate:
             with self._changed:
                 self._inside -= pixels
                 self._changed.notify_all()
+
+    def _has_room(self, pixels: int) -> bool:
+        return self._inside == 0 or self._inside + pixels <= self._budget

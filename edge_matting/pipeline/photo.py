@@ -48,6 +48,10 @@ class Results(Protocol):
     def publish(self, state: JobState, files: tuple[EncodedOutput, ...], result: Result) -> Result:
         """Publish the files and the sidecar; the result with its outputs filled in."""
 
+    @property
+    def shows_previews(self) -> bool:
+        """Whether small before/after pictures are wanted."""
+
     def preview(self, jpeg: bytes) -> None:
         """Keep a small before/after picture for the page."""
 
@@ -95,14 +99,15 @@ def process_photo(task: PhotoTask, tools: Tools, results: Results, data: bytes) 
     name = shown(task.source)
     header = read_header(data, name)
     check_limits(header, task.max_pixels)
-    with tools.gate.admit(header.width * header.height):
-        finished = _finish(task, tools, data, watch)
+    with tools.gate.admit(header.width * header.height, lambda: tools.progress("wait")):
+        finished = _finish(task, tools, data, watch, previewed=results.shows_previews)
     _still_the_same(task)
     state = JobState.REVIEW if finished.quality.verdict == "review" else JobState.SUCCEEDED
     result = _result(task, tools, sha256, finished, watch)
     with watch.stage("publish"):
         published = results.publish(state, finished.files, result)
-    results.preview(finished.preview)
+    if finished.preview is not None:
+        results.preview(finished.preview)
     return Done(state, published)
 
 
@@ -113,10 +118,12 @@ class Finished:
     size: tuple[int, int]  # width, height, upright
     quality: Quality
     files: tuple[EncodedOutput, ...]
-    preview: bytes
+    preview: bytes | None
 
 
-def _finish(task: PhotoTask, tools: Tools, data: bytes, watch: Stopwatch) -> Finished:
+def _finish(
+    task: PhotoTask, tools: Tools, data: bytes, watch: Stopwatch, *, previewed: bool
+) -> Finished:
     with watch.stage("decode"):
         photo = decode(data, shown(task.source), max_pixels=task.max_pixels)
     with watch.stage("infer"):
@@ -128,7 +135,7 @@ def _finish(task: PhotoTask, tools: Tools, data: bytes, watch: Stopwatch) -> Fin
         quality = assess(alpha)
     with watch.stage("encode"):
         files = render_outputs(photo, alpha, task.recipe)
-        preview = before_after(photo.rgb, alpha)
+        preview = before_after(photo.rgb, alpha) if previewed else None
     height, width = alpha.shape
     return Finished((width, height), quality, files, preview)
 
