@@ -207,6 +207,8 @@ def test_models_are_listed_shown_verified_and_only_added_ones_removed(home, caps
     assert main(["models", "show", "default"]) == 0
     assert "sha256:" in capsys.readouterr().out
     assert main(["models", "verify"]) == 0
+    config = str(home / "config.yaml")
+    assert main(["models", "verify", "-c", config]) == main(["models", "-c", config, "list"]) == 0
     assert main(["models", "remove", "default"]) == 1
     assert "shipped" in capsys.readouterr().err
 

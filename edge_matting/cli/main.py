@@ -117,16 +117,23 @@ def _add_process(commands: Commands) -> None:
 
 def _add_models(commands: Commands) -> None:
     parser = _command(commands, "models", "models", "the catalog of models")
+    # -c may stand before the action or behind it; the one behind must not undo the one before.
+    config = argparse.ArgumentParser(add_help=False)
+    config.add_argument("-c", "--config", type=Path, default=argparse.SUPPRESS)
     actions = parser.add_subparsers(required=True, dest="action", metavar="ACTION")
-    actions.add_parser("list", help="the models at hand")
-    actions.add_parser("show", help="one model's manifest").add_argument("id")
-    add = actions.add_parser("add", help="add an ONNX file after trying it on a built-in photo")
+
+    def action(name: str, summary: str) -> argparse.ArgumentParser:
+        return actions.add_parser(name, help=summary, description=summary, parents=[config])
+
+    action("list", "the models at hand")
+    action("show", "one model's manifest").add_argument("id")
+    add = action("add", "add an ONNX file after trying it on a built-in photo")
     add.add_argument("file", type=Path)
     add.add_argument("--id", help="name in the catalog (default: from the file's name)")
     add.add_argument("--preset", default="unit", help="normalisation: unit, half or imagenet")
-    verify = actions.add_parser("verify", help="compare files with their manifests")
+    verify = action("verify", "compare files with their manifests")
     verify.add_argument("id", nargs="?")
-    actions.add_parser("remove", help="delete an added model").add_argument("id")
+    action("remove", "delete an added model").add_argument("id")
 
 
 def _add_device_commands(commands: Commands) -> None:
