@@ -69,10 +69,14 @@ class Run:
     places: Places
     tools: Tools
 
-    def do(self, photo: Photo) -> JobState | JobError | None:
+    def results_of(self, photo: Photo) -> DirectoryResults:
+        """Where the photo's results go; asked for in the photos' order, which decides names."""
+        return DirectoryResults(self.places, photo, self.recipe, self.tools.manifest.sha256)
+
+    def do(self, photo: Photo, results: DirectoryResults) -> JobState | JobError | None:
         """One photo: its state, the error that it ended with, or None when it was done before."""
         try:
-            return self._do(photo)
+            return self._do(photo, results)
         except JobError as error:
             return error
         except MemoryError:
@@ -82,10 +86,9 @@ class Run:
             log.exception("%s: internal fault", shown(photo.path))
             return InternalFault(f"{shown(photo.path)}: {type(error).__name__}: {error}")
 
-    def _do(self, photo: Photo) -> JobState | None:
+    def _do(self, photo: Photo, results: DirectoryResults) -> JobState | None:
         limits = self.settings.limits
         data = read_source(photo.path, None, int(limits.max_file_mb * 1e6))
-        results = DirectoryResults(self.places, photo, self.recipe, self.tools.manifest.sha256)
         if results.done_before(data):
             return None
         task = PhotoTask(photo.path, photo.relative, None, self.recipe, limits.max_pixels)
@@ -185,7 +188,7 @@ def _finished(
             photo = next(waiting, None)
             if photo is None:
                 break
-            in_work[pool.submit(work.do, photo)] = photo
+            in_work[pool.submit(work.do, photo, work.results_of(photo))] = photo
         if not in_work:
             return
         for future in wait(in_work, return_when=FIRST_COMPLETED).done:
