@@ -313,3 +313,12 @@ def test_a_ledger_error_while_recovering_is_retried(tmp_path, monkeypatch):
     assert ledger.calls == 1
     assert supervisor.engine is None
     assert "the disk is full" in (supervisor.problem() or "")
+
+
+def test_the_page_never_extrapolates_its_rate(appliance):
+    box = appliance().start()
+    box.drop("a.jpg")
+    box.wait_finished(1)
+    rates = (box.status() or {})["rates"]
+    assert 0 < rates["last_minute"] <= 1
+    assert 0 < rates["last_hour"] <= 1

@@ -141,7 +141,6 @@ class View:
         counts = self._ledger.counts()
         parts = self._parts
         oldest = self._ledger.oldest_pending()
-        rates = self._rates()
         now = self._clock.monotonic()
         return StatusSnapshot(
             state=self._word(counts),
@@ -158,9 +157,9 @@ class View:
                 oldest_pending_seconds=(
                     None if oldest is None else max(0.0, self._clock.now() - oldest)
                 ),
-                eta_seconds=_eta(counts, rates),
+                eta_seconds=self._eta(counts),
             ),
-            rates=rates,
+            rates=self._rates(),
             cache=self._cache(),
             folders=() if parts is None else tuple(_folder(intake) for intake in parts.intakes),
             engine=self._engine(),
@@ -269,12 +268,22 @@ class View:
         return dict(self._finished)
 
     def _rates(self) -> RateReport:
+        """Never extrapolated: one photo in the first seconds is one photo a minute."""
         uptime = self._clock.monotonic() - self._started
-        per_minute = []
-        for window in RATE_WINDOWS:
-            span = min(window, max(uptime, 1.0))
-            per_minute.append(sum(self._ledger.rate(span).values()) * 60.0 / span)
-        return RateReport(*(round(value, 2) for value in per_minute))
+        return RateReport(
+            *(self._pace(min(window, max(uptime, RATE_WINDOWS[0]))) for window in RATE_WINDOWS)
+        )
+
+    def _pace(self, seconds: float) -> float:
+        """Photos a minute over that time."""
+        return round(sum(self._ledger.rate(seconds).values()) * 60.0 / seconds, 2)
+
+    def _eta(self, counts: Mapping[JobState, int]) -> float | None:
+        """Seconds until the queue is empty at the pace of the last minute, or of the life so far."""
+        waiting = _count(counts, JobState.PENDING) + _count(counts, JobState.RUNNING)
+        uptime = self._clock.monotonic() - self._started
+        pace = self._pace(min(RATE_WINDOWS[0], max(uptime, 1.0))) if waiting else 0.0
+        return round(waiting * 60.0 / pace, 1) if pace else None
 
     def _cache(self) -> CacheReport:
         hits, misses = (0, 0) if self._parts is None else self._parts.supervisor.answers()
@@ -283,13 +292,6 @@ class View:
 
 def _count(counts: Mapping[JobState, int], state: JobState) -> int:
     return counts.get(state, 0)
-
-
-def _eta(counts: Mapping[JobState, int], rates: RateReport) -> float | None:
-    """Seconds until the queue is empty at the pace of the last minutes."""
-    waiting = _count(counts, JobState.PENDING) + _count(counts, JobState.RUNNING)
-    pace = rates.last_minute or rates.last_10_minutes
-    return round(waiting * 60.0 / pace, 1) if waiting and pace else None
 
 
 def _folder(intake: Intake) -> FolderReport:
