@@ -279,7 +279,7 @@ class View:
         return round(sum(self._ledger.rate(seconds).values()) * 60.0 / seconds, 2)
 
     def _eta(self, counts: Mapping[JobState, int]) -> float | None:
-        """Seconds until the queue is empty at the pace of the last minute, or of the life so far."""
+        """Seconds until the queue is empty, at the pace of the last minute or of a shorter life."""
         waiting = _count(counts, JobState.PENDING) + _count(counts, JobState.RUNNING)
         uptime = self._clock.monotonic() - self._started
         pace = self._pace(min(RATE_WINDOWS[0], max(uptime, 1.0))) if waiting else 0.0
