@@ -322,3 +322,16 @@ def test_the_page_never_extrapolates_its_rate(appliance):
     rates = (box.status() or {})["rates"]
     assert 0 < rates["last_minute"] <= 1
     assert 0 < rates["last_hour"] <= 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look into every folder")
+def test_a_sub_folder_that_cannot_be_looked_into_is_shown(appliance):
+    box = appliance().start()
+    locked = box.inbox / "locked"
+    locked.mkdir()
+    locked.chmod(0)
+    wait_for(
+        lambda: "cannot be looked into" in " ".join((box.status() or {})["reasons"]), "the reason"
+    )
+    locked.chmod(0o755)
+    assert box.readiness() == []

@@ -15,6 +15,7 @@ from edge_matting.config import Settings
 from edge_matting.core.clock import Clock
 from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Job
+from edge_matting.core.logs import shown
 from edge_matting.core.plan import DeviceProfile, Plan
 from edge_matting.core.states import FINISHED, JobState
 from edge_matting.daemon.actions import Actions
@@ -38,6 +39,7 @@ VITALS_SECONDS = 2.0
 LOOP_SECONDS = 30.0
 """A main loop that stands still for so long is stuck; it turns at least once a second."""
 
+SHOWN_PROBLEMS = 3
 RATE_WINDOWS = (60.0, 600.0, 3600.0)
 
 
@@ -206,6 +208,12 @@ class View:
     def _reasons(self) -> tuple[str, ...]:
         parts = self._parts
         reasons = [*self.health(), *self.readiness()]
+        for intake in () if parts is None else parts.intakes:
+            reasons += [
+                f"{shown(intake.folder.inbox / problem.path)} cannot be looked into: "
+                f"{problem.reason}; what lies there is not taken"
+                for problem in intake.scan_problems[:SHOWN_PROBLEMS]
+            ]
         if parts is not None and (missing := self._missing_accelerator(parts)) not in {
             None,
             *reasons,

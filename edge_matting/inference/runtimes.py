@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import metadata
 
-DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
-
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
