@@ -1,8 +1,21 @@
-"""Stand-ins for what a test must own."""
+"""What several tests need: stand-ins that a test owns, and names that break careless code."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+
+AWKWARD_NAMES = (
+    "with space.jpg",
+    "quotes\"and'.jpg",
+    "new\nline.jpg",
+    "emoji \N{PARTY POPPER}.jpg",
+    "-rf",
+    "<script>alert(1)<",
+    os.fsdecode(b"undecodable \xff\x80.jpg"),
+    "x" * 251 + ".jpg",
+)
+"""File names that users really drop (CASES 14)."""
 
 
 @dataclass

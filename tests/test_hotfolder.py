@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from fakes import AWKWARD_NAMES
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,17 +64,6 @@ def test_a_path_is_ignored_for_any_of_its_parts() -> None:
 
 
 # -- scan -----------------------------------------------------------------------------
-
-AWKWARD_NAMES = [
-    "with space.jpg",
-    "quotes\"and'.jpg",
-    "new\nline.jpg",
-    "emoji \N{PARTY POPPER}.jpg",
-    "-rf",
-    "<script>alert(1)<",
-    os.fsdecode(b"undecodable \xff\x80.jpg"),
-    "x" * 251 + ".jpg",
-]
 
 
 def paths(inbox: Path) -> list[str]:

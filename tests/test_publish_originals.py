@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes import AWKWARD_NAMES
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,15 +25,8 @@ from edge_matting.publish.names import fit, numbered
 
 REPORT = b'{"code": "not_an_image"}\n'
 
-AWKWARD_NAMES = [
-    "with space.jpg",
-    "quotes\"and'.jpg",
-    "new\nline.jpg",
-    "emoji \N{PARTY POPPER}.jpg",
-    "-rf",
-    "<script>alert(1)<",
-    os.fsdecode(b"undecodable \xff\x80.jpg"),
-    "x" * 251 + ".jpg",
+ORIGINAL_NAMES = [
+    *AWKWARD_NAMES,
     "\N{PARTY POPPER}" * 62 + ".jpg",
     "a." + "x" * 253,
     "a.error.json",
@@ -96,7 +90,7 @@ def test_names_that_are_cut_stay_apart() -> None:
 # -- done, kept, deleted ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", AWKWARD_NAMES)
+@pytest.mark.parametrize("name", ORIGINAL_NAMES)
 def test_an_original_goes_to_done_under_its_own_name(folder: HotFolder, name: str) -> None:
     job = drop(folder, f"sub/{name}")
     assert dispose(folder, job, Place.DONE) == Original(Place.DONE, f"sub/{name}")
@@ -225,7 +219,7 @@ def test_a_missing_done_folder_is_unavailable_and_not_made(folder: HotFolder) ->
 # -- failed ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", AWKWARD_NAMES)
+@pytest.mark.parametrize("name", ORIGINAL_NAMES)
 def test_a_failed_original_lies_beside_its_reason(folder: HotFolder, name: str) -> None:
     job = drop(folder, name)
     original = dispose(folder, job, Place.FAILED, REPORT)

@@ -153,6 +153,8 @@ class DirectoryResults:
         for state in RESULT_STATES:
             root = self._places.root(state)
             sidecar = read_sidecar(root, self._stem)
+            if not sidecar:
+                continue  # a new photo is digested by the pipeline, once
             made_from = (
                 sidecar.get("source_sha256"),
                 sidecar.get("recipe_key"),
