@@ -41,6 +41,16 @@ def values(model_id: str = "tiny", **changes: object) -> dict[str, object]:
     return {**made, **changes}
 
 
+def variant(**changes: object) -> dict[str, object]:
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    made = {"precision": "fp16", "backend": "ort", "file": "tiny-fp16.onnx", "sha256": digest}
+    return {**made, **changes}
+
+
+def quality(**changes: object) -> dict[str, object]:
+    return {"precision": "fp16", "resolution": [320, 256], "iou": 0.9, "mad": 0.02, **changes}
+
+
 def place(root: Path, model_id: str = "tiny", **changes: object) -> Path:
     folder = root / model_id
     folder.mkdir(parents=True)
@@ -85,6 +95,20 @@ def test_a_manifest_is_read_frozen_and_written_back_the_same(tmp_path: Path) -> 
             r"input\.std",
         ),
         ({"output": {"name": "y", "kind": "mask"}}, r"output\.kind"),
+        ({"output": {"name": "y", "channel": 4}}, r"output\.channel"),
+        ({"output": {"name": "y", "kind": "two_class", "channel": 2}}, r"output\.channel"),
+        ({"output": {"name": "y", "range": [1, 1]}}, r"output\.range"),
+        ({"precision": "fp64"}, "precision"),
+        ({"backend": "tflite"}, "backend"),
+        ({"variants": [variant(file="../x")]}, r"variants\.0\.file"),
+        ({"variants": [variant(sha256="x")]}, r"variants\.0\.sha256"),
+        ({"variants": [variant(precision="half")]}, r"variants\.0\.precision"),
+        ({"variants": [variant(backend="cuda")]}, r"variants\.0\.backend"),
+        ({"variants": [variant(precision="fp32")]}, "same backend and precision"),
+        ({"variants": [variant(file="tiny.onnx")]}, "named twice"),
+        ({"quality": [quality(iou=1.5)]}, r"quality\.0\.iou"),
+        ({"quality": [quality(resolution=[320, 0])]}, r"quality\.0\.resolution"),
+        ({"quality_floor": -0.1}, "quality_floor"),
     ],
 )
 def test_a_fault_in_a_manifest_names_the_file_and_the_key(changes, words, tmp_path: Path) -> None:
@@ -118,6 +142,36 @@ def test_models_are_listed_shipped_ones_first_and_broken_ones_with_their_fault(
     ]
     assert [e.id for e in entries if e.fault] == ["broken"]
     assert catalog.get("default").name == "Tiny"
+
+
+def test_a_model_may_have_files_for_other_precisions_and_backends(tmp_path: Path) -> None:
+    changes = {"variants": [variant()], "quality": [quality()], "quality_floor": 0.8}
+    manifest = load_manifest(place(tmp_path, "tiny", **changes) / "manifest.yaml")
+    assert parse_manifest(yaml.safe_load(manifest.as_yaml()), "again") == manifest
+    assert [part.file for part in manifest.files] == ["tiny.onnx", "tiny-fp16.onnx"]
+    main, half = manifest.variant("ort", "fp32"), manifest.variant("ort", "fp16")
+    assert main is not None
+    assert main.sha256 == manifest.sha256
+    assert half is not None
+    assert half.file == "tiny-fp16.onnx"
+    assert manifest.variant("torch", "fp16") is None
+    assert manifest.quality[0].resolution == (320, 256)
+    assert "variants" not in load_manifest(place(tmp_path / "b") / "manifest.yaml").as_yaml()
+
+
+def test_every_file_of_a_model_is_verified_or_the_one_that_is_asked_for(tmp_path: Path) -> None:
+    folder = place(tmp_path / "added", "mine", variants=[variant()])
+    catalog = Catalog(tmp_path / "shipped", tmp_path / "added")
+    with pytest.raises(ModelError, match=r"tiny-fp16\.onnx: the model cannot be read"):
+        catalog.verify("mine")
+    half = catalog.get("mine").variant("ort", "fp16")
+    (folder / "tiny-fp16.onnx").write_bytes(CONTENT)
+    assert catalog.verify("mine") == folder / "tiny.onnx"
+    assert catalog.verify("mine", half) == folder / "tiny-fp16.onnx"
+    (folder / "tiny.onnx").write_bytes(b"altered")
+    assert catalog.verify("mine", half) == folder / "tiny-fp16.onnx"
+    with pytest.raises(ModelError, match=r"tiny\.onnx: SHA-256"):
+        catalog.verify("mine")
 
 
 def test_an_unknown_model_is_answered_with_the_known_ones(catalog: Catalog) -> None:

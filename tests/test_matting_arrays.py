@@ -229,3 +229,15 @@ def test_certain_parts_of_a_large_matte_are_in_no_tile() -> None:
         for rows, columns in map(grid.pixels, grid.band(matte))
     )
     assert held <= 120 * 4 * 4
+
+
+def test_the_subject_is_taken_from_the_channel_and_range_that_the_manifest_names() -> None:
+    signed = ModelOutput("y", range=(-1.0, 1.0))
+    assert from_output(np.float32([[-1.0, 0.0, 1.0]]), signed, full(3, 1)).tolist() == [[0, 0.5, 1]]
+    inverted = ModelOutput("y", range=(255.0, 0.0))
+    assert from_output(np.float32([[255.0, 0.0]]), inverted, full(2, 1)).tolist() == [[0.0, 1.0]]
+    classes = np.float32([[[[0.9, 0.2]], [[0.1, 0.8]]]])
+    first = ModelOutput("y", "two_class", channel=0)
+    assert np.allclose(from_output(classes, first, full(2, 1)), [[0.9, 0.2]])
+    planes = np.arange(3, dtype=np.float32).reshape(3, 1, 1) * np.full((3, 8, 8), 0.4, np.float32)
+    assert np.allclose(from_output(planes, ModelOutput("y", channel=1), full(8, 8)), 0.4)

@@ -19,6 +19,17 @@ class InputSize:
 
 
 @dataclass(frozen=True, slots=True)
+class ConstantInput:
+    """A further input of the graph that gets the same array every time: zeros for the recurrent
+    states of RobustVideoMatting's image mode, its down-sampling ratio."""
+
+    name: str
+    shape: tuple[int, ...]
+    value: float = 0.0
+    dtype: Literal["float32", "float16", "int32", "int64", "bool"] = "float32"
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInput:
     """The input tensor: ``(range[0] + pixel * (range[1] - range[0]) - mean) / std``, with
     ``pixel`` in [0, 1] and ``mean`` and ``std`` in the tensor's own channel order."""
@@ -31,11 +42,19 @@ class ModelInput:
     range: tuple[float, float] = (0.0, 1.0)
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    constants: tuple[ConstantInput, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOutput:
-    """The output tensor that holds the matte, and in which form."""
+    """The output tensor that holds the matte, and in which form.
+
+    ``alpha`` runs from ``range[0]`` (background) to ``range[1]``, ``rgba`` likewise; ``logits`` go
+    through a sigmoid, the two channels of ``two_class`` through a softmax. ``channel`` is where
+    the subject stands; None: 3 of ``rgba``, 1 of ``two_class``, else 0.
+    """
 
     name: str
     kind: Literal["alpha", "logits", "two_class", "rgba"] = "alpha"
+    range: tuple[float, float] = (0.0, 1.0)
+    channel: int | None = None

@@ -16,7 +16,13 @@ from pathlib import Path
 
 from edge_matting.core.durable import durable_remove, read_chunks
 from edge_matting.core.errors import ModelError
-from edge_matting.inference.manifest import MANIFEST_NAME, Manifest, check_id, load_manifest
+from edge_matting.inference.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    ModelFile,
+    check_id,
+    load_manifest,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +68,17 @@ class Catalog:
         folder = self._folder(model_id)
         return folder / load_model_manifest(folder).file
 
-    def verify(self, model_id: str) -> Path:
-        """The path of the model's file, its SHA-256 compared with the manifest's.
+    def verify(self, model_id: str, part: ModelFile | None = None) -> Path:
+        """The path of ``part``, one of the manifest's files, its SHA-256 as it must be.
 
-        Called before every load. Raises ``ModelError`` naming the file.
+        Called before every load. Without ``part`` all files are checked, and the main one's path
+        is given. Raises ``ModelError`` naming the file.
         """
-        manifest, path = self.get(model_id), self.path(model_id)
-        found = file_sha256(path)
-        if found != manifest.sha256:
-            raise ModelError(
-                f"{path}: SHA-256 is {found}, the manifest says {manifest.sha256}",
-                hint="the file was altered or is incomplete; install or add the model again",
-            )
-        return path
+        folder = self._folder(model_id)
+        parts = load_model_manifest(folder).files if part is None else (part,)
+        for each in parts:
+            _check_file(folder / each.file, each.sha256)
+        return folder / parts[0].file
 
     def remove(self, model_id: str) -> None:
         """Delete an added model, its manifest first; a shipped one is refused."""
@@ -121,6 +125,15 @@ def file_sha256(path: Path) -> str:
     except OSError as error:
         raise ModelError(f"{path}: the model cannot be read: {error.strerror}") from error
     return digest.hexdigest()
+
+
+def _check_file(path: Path, sha256: str) -> None:
+    found = file_sha256(path)
+    if found != sha256:
+        raise ModelError(
+            f"{path}: SHA-256 is {found}, the manifest says {sha256}",
+            hint="the file was altered or is incomplete; install or add the model again",
+        )
 
 
 def _folders(root: Path) -> Iterator[Path]:

@@ -23,7 +23,7 @@ from edge_matting.core.errors import (
 )
 from edge_matting.inference.manifest import Manifest
 from edge_matting.inference.runtimes import installed_runtimes, runtime_problem
-from edge_matting.inference.session import SessionInfo, Tensor
+from edge_matting.inference.session import SessionInfo, Tensor, constant_arrays
 
 PROVIDERS: Final = MappingProxyType(
     {
@@ -80,6 +80,7 @@ class OrtSession:
         """
         self._manifest = manifest
         self._requested = provider
+        self._constants = constant_arrays(manifest.input)
         size = manifest.input.size
         self._resolution = (
             resolution if resolution and size.rule != "fixed" else (size.width, size.height)
@@ -93,7 +94,7 @@ class OrtSession:
             raise SessionError(f"model {self._manifest.id}: the session is closed")
         try:
             (output,) = self._session.run(
-                [self._manifest.output.name], {self._manifest.input.name: batch}
+                [self._manifest.output.name], {self._manifest.input.name: batch, **self._constants}
             )
         except MemoryError as error:
             raise OutOfMemory(f"model {self._manifest.id}: no memory left") from error

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
+
+from edge_matting.core.tensors import ModelInput
 
 Tensor = npt.NDArray[Any]
 
@@ -14,7 +17,7 @@ Tensor = npt.NDArray[Any]
 class SessionInfo:
     """What a session is, and where it really runs."""
 
-    backend: str  # ort
+    backend: str  # ort, torch
     requested_provider: str  # cpu, cuda, tensorrt
     actual_provider: str
     precision: str  # fp32, fp16, int8
@@ -43,3 +46,10 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Give the memory back; the session cannot run any more."""
+
+
+def constant_arrays(spec: ModelInput) -> dict[str, Tensor]:
+    """The inputs beside the photo that are the same at every run, by name."""
+    return {
+        each.name: np.full(each.shape, each.value, np.dtype(each.dtype)) for each in spec.constants
+    }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ from edge_matting.core.tensors import InputSize, ModelInput, ModelOutput
 from edge_matting.matting.resize import resample
 
 Tensor: TypeAlias = npt.NDArray[Any]
+
+_CHANNELS: Final = MappingProxyType({"alpha": 1, "logits": 1, "two_class": 2, "rgba": 4})
+_SUBJECT: Final = MappingProxyType({"alpha": 0, "logits": 0, "two_class": 1, "rgba": 3})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +122,9 @@ def _channels_first(output: Tensor, spec: ModelOutput) -> Tensor:
     """C x h x w, whatever the layout."""
     while output.ndim > 2 and output.shape[0] == 1:
         output = output[0]
-    wanted = {"two_class": 2, "rgba": 4}.get(spec.kind, 1)
-    if output.ndim == 2:
-        output = output[np.newaxis]
+    wanted = max(_CHANNELS[spec.kind], 1 + (spec.channel or 0))
+    if output.ndim == 2 and wanted == 1:
+        return output[np.newaxis]
     if output.ndim == 3 and wanted <= output.shape[0] <= 4:
         return output
     if output.ndim == 3 and wanted <= output.shape[2] <= 4:
@@ -132,18 +136,18 @@ def _channels_first(output: Tensor, spec: ModelOutput) -> Tensor:
 
 
 def _alpha(channels: Tensor, spec: ModelOutput) -> Tensor:
-    alpha: Tensor
+    channel = _SUBJECT[spec.kind] if spec.channel is None else spec.channel
+    values: Tensor = channels[channel]
     if spec.kind == "logits":
-        alpha = _sigmoid(channels[0])
-    elif spec.kind == "two_class":
-        alpha = _softmax(channels[0], channels[1])
-    else:
-        alpha = channels[3 if spec.kind == "rgba" else 0]
-    return alpha
+        return _sigmoid(values)
+    if spec.kind == "two_class":
+        return _softmax(channels[1 - channel], values)
+    low, high = spec.range
+    return values if (low, high) == (0.0, 1.0) else (values - low) / (high - low)
 
 
 def _softmax(background: Tensor, subject: Tensor) -> Tensor:
-    """The second class's share; a graph that ends in its own softmax is taken as it is."""
+    """The subject's share; a graph that ends in its own softmax is taken as it is."""
     shares = min(background.min(), subject.min()) >= 0.0
     if shares and np.abs(background + subject - 1.0).max() < 0.01:
         return subject
