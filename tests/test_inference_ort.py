@@ -13,7 +13,6 @@ import edge_matting
 from edge_matting.core.errors import (
     InferenceFailed,
     ModelError,
-    OutOfMemory,
     SessionError,
 )
 from edge_matting.core.tensors import InputSize, ModelInput, ModelOutput
@@ -24,7 +23,6 @@ from edge_matting.inference.catalog import file_sha256
 from edge_matting.inference.ort import (
     OrtSession,
     available_providers,
-    classify,
     graph_shapes,
     why_not,
 )
@@ -140,27 +138,6 @@ def test_a_file_that_is_no_model_is_a_session_error(tmp_path: Path, content: byt
 def test_a_manifest_that_names_no_tensor_of_the_graph_is_refused(model: Path) -> None:
     with pytest.raises(SessionError, match="no output is called nothing; there is matte"):
         OrtSession(manifest_of(model, output=ModelOutput("nothing")), model)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "BFCArena::AllocateRawInternal(...) Failed to allocate memory for requested buffer of 9",
-        "Available memory of 10 is smaller than requested bytes of 20",
-        "CUDA failure 2: out of memory ; GPU=0 ; hostname=x",
-        "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED",
-        "Error Code 2: OutOfMemory (Requested size was 5 bytes.)",
-        "Requested amount of GPU memory (5 bytes) could not be allocated",
-    ],
-)
-def test_allocation_failures_are_known_by_their_texts(text: str) -> None:
-    assert isinstance(classify(RuntimeError(text), "model x"), OutOfMemory)
-
-
-def test_other_failures_stay_failures_of_the_inference() -> None:
-    error = classify(RuntimeError("CUDA failure 700: an illegal memory access"), "model x")
-    assert isinstance(error, InferenceFailed)
-    assert "700" in str(error)
 
 
 def test_two_runtimes_or_none_are_a_stated_problem() -> None:

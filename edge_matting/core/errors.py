@@ -9,6 +9,7 @@
     │   └── LedgerCorrupt      its file is damaged: set it aside and rebuild it
     ├── ModelError             a model is missing, altered or unusable
     ├── SessionError           the runtime refused to load or run a model
+    │   └── SelfTestFailed     the built-in photo did not get its known matte
     └── JobError               one photo could not be done
         ├── PermanentError     trying again cannot help
         │   ├── NotAnImage
@@ -25,7 +26,8 @@
                 ├── SourceChanged
                 ├── SourceUnreadable
                 ├── DiskFull
-                └── FolderUnavailable
+                ├── FolderUnavailable
+                └── DeviceLost     the GPU is lost to this process; a new one is started
 
 Two words decide every retry: permanent and temporary. A message says what happened and to
 which file; ``hint`` says what to do next.
@@ -90,6 +92,13 @@ class SessionError(EdgeMattingError):
     """The inference runtime could not load or run the model."""
 
     code = "session"
+
+
+class SelfTestFailed(SessionError):
+    """A session runs, but does not give the built-in photo its known matte."""
+
+    code = "self_test"
+    default_hint = "check the driver and the runtime: edge-matting doctor"
 
 
 class JobError(EdgeMattingError):
@@ -181,3 +190,10 @@ class DiskFull(Blocked):
 class FolderUnavailable(Blocked):
     code = "folder_unavailable"
     default_hint = "mount the folder or correct its rights; work goes on by itself"
+
+
+class DeviceLost(Blocked):
+    """An error of the GPU that outlives the call: every further one in this process fails too."""
+
+    code = "device_lost"
+    default_hint = "a new engine is started; if it comes back, check the driver and the card"

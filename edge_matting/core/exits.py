@@ -9,3 +9,7 @@ START_ERROR: Final = 2
 
 RECYCLE: Final = 75
 """It ended on purpose, to give its memory back."""
+
+DEVICE_LOST: Final = 76
+"""The GPU can no longer be used by that process; a new one is to be started. No photo is to
+blame."""

@@ -23,6 +23,7 @@ class SessionInfo:
     precision: str  # fp32, fp16, int8
     resolution: tuple[int, int]  # width, height of the model's input
     reason: str | None  # why the actual provider is not the requested one
+    nodes: tuple[tuple[str, int], ...] = ()  # graph nodes by provider, where the runtime tells
 
     @property
     def as_requested(self) -> bool:
@@ -35,7 +36,7 @@ class Session(Protocol):
     def run(self, batch: Tensor) -> Tensor:
         """The matte output for a batch of input tensors, N x C x h x w or N x h x w x C.
 
-        Raises ``OutOfMemory`` or ``InferenceFailed``.
+        Raises ``OutOfMemory``, ``DeviceLost`` or ``InferenceFailed``.
         """
 
     def warm(self) -> None:
