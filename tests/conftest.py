@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 from harness import RunningAppliance
+from house import House
 
 
 @pytest.fixture
@@ -30,3 +32,13 @@ def appliance(tmp_path: Path) -> Iterator[Callable[..., RunningAppliance]]:
             except subprocess.TimeoutExpired:
                 box.kill()
                 raise
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+@pytest.fixture
+def client(house: House) -> FlaskClient:
+    return house.client()

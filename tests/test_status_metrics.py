@@ -1,0 +1,51 @@
+"""The metrics, against a fake appliance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask.testing import FlaskClient
+from house import House
+from prometheus_client.parser import text_string_to_metric_families
+
+
+def samples(client: FlaskClient) -> dict[tuple[str, str], float]:
+    answer = client.get("/metrics")
+    assert answer.mimetype == "text/plain"
+    return {
+        (sample.name, ",".join(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_metrics_tell_jobs_queue_and_device(client: FlaskClient) -> None:
+    found = samples(client)
+    assert all(name.startswith("edge_matting_") for name, _ in found)
+    assert found["edge_matting_jobs", "succeeded"] == 2
+    assert found["edge_matting_jobs", "running"] == 0
+    assert found["edge_matting_queue_depth", ""] == 1
+    assert found["edge_matting_queue_oldest_age_seconds", ""] == 12.5
+    assert found["edge_matting_jobs_finished_total", "failed"] == 1
+    assert found["edge_matting_cache_requests_total", "hit"] == 2
+    assert found["edge_matting_engine_restarts_total", ""] == 1
+    assert found["edge_matting_build_info", "0.1.0"] == 1
+    assert found["edge_matting_ready", ""] == 1
+    assert found["edge_matting_state", "working"] == 1
+    assert found["edge_matting_device_load_ratio", "cpu"] == 0.73
+    assert found["edge_matting_folder_usable", r"/mnt/caf\xe9"] == 0
+    assert found["edge_matting_execution_info", "cpu,fp32,cuda"] == 1  # by label name
+
+
+def test_a_missing_reading_has_no_sample(house: House) -> None:
+    found = samples(house.client())
+    assert ("edge_matting_device_temperature_celsius", "gpu") not in found
+    assert ("edge_matting_device_throttled", "") not in found
+    assert ("edge_matting_folder_free_bytes", r"/mnt/caf\xe9") not in found
+
+
+def test_two_apps_in_one_process_do_not_share_metrics(house: House, tmp_path: Path) -> None:
+    other = House(tmp_path)
+    other.appliance.not_ready = ("disk full",)
+    assert samples(house.client())["edge_matting_ready", ""] == 1
+    assert samples(other.client())["edge_matting_ready", ""] == 0
