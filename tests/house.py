@@ -18,6 +18,7 @@ from edge_matting.core.jobs import (
     Quality,
     Result,
     Signature,
+    Slot,
 )
 from edge_matting.core.plan import DeviceProfile, Gpu, Plan, Vitals
 from edge_matting.core.states import JobState
@@ -27,6 +28,7 @@ from edge_matting.status.ports import (
     Appliance,
     ApplianceState,
     CacheReport,
+    Distribution,
     EngineReport,
     ExecutionReport,
     FolderReport,
@@ -34,6 +36,7 @@ from edge_matting.status.ports import (
     QueueReport,
     RateReport,
     StatusSnapshot,
+    WorkReport,
 )
 from edge_matting.status.security import usual_hosts
 
@@ -130,6 +133,16 @@ SNAPSHOT = StatusSnapshot(
 )
 
 
+WORK = WorkReport(
+    finished={(JobState.SUCCEEDED, ""): 3, (JobState.FAILED, "truncated"): 1},
+    cache={"miss": 3},
+    end_to_end=Distribution((1.0, 10.0), (1, 2, 1), 30.5),
+    seconds=Distribution((1.0,), (2, 1), 3.75),
+    batch=Distribution((1.0,), (3, 0), 3.0),
+    stages={"decode": Distribution((0.1,), (2, 1), 0.3)},
+)
+
+
 class FakeJobs:
     def __init__(self, *jobs: Job) -> None:
         self.rows = {one.id: one for one in jobs}
@@ -149,6 +162,10 @@ class FakeJobs:
 
     def result(self, job_id: int) -> Result | None:
         return RESULT if self.rows[job_id].state is JobState.SUCCEEDED else None
+
+    def history(self, slots: int, width: float) -> Sequence[Slot]:
+        self.asked += 1
+        return [Slot(0, 0, None, None)] * (slots - 1) + [Slot(3, 1, 1.25, 2.0)]
 
     def counts(self) -> Mapping[JobState, int]:
         states = [one.state for one in self.rows.values()]
@@ -174,6 +191,9 @@ class FakeAppliance:
         if self.fault is not None:
             raise self.fault
         return self.state
+
+    def work(self) -> WorkReport:
+        return WORK
 
     def retry(self, job_id: int, model: str | None) -> Job:
         self.retried.append((job_id, model))

@@ -31,6 +31,7 @@ from edge_matting.core.jobs import (
     Quality,
     Result,
     Signature,
+    Slot,
     Source,
     StoredResult,
 )
@@ -616,6 +617,27 @@ def test_numbers_for_the_status_page(ledger: Ledger, clock: ManualClock) -> None
     assert ledger.rate(90) == {SUCCEEDED: 1, REVIEW: 0, FAILED: 1}
     claim_one(ledger)
     assert (ledger.oldest_pending(), ledger.next_due(), ledger.has_work()) == (None, None, True)
+
+
+def test_what_finished_is_listed_with_its_moment_and_as_a_history(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    begin = clock.time
+    ledger.enqueue([source("a.jpg"), source("b.jpg"), source("c.jpg")])
+    first, second, third = ledger.claim(3)
+    finished(ledger, first, SUCCEEDED)
+    clock.time += 60
+    failed(ledger, second, NotAnImage("no"))
+    finished(ledger, third, SUCCEEDED)
+    assert ledger.finished(begin, clock.time) == [(2, begin + 60), (3, begin + 60)]
+    assert ledger.finished(begin - 1, begin) == [(1, begin)]
+    clock.time += 30
+    timed = a_result().seconds["total"]
+    assert ledger.history(3, 60.0) == [
+        Slot(0, 0, None, None),
+        Slot(1, 0, timed, timed),
+        Slot(2, 1, timed, timed),
+    ]
 
 
 def test_the_newest_result_of_the_same_bytes_is_found(ledger: Ledger) -> None:

@@ -180,3 +180,27 @@ def test_pause_and_resume_tell_the_state(client: FlaskClient) -> None:
     assert client.post("/api/v1/pause", headers=MARK).get_json() == {"state": "paused"}
     assert client.get("/api/v1/status").get_json()["state"] == "paused"
     assert client.post("/api/v1/resume", json={}).get_json() == {"state": "working"}
+
+
+def test_what_the_page_shows_of_jobs_comes_in_one_answer(client: FlaskClient) -> None:
+    recent = client.get("/api/v1/recent").get_json()
+    assert [one["id"] for one in recent["results"]] == [4, 1]
+    assert [one["id"] for one in recent["attention"]] == [3, 2]
+
+
+def test_the_last_hour_comes_minute_by_minute_and_is_kept_for_seconds(house: House) -> None:
+    client = house.client()
+    told = client.get("/api/v1/history").get_json()
+    assert (told["seconds"], len(told["slots"])) == (60.0, 60)
+    assert told["slots"][-1] == {
+        "finished": 3,
+        "failed": 1,
+        "mean_seconds": 1.25,
+        "longest_seconds": 2.0,
+    }
+    house.clock.time += 9
+    client.get("/api/v1/history")
+    assert house.jobs.asked == 1
+    house.clock.time += 2
+    client.get("/api/v1/history")
+    assert house.jobs.asked == 2

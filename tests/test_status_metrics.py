@@ -13,7 +13,7 @@ def samples(client: FlaskClient) -> dict[tuple[str, str], float]:
     answer = client.get("/metrics")
     assert answer.mimetype == "text/plain"
     return {
-        (sample.name, ",".join(sample.labels.values())): sample.value
+        (sample.name, ",".join(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
     }
@@ -26,7 +26,8 @@ def test_metrics_tell_jobs_queue_and_device(client: FlaskClient) -> None:
     assert found["edge_matting_jobs", "running"] == 0
     assert found["edge_matting_queue_depth", ""] == 1
     assert found["edge_matting_queue_oldest_age_seconds", ""] == 12.5
-    assert found["edge_matting_jobs_finished_total", "failed"] == 1
+    assert found["edge_matting_jobs_finished_total", "truncated,failed"] == 1
+    assert found["edge_matting_jobs_finished_total", ",review"] == 0
     assert found["edge_matting_cache_requests_total", "hit"] == 2
     assert found["edge_matting_engine_restarts_total", ""] == 1
     assert found["edge_matting_build_info", "0.1.0"] == 1
@@ -49,3 +50,13 @@ def test_two_apps_in_one_process_do_not_share_metrics(house: House, tmp_path: Pa
     other.appliance.not_ready = ("disk full",)
     assert samples(house.client())["edge_matting_ready", ""] == 1
     assert samples(other.client())["edge_matting_ready", ""] == 0
+
+
+def test_histograms_are_cumulative_and_end_with_all(client: FlaskClient) -> None:
+    found = samples(client)
+    name = "edge_matting_end_to_end_seconds"
+    assert [found[f"{name}_bucket", le] for le in ("1.0", "10.0", "+Inf")] == [1, 3, 4]
+    assert (found[f"{name}_count", ""], found[f"{name}_sum", ""]) == (4, 30.5)
+    assert found["edge_matting_stage_seconds_bucket", "0.1,decode"] == 2
+    assert found["edge_matting_batch_size_count", ""] == 3
+    assert found["edge_matting_results_total", "perceptual"] == 0

@@ -167,6 +167,16 @@ class StoredResult:
     job_id: int = 0  # 0 where no ledger is
 
 
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What finished within one stretch of time."""
+
+    finished: int
+    failed: int  # of those
+    mean_seconds: float | None  # spent on a photo, not waiting; None where none was timed
+    longest_seconds: float | None
+
+
 class JobSource(Protocol):
     """Where the engine gets work and reports it; the seam a fleet attaches to later."""
 

@@ -44,6 +44,7 @@ class EngineVoice:
     made: int = 0  # photos that went through the model
     ready: dict[str, Any] | None = None
     problem: str | None = None
+    preparing: dict[str, Any] | None = None  # calibration and the like; None: it works
     obstacles: tuple[str, ...] = ()  # what photos were put back for
 
     @property
@@ -155,6 +156,8 @@ class EngineProcess:
                 voice.obstacles = tuple(map(str, message["obstacles"]))
             case "ready":
                 voice.ready, voice.problem = message, None
+            case "preparing":
+                voice.preparing = message if message.get("what") else None
             case "problem":
                 voice.problem = str(message["message"])
             case other:

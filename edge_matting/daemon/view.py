@@ -17,12 +17,15 @@ from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Job
 from edge_matting.core.logs import shown
 from edge_matting.core.plan import DeviceProfile, Plan
-from edge_matting.core.states import FINISHED, JobState
+from edge_matting.core.states import JobState
 from edge_matting.daemon.actions import Actions
 from edge_matting.daemon.intake import Intake
+from edge_matting.daemon.pace import Pace
 from edge_matting.daemon.supervisor import Supervisor
+from edge_matting.daemon.tally import Tally
 from edge_matting.device import VitalsReader
 from edge_matting.hotfolder.condition import free_bytes
+from edge_matting.inference import Catalog, shipped_models_dir
 from edge_matting.ledger import Ledger
 from edge_matting.status.ports import (
     ApplianceState,
@@ -30,12 +33,18 @@ from edge_matting.status.ports import (
     EngineReport,
     ExecutionReport,
     FolderReport,
+    PreparingReport,
     QueueReport,
     RateReport,
+    RecipeReport,
     StatusSnapshot,
+    WorkReport,
 )
 
 VITALS_SECONDS = 2.0
+MODELS_SECONDS = 30.0
+"""How soon a model that was added can be chosen on the page."""
+
 LOOP_SECONDS = 30.0
 """A main loop that stands still for so long is stuck; it turns at least once a second."""
 
@@ -73,8 +82,10 @@ class View:
         self._readings = VitalsReader()
         self._vitals = self._readings.read()
         self._next_vitals = 0.0
-        self._at_start: Mapping[JobState, int] = ledger.counts()
-        self._finished: dict[JobState, int] = dict.fromkeys(FINISHED, 0)
+        self._tally = Tally(ledger, clock)
+        self._pace = Pace()
+        self._models: tuple[str, ...] = ()
+        self._next_models = 0.0
         self._actions = Actions(ledger, clock)
 
     # -- for the main loop ------------------------------------------------------------
@@ -96,6 +107,10 @@ class View:
         if now >= self._next_vitals:
             self._next_vitals = now + VITALS_SECONDS
             self._vitals = self._readings.read()
+        if now >= self._next_models:
+            self._next_models = now + MODELS_SECONDS
+            self._models = self._usable_models()
+        self._count_work(now)
         if self._parts is not None:
             self._parts.supervisor.pause(paused=self._paused)
             if self._queue_changed:
@@ -165,8 +180,16 @@ class View:
             cache=self._cache(),
             folders=() if parts is None else tuple(_folder(intake) for intake in parts.intakes),
             engine=self._engine(),
-            finished=self._finished_since(counts),
+            finished=self._tally.finished(),
+            preparing=_preparing(parts),
+            models=self._models,
+            recipes=() if parts is None else _recipes(parts.settings),
+            max_file_bytes=0 if parts is None else int(parts.settings.limits.max_file_mb * 1e6),
+            state_free_bytes=None if parts is None else free_bytes(parts.settings.state_dir),
         )
+
+    def work(self) -> WorkReport:
+        return self._tally.report()
 
     def retry(self, job_id: int, model: str | None) -> Job:
         job = self._actions.retry(job_id, model)
@@ -268,30 +291,38 @@ class View:
         self._queue_changed = True
         self._wake()
 
-    def _finished_since(self, counts: Mapping[JobState, int]) -> Mapping[JobState, int]:
-        """Jobs finished since the start; a retry takes a job out of its state, not out of here."""
-        for state in FINISHED:
-            since = _count(counts, state) - _count(self._at_start, state)
-            self._finished[state] = max(self._finished[state], since)
-        return dict(self._finished)
-
     def _rates(self) -> RateReport:
         """Never extrapolated: one photo in the first seconds is one photo a minute."""
         uptime = self._clock.monotonic() - self._started
         return RateReport(
-            *(self._pace(min(window, max(uptime, RATE_WINDOWS[0]))) for window in RATE_WINDOWS)
+            *(self._rate(min(window, max(uptime, RATE_WINDOWS[0]))) for window in RATE_WINDOWS)
         )
 
-    def _pace(self, seconds: float) -> float:
+    def _rate(self, seconds: float) -> float:
         """Photos a minute over that time."""
         return round(sum(self._ledger.rate(seconds).values()) * 60.0 / seconds, 2)
 
     def _eta(self, counts: Mapping[JobState, int]) -> float | None:
-        """Seconds until the queue is empty, at the pace of the last minute or of a shorter life."""
-        waiting = _count(counts, JobState.PENDING) + _count(counts, JobState.RUNNING)
-        uptime = self._clock.monotonic() - self._started
-        pace = self._pace(min(RATE_WINDOWS[0], max(uptime, 1.0))) if waiting else 0.0
-        return round(waiting * 60.0 / pace, 1) if pace else None
+        """Seconds until the queue is empty; None while nothing moves, for that may last."""
+        if self._paused or self.readiness():
+            return None
+        seconds = self._pace.seconds_for(_active(counts))
+        return None if seconds is None else round(seconds, 1)
+
+    def _count_work(self, now: float) -> None:
+        try:
+            self._tally.step()
+            active = _active(self._ledger.counts())
+        except LedgerError:
+            return  # the page's own questions tell it; what is missed now is counted later
+        busy = active > 0 and not self._paused and not self.readiness()
+        self._pace.look(now, sum(self._tally.finished().values()), busy=busy)
+
+    def _usable_models(self) -> tuple[str, ...]:
+        if self._parts is None:
+            return ()
+        catalog = Catalog(shipped_models_dir(), self._parts.settings.models_dir)
+        return tuple(entry.id for entry in catalog.list() if entry.fault is None)
 
     def _cache(self) -> CacheReport:
         hits, misses = (0, 0) if self._parts is None else self._parts.supervisor.answers()
@@ -300,6 +331,29 @@ class View:
 
 def _count(counts: Mapping[JobState, int], state: JobState) -> int:
     return counts.get(state, 0)
+
+
+def _active(counts: Mapping[JobState, int]) -> int:
+    return _count(counts, JobState.PENDING) + _count(counts, JobState.RUNNING)
+
+
+def _recipes(settings: Settings) -> tuple[RecipeReport, ...]:
+    return tuple(
+        RecipeReport(
+            name,
+            tuple(f"{spec.kind} {spec.format}" for spec in recipe.outputs),
+            recipe.background if any(o.kind == "composite" for o in recipe.outputs) else None,
+        )
+        for name, recipe in settings.recipes.items()
+    )
+
+
+def _preparing(parts: Parts | None) -> PreparingReport | None:
+    engine = None if parts is None else parts.supervisor.engine
+    told = None if engine is None else engine.voice.preparing
+    if told is None:
+        return None
+    return PreparingReport(str(told["what"]), told.get("fraction"), told.get("detail"))
 
 
 def _folder(intake: Intake) -> FolderReport:

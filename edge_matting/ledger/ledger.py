@@ -16,6 +16,7 @@ from edge_matting.core.jobs import (
     Output,
     Place,
     Result,
+    Slot,
     Source,
     StoredResult,
 )
@@ -196,6 +197,16 @@ class Ledger:
         """How many jobs finished in the last ``seconds``, by state."""
         with self._database.read() as connection:
             return reading.rate(connection, seconds, self._clock.now())
+
+    def finished(self, after: float, until: float) -> list[tuple[int, float]]:
+        """Ids and moments of the jobs that finished in that time (wall clock), oldest first."""
+        with self._database.read() as connection:
+            return reading.finished(connection, after, until)
+
+    def history(self, slots: int, width: float) -> list[Slot]:
+        """What finished in each of the last ``slots`` stretches of ``width`` seconds."""
+        with self._database.read() as connection:
+            return reading.history(connection, slots, width, self._clock.now())
 
     def has_work(self) -> bool:
         """Whether a job is running or due."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 
-from edge_matting.core.jobs import Job, Result, StoredResult
+from edge_matting.core.jobs import Job, Result, Slot, StoredResult
 from edge_matting.core.states import FINISHED, JobState
 from edge_matting.ledger import rows
 
@@ -58,6 +58,35 @@ def rate(connection: sqlite3.Connection, seconds: float, now: float) -> dict[Job
     return {state: 0 for state in JobState if state in FINISHED} | {
         JobState(row["state"]): row["jobs"] for row in found
     }
+
+
+def finished(connection: sqlite3.Connection, after: float, until: float) -> list[tuple[int, float]]:
+    """Ids of the jobs that finished in that time, each with its moment, oldest first."""
+    found = connection.execute(
+        "SELECT id, finished_at FROM jobs INDEXED BY jobs_finished"
+        " WHERE finished_at > ? AND finished_at <= ? ORDER BY finished_at, id",
+        (after, until),
+    )
+    return [(row["id"], row["finished_at"]) for row in found.fetchall()]
+
+
+def history(connection: sqlite3.Connection, slots: int, width: float, now: float) -> list[Slot]:
+    """What finished in each of the last ``slots`` stretches of ``width`` seconds, oldest first."""
+    begin = now - slots * width
+    found = connection.execute(
+        """
+        SELECT CAST((finished_at - :begin) / :width AS INTEGER) AS slot, count(*) AS finished,
+            sum(state = 'failed') AS failed, avg(seconds) AS mean, max(seconds) AS longest
+        FROM jobs INDEXED BY jobs_finished
+        WHERE finished_at >= :begin AND finished_at < :now GROUP BY slot
+        """,
+        {"begin": begin, "width": width, "now": now},
+    ).fetchall()
+    filled = {
+        row["slot"]: Slot(row["finished"], row["failed"], row["mean"], row["longest"])
+        for row in found
+    }
+    return [filled.get(number, Slot(0, 0, None, None)) for number in range(slots)]
 
 
 def oldest_pending(connection: sqlite3.Connection) -> float | None:

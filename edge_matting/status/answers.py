@@ -37,14 +37,16 @@ class Answer:
 
 
 class Answers:
-    """Keeps each answer for half a second, so that many open pages do not add up."""
+    """Keeps each answer for a moment, so that many open pages do not add up."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._making = threading.Lock()
-        self._kept: dict[Hashable, tuple[float, Answer]] = {}
+        self._kept: dict[Hashable, tuple[float, Answer]] = {}  # with the end of its freshness
 
-    def get(self, key: Hashable, make: Callable[[], Answer]) -> Answer:
+    def get(
+        self, key: Hashable, make: Callable[[], Answer], fresh_seconds: float = FRESH_SECONDS
+    ) -> Answer:
         """The kept answer, or a new one.
 
         One thread makes it; the others get the last one meanwhile, so that a slow ledger does
@@ -58,12 +60,16 @@ class Answers:
             assert last is not None
             return last[1]
         try:
-            return self._made(kept, key, make)
+            return self._made(kept, key, make, fresh_seconds)
         finally:
             self._making.release()
 
     def _made(
-        self, kept: dict[Hashable, tuple[float, Answer]], key: Hashable, make: Callable[[], Answer]
+        self,
+        kept: dict[Hashable, tuple[float, Answer]],
+        key: Hashable,
+        make: Callable[[], Answer],
+        fresh_seconds: float,
     ) -> Answer:
         last = kept.get(key)
         if last is not None and self._is_fresh(last[0]):  # made while we waited
@@ -71,11 +77,11 @@ class Answers:
         if len(kept) >= MAX_KEPT:
             kept.clear()
         now, answer = self._clock.monotonic(), make()
-        kept[key] = (now, answer)
+        kept[key] = (now + fresh_seconds, answer)
         return answer
 
-    def _is_fresh(self, made_at: float) -> bool:
-        return self._clock.monotonic() - made_at < FRESH_SECONDS
+    def _is_fresh(self, until: float) -> bool:
+        return self._clock.monotonic() < until
 
     def clear(self) -> None:
         """After an action: whoever did it sees what came of it at once.

@@ -18,6 +18,11 @@ from edge_matting.status.security import Guard, forget
 
 MAX_LIMIT: Final = 500
 DEFAULT_LIMIT: Final = 50
+RECENT_RESULTS: Final = 12
+RECENT_ATTENTION: Final = 20
+HISTORY_SLOTS: Final = 60
+HISTORY_SECONDS: Final = 60.0
+HISTORY_FRESH_SECONDS: Final = 10.0  # it reads an hour of jobs, and its bars stand for minutes
 MAX_ID: Final = 2**63 - 1  # SQLite's integers end there
 JOB = f"/jobs/<int(max={MAX_ID}):job_id>"
 MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -43,6 +48,8 @@ class Api:
     def blueprint(self) -> Blueprint:
         api = Blueprint("api", __name__, url_prefix="/api/v1")
         api.get("/status")(self.status)
+        api.get("/recent")(self.recent)
+        api.get("/history")(self.history)
         api.get("/jobs")(self.jobs)
         api.get(JOB)(self.job)
         api.get(f"{JOB}/preview")(self.preview)
@@ -75,6 +82,35 @@ class Api:
             return Answer.of(dump({"jobs": [self._tell(j) for j in page], "next_before": more}))
 
         return self._answers.get(("jobs", state, limit, before), make).response()
+
+    def recent(self) -> Response:
+        """What the page shows of jobs, in one answer: a question a list would be three."""
+        _only(set(), set(request.args))
+
+        def make() -> Answer:
+            results = self._jobs.jobs(JobState.SUCCEEDED, RECENT_RESULTS, None)
+            doubted = [
+                *self._jobs.jobs(JobState.FAILED, RECENT_ATTENTION, None),
+                *self._jobs.jobs(JobState.REVIEW, RECENT_ATTENTION, None),
+            ]
+            attention = sorted(doubted, key=lambda job: job.id, reverse=True)[:RECENT_ATTENTION]
+            body = {
+                "results": [self._tell(job) for job in results],
+                "attention": [self._tell(job) for job in attention],
+            }
+            return Answer.of(dump(body))
+
+        return self._answers.get("recent", make).response()
+
+    def history(self) -> Response:
+        """The last hour, minute by minute, oldest first."""
+        _only(set(), set(request.args))
+
+        def make() -> Answer:
+            slots = self._jobs.history(HISTORY_SLOTS, HISTORY_SECONDS)
+            return Answer.of(dump({"seconds": HISTORY_SECONDS, "slots": slots}))
+
+        return self._answers.get("history", make, HISTORY_FRESH_SECONDS).response()
 
     def job(self, job_id: int) -> Response:
         job = self._find(job_id)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from edge_matting.core.plan import Vitals
@@ -13,9 +19,11 @@ from edge_matting.core.states import FINISHED, JobState
 from edge_matting.status.ports import (
     Appliance,
     ApplianceState,
+    Distribution,
     FolderReport,
     JobReader,
     StatusSnapshot,
+    WorkReport,
 )
 from edge_matting.status.render import display
 
@@ -40,8 +48,12 @@ class ApplianceCollector(Collector):
         yield _gauge("healthy", "0 when the appliance is stuck", not self._appliance.health())
         yield from _identity(snapshot)
         yield from _work(snapshot, self._jobs.counts())
+        yield from _finished(self._appliance.work())
         yield from _engine(snapshot)
         yield from _folders(snapshot.folders)
+        yield _gauge(
+            "state_free_bytes", "Free space where the ledger lies", snapshot.state_free_bytes
+        )
         yield from _device(snapshot.vitals)
 
 
@@ -61,18 +73,40 @@ def _work(snapshot: StatusSnapshot, counts: Mapping[JobState, int]) -> Iterator[
     oldest = queue.oldest_pending_seconds or 0
     yield _gauge("queue_oldest_age_seconds", "Age of the oldest waiting job", oldest)
     yield _gauge("queue_eta_seconds", "Estimated time until the queue is empty", queue.eta_seconds)
-    finished = CounterMetricFamily(
-        "edge_matting_jobs_finished", "Jobs finished since the start", labels=["state"]
-    )
-    for state in sorted(FINISHED):
-        finished.add_metric([state.value], snapshot.finished.get(state, 0))
-    yield finished
     requests = CounterMetricFamily(
         "edge_matting_cache_requests", "Cache look-ups since the start", labels=["result"]
     )
     requests.add_metric(["hit"], snapshot.cache.hits)
     requests.add_metric(["miss"], snapshot.cache.misses)
     yield requests
+
+
+def _finished(work: WorkReport) -> Iterator[Metric]:
+    finished = CounterMetricFamily(
+        "edge_matting_jobs_finished",
+        "Jobs finished since the start, by state and reason",
+        labels=["state", "reason"],
+    )
+    # All states from the start on, for a counter that appears late hides its first increase.
+    known = {(state, ""): 0 for state in sorted(FINISHED)} | dict(work.finished)
+    for (state, reason), number in known.items():
+        finished.add_metric([state.value, display(reason)], number)
+    yield finished
+    results = CounterMetricFamily(
+        "edge_matting_results", "Results since the start by use of the cache", labels=["cache"]
+    )
+    for kind in ("miss", "exact", "matte", "perceptual"):
+        results.add_metric([kind], work.cache.get(kind, 0))
+    yield results
+    yield _histogram("end_to_end_seconds", "From taken in to finished", work.end_to_end)
+    yield _histogram("job_seconds", "Time in work of a finished job, last attempt", work.seconds)
+    yield _histogram("batch_size", "Photos through the model together", work.batch)
+    stages = HistogramMetricFamily(
+        "edge_matting_stage_seconds", "Time of one stage of a photo", labels=["stage"]
+    )
+    for stage, spread in work.stages.items():
+        stages.add_metric([stage], _buckets(spread), spread.total)
+    yield stages
 
 
 def _engine(snapshot: StatusSnapshot) -> Iterator[Metric]:
@@ -165,6 +199,17 @@ def _labelled(
         if value is not None:
             family.add_metric([display(key)], float(value))
     return family
+
+
+def _histogram(name: str, text: str, spread: Distribution) -> Metric:
+    return HistogramMetricFamily(
+        f"edge_matting_{name}", text, buckets=_buckets(spread), sum_value=spread.total
+    )
+
+
+def _buckets(spread: Distribution) -> list[tuple[str, float]]:
+    bounds = [*map(str, spread.bounds), "+Inf"]
+    return list(zip(bounds, accumulate(spread.counts), strict=True))
 
 
 def _ratio(percent: float | None) -> float | None:

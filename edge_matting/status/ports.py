@@ -12,7 +12,7 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Protocol
 
-from edge_matting.core.jobs import Job, Result
+from edge_matting.core.jobs import Job, Result, Slot
 from edge_matting.core.plan import DeviceProfile, Plan, Vitals
 from edge_matting.core.states import JobState
 
@@ -92,6 +92,45 @@ class EngineReport:
 
 
 @dataclass(frozen=True, slots=True)
+class PreparingReport:
+    """What the engine is busy with before, or between, photos."""
+
+    what: str  # "calibration", "engine_build": a word that the page has a text for
+    fraction: float | None  # 0 to 1; None where nobody can tell
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeReport:
+    """A recipe that uploads can choose, and what it makes of a photo."""
+
+    name: str
+    outputs: tuple[str, ...]  # "cutout png", "composite jpg"
+    background: str | None  # "#rrggbb" where an output shows it
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """How often values fell between bounds, for a histogram."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]  # one more than bounds: the last counts what is above all of them
+    total: float  # sum of the values
+
+
+@dataclass(frozen=True, slots=True)
+class WorkReport:
+    """What was finished since the start, for the metrics."""
+
+    finished: Mapping[tuple[JobState, str], int]  # by state and reason; "" without a reason
+    cache: Mapping[str, int]  # results by what the cache did: miss, exact, matte, perceptual
+    end_to_end: Distribution  # seconds from being taken in to being finished
+    seconds: Distribution  # in work
+    batch: Distribution  # photos that went through the model together
+    stages: Mapping[str, Distribution]  # seconds, of photos that were not answered from the cache
+
+
+@dataclass(frozen=True, slots=True)
 class StatusSnapshot:
     """The whole appliance at one moment."""
 
@@ -110,6 +149,11 @@ class StatusSnapshot:
     folders: tuple[FolderReport, ...]
     engine: EngineReport
     finished: Mapping[JobState, int]  # jobs finished since the start, by the state they ended in
+    preparing: PreparingReport | None = None
+    models: tuple[str, ...] = ()  # ids that a retry may name
+    recipes: tuple[RecipeReport, ...] = ()
+    max_file_bytes: int = 0  # a larger upload is refused
+    state_free_bytes: int | None = None  # where the ledger and the previews lie
 
 
 class Appliance(Protocol):
@@ -123,6 +167,9 @@ class Appliance(Protocol):
 
     def snapshot(self) -> StatusSnapshot:
         """Everything the page shows but the jobs themselves."""
+
+    def work(self) -> WorkReport:
+        """What was finished since the start, counted."""
 
     def retry(self, job_id: int, model: str | None) -> Job:
         """Put a failed or reviewed job back in the queue."""
@@ -148,6 +195,9 @@ class JobReader(Protocol):
 
     def result(self, job_id: int, /) -> Result | None:
         """What came of a finished job."""
+
+    def history(self, slots: int, width: float, /) -> Sequence[Slot]:
+        """What finished in each of the last ``slots`` stretches of ``width`` seconds."""
 
     def counts(self) -> Mapping[JobState, int]:
         """How many jobs stand in each state."""

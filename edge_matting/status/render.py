@@ -88,7 +88,11 @@ def quiet(status: dict[str, Any]) -> dict[str, Any]:
 
     Readings that flicker are rounded to what a person would call a change.
     """
-    steady = {key: value for key, value in status.items() if key != "uptime_seconds"}
+    steady = {
+        key: _coarse(key, value) if isinstance(value, (int, float)) else value
+        for key, value in status.items()
+        if key != "uptime_seconds"
+    }
     steady["engine"] = {**status["engine"], "last_progress_seconds": None}
     steady["vitals"] = {
         key: _coarse(key, value)
