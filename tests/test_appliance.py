@@ -33,6 +33,7 @@ def test_a_dropped_photo_comes_out_as_a_cut_out_with_its_sidecar(appliance):
     assert not rgba[..., :3][rgba[..., 3] == 0].any()  # no colour left under alpha 0
     job = box.get("/api/v1/jobs")[1]["jobs"][0]
     assert (job["source"], job["state"]) == ("astronaut.jpg", "succeeded")
+    assert "default" in (box.status() or {})["models"]
 
 
 def test_it_stops_cleanly_on_ctrl_c_within_five_seconds(appliance):

@@ -11,6 +11,7 @@ from house import RESULT, job
 from edge_matting.core.jobs import Job, Result
 from edge_matting.core.states import JobState
 from edge_matting.daemon.pace import Pace
+from edge_matting.daemon.process import EngineVoice, hear
 from edge_matting.daemon.tally import OVERLAP_SECONDS, Tally
 
 
@@ -173,3 +174,14 @@ def test_too_little_to_go_by_gives_no_estimate() -> None:
     assert pace.seconds_for(10) is None
     pace.look(40, 4, busy=True)
     assert pace.seconds_for(10) == pytest.approx(100)
+
+
+def test_what_the_engine_prepares_and_which_models_it_has_is_heard() -> None:
+    voice = EngineVoice()
+    hear(voice, {"event": "models", "ids": ["default", "mine"]})
+    assert voice.models == ("default", "mine")
+    hear(voice, {"event": "preparing", "what": "calibration", "fraction": 0.5})
+    assert voice.preparing is not None
+    assert voice.preparing["fraction"] == 0.5
+    hear(voice, {"event": "preparing", "what": None})
+    assert voice.preparing is None

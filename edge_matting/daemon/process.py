@@ -45,6 +45,7 @@ class EngineVoice:
     ready: dict[str, Any] | None = None
     problem: str | None = None
     preparing: dict[str, Any] | None = None  # calibration and the like; None: it works
+    models: tuple[str, ...] = ()  # that a retry may name
     obstacles: tuple[str, ...] = ()  # what photos were put back for
 
     @property
@@ -148,23 +149,29 @@ class EngineProcess:
         except ValueError:
             log.warning("the engine said something unreadable: %.200r", line)
             return
-        voice = self.voice
-        match message.get("event"):
-            case "alive":
-                voice.reused, voice.made = int(message["reused"]), int(message["made"])
-                voice.oldest_progress = float(message["oldest"])
-                voice.obstacles = tuple(map(str, message["obstacles"]))
-            case "ready":
-                voice.ready, voice.problem = message, None
-            case "preparing":
-                voice.preparing = message if message.get("what") else None
-            case "problem":
-                voice.problem = str(message["message"])
-            case other:
-                log.warning("the engine said something unknown: %.200r", other)
-        voice.heard = time.monotonic()
+        hear(self.voice, message)
+        self.voice.heard = time.monotonic()
         if message.get("event") != "alive":
             self._said()
+
+
+def hear(voice: EngineVoice, message: dict[str, Any]) -> None:
+    """Take in one message of the engine (see ``engine/channel.py``)."""
+    match message.get("event"):
+        case "alive":
+            voice.reused, voice.made = int(message["reused"]), int(message["made"])
+            voice.oldest_progress = float(message["oldest"])
+            voice.obstacles = tuple(map(str, message["obstacles"]))
+        case "ready":
+            voice.ready, voice.problem = message, None
+        case "models":
+            voice.models = tuple(map(str, message["ids"]))
+        case "preparing":
+            voice.preparing = message if message.get("what") else None
+        case "problem":
+            voice.problem = str(message["message"])
+        case other:
+            log.warning("the engine said something unknown: %.200r", other)
 
 
 def oom_kills(path: Path = Path("/proc/vmstat")) -> int:

@@ -25,7 +25,6 @@ from edge_matting.daemon.supervisor import Supervisor
 from edge_matting.daemon.tally import Tally
 from edge_matting.device import VitalsReader
 from edge_matting.hotfolder.condition import free_bytes
-from edge_matting.inference import Catalog, shipped_models_dir
 from edge_matting.ledger import Ledger
 from edge_matting.status.ports import (
     ApplianceState,
@@ -42,9 +41,6 @@ from edge_matting.status.ports import (
 )
 
 VITALS_SECONDS = 2.0
-MODELS_SECONDS = 30.0
-"""How soon a model that was added can be chosen on the page."""
-
 LOOP_SECONDS = 30.0
 """A main loop that stands still for so long is stuck; it turns at least once a second."""
 
@@ -84,8 +80,6 @@ class View:
         self._next_vitals = 0.0
         self._tally = Tally(ledger, clock)
         self._pace = Pace()
-        self._models: tuple[str, ...] = ()
-        self._next_models = 0.0
         self._actions = Actions(ledger, clock)
 
     # -- for the main loop ------------------------------------------------------------
@@ -107,9 +101,6 @@ class View:
         if now >= self._next_vitals:
             self._next_vitals = now + VITALS_SECONDS
             self._vitals = self._readings.read()
-        if now >= self._next_models:
-            self._next_models = now + MODELS_SECONDS
-            self._models = self._usable_models()
         self._count_work(now)
         if self._parts is not None:
             self._parts.supervisor.pause(paused=self._paused)
@@ -182,7 +173,7 @@ class View:
             engine=self._engine(),
             finished=self._tally.finished(),
             preparing=_preparing(parts),
-            models=self._models,
+            models=_models(parts),
             recipes=() if parts is None else _recipes(parts.settings),
             max_file_bytes=0 if parts is None else int(parts.settings.limits.max_file_mb * 1e6),
             state_free_bytes=None if parts is None else free_bytes(parts.settings.state_dir),
@@ -318,12 +309,6 @@ class View:
         busy = active > 0 and not self._paused and not self.readiness()
         self._pace.look(now, sum(self._tally.finished().values()), busy=busy)
 
-    def _usable_models(self) -> tuple[str, ...]:
-        if self._parts is None:
-            return ()
-        catalog = Catalog(shipped_models_dir(), self._parts.settings.models_dir)
-        return tuple(entry.id for entry in catalog.list() if entry.fault is None)
-
     def _cache(self) -> CacheReport:
         hits, misses = (0, 0) if self._parts is None else self._parts.supervisor.answers()
         return CacheReport(self._hits + hits, self._misses + misses)
@@ -346,6 +331,11 @@ def _recipes(settings: Settings) -> tuple[RecipeReport, ...]:
         )
         for name, recipe in settings.recipes.items()
     )
+
+
+def _models(parts: Parts | None) -> tuple[str, ...]:
+    engine = None if parts is None else parts.supervisor.engine
+    return () if engine is None else engine.voice.models
 
 
 def _preparing(parts: Parts | None) -> PreparingReport | None:

@@ -3,8 +3,9 @@
 daemon -> engine (stdin): the settings as one line of JSON, then ``wake``, ``pause``,
 ``resume`` and ``stop``; end of file means that the daemon is dead.
 engine -> daemon (an own descriptor, for libraries write to stdout): one JSON object a line,
-``{"event": "ready" | "alive" | "problem" | "preparing", ...}``. ``preparing`` tells ``what`` it is
-busy with (null: no more) and, where known, the ``fraction`` done (0 to 1) and a ``detail``.
+``{"event": "ready" | "alive" | "problem" | "models" | "preparing", ...}``. ``models`` lists the
+``ids`` that can be asked for; ``preparing`` tells ``what`` it is busy with (null: no more) and,
+where known, the ``fraction`` done (0 to 1) and a ``detail``.
 
 Both are hints and signs of life. Work travels through the ledger alone, so a lost line costs
 time and nothing else.

@@ -29,7 +29,7 @@ from edge_matting.engine.folders import Folders
 from edge_matting.engine.loop import WorkLoop
 from edge_matting.engine.models import ModelPool
 from edge_matting.engine.originals import Originals
-from edge_matting.engine.start import load_tools, plan_for
+from edge_matting.engine.start import load_tools, open_catalog, plan_for
 from edge_matting.engine.worker import LEDGER, Worker
 from edge_matting.hotfolder.condition import folder_problem, space_problem
 from edge_matting.ledger import Ledger
@@ -38,6 +38,9 @@ from edge_matting.pipeline import PixelGate, Tools
 log = logging.getLogger(__name__)
 
 LOCK_SECONDS = 10.0
+LISTING_SECONDS = 30.0
+"""How soon a model that was added can be chosen on the page."""
+
 SETTLE_SECONDS = 10.0
 """How often originals that could not be put away are tried again."""
 
@@ -85,6 +88,7 @@ class Engine:
         self._folders = Folders(settings.hot_folders)
         self._status = CLEAN
         self._next_settling = 0.0
+        self._next_listing = 0.0
         self._ledger = Ledger.open(
             settings.ledger_path, clock=self._clock, max_attempts=settings.limits.max_attempts
         )
@@ -170,6 +174,10 @@ class Engine:
         if now >= self._next_settling:
             self._next_settling = now + SETTLE_SECONDS
             self._originals.settle_all()
+        if now >= self._next_listing:
+            self._next_listing = now + LISTING_SECONDS
+            models = open_catalog(self._settings).list()
+            self._reporter.send("models", ids=[entry.id for entry in models if not entry.fault])
         if _over_budget(self._plan) and not self._loop.stopping:
             log.warning(
                 "memory is past its budget of %d MiB: a new engine takes over",
