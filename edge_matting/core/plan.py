@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +107,25 @@ class Vitals:
 
 
 @dataclass(frozen=True, slots=True)
+class Rungs:
+    """What a plan may be stepped down to, its own value among them, best first.
+
+    A single entry is fixed: by the user, by the model or by the device.
+    """
+
+    providers: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()  # those that the model has a file for, exact ones first
+    resolutions: tuple[tuple[int, int], ...] = ()  # width, height
+    batches: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What the appliance does on this device, and why."""
 
-    backend: str  # ort
+    backend: str  # ort, torch
     provider: str  # cpu, cuda, tensorrt: what is asked for
-    precision: str
+    precision: str  # fp32, fp16, bf16, int8
     resolution: tuple[int, int]  # width, height
     batch: int
     workers: int  # photos in flight
@@ -118,3 +133,23 @@ class Plan:
     session_threads: int
     memory_bytes: int  # budget of the engine process; above it the process is recycled
     reasons: tuple[str, ...]
+    prefetch: int = 0  # of the workers, those that read and decode ahead of the model
+    encode_workers: int = 1  # of the workers, those that finish and encode behind it
+    rungs: Rungs = Rungs()
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Plan:
+        """The plan that ``dataclasses.asdict`` and JSON made plain values of."""
+        rungs = values["rungs"]
+        plain = {
+            **values,
+            "resolution": tuple(values["resolution"]),
+            "reasons": tuple(values["reasons"]),
+            "rungs": Rungs(
+                providers=tuple(rungs["providers"]),
+                precisions=tuple(rungs["precisions"]),
+                resolutions=tuple((width, height) for width, height in rungs["resolutions"]),
+                batches=tuple(rungs["batches"]),
+            ),
+        }
+        return cls(**plain)

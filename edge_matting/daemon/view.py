@@ -250,12 +250,7 @@ class View:
 
     def _plan(self) -> Plan | None:
         ready = _ready(self._parts)
-        if ready is None:
-            return None
-        values = dict(ready["plan"])
-        values["resolution"] = tuple(values["resolution"])
-        values["reasons"] = tuple(values["reasons"])
-        return Plan(**values)
+        return None if ready is None else Plan.from_json(ready["plan"])
 
     def _execution(self) -> ExecutionReport | None:
         session = None if self._parts is None else _session(self._parts)

@@ -1,7 +1,6 @@
-"""What to do on this device, decided by a pure function, with reasons a person can read.
+"""The plan for a device, a model and the user's settings.
 
-A first plan: processor or CUDA, threads, photos in flight. Precision, batch and adaptation to
-heat and memory are decided here too when their time comes.
+A first plan: processor or CUDA, threads, photos in flight; fp32 and batch 1.
 """
 
 from __future__ import annotations
@@ -9,13 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_matting.config import Settings
-from edge_matting.core.plan import DeviceProfile, Plan
-
-BYTES_PER_PIXEL = 40
-"""Peak of one photo in flight over decoding, finishing and encoding, 8-bit RGB."""
-
-ENGINE_BASE_BYTES = 300 * 2**20
-"""Interpreter, libraries, runtime and a small model before the first photo."""
+from edge_matting.core.plan import DeviceProfile, Plan, Rungs
+from edge_matting.planner.memory import BYTES_PER_PIXEL, ENGINE_BASE_BYTES
 
 MAX_WORKERS = 8
 
@@ -59,7 +53,39 @@ def make_plan(
         session_threads=threads,
         memory_bytes=ENGINE_BASE_BYTES + largest * BYTES_PER_PIXEL,
         reasons=tuple(reasons),
+        encode_workers=workers,
+        rungs=Rungs(
+            providers=_providers(provider, settings),
+            precisions=("fp32",),
+            resolutions=_resolutions(resolution, model, settings),
+            batches=(1,),
+        ),
     )
+
+
+def _providers(provider: str, settings: Settings) -> tuple[str, ...]:
+    """The processor can always do what an accelerator cannot, unless it was forbidden."""
+    fixed = provider == "cpu" or settings.device.missing_accelerator == "fail"
+    return (provider,) if fixed else (provider, "cpu")
+
+
+def _resolutions(
+    resolution: tuple[int, int], model: ModelNeeds, settings: Settings
+) -> tuple[tuple[int, int], ...]:
+    """Three quarters and half of it, as far as the model's size rule goes."""
+    if model.multiple is None or settings.device.resolution != "auto":
+        return (resolution,)
+    multiple = model.multiple
+    smaller = tuple(
+        (_floor(width * share, multiple), _floor(height * share, multiple))
+        for share in (0.75, 0.5)
+        for width, height in (resolution,)
+    )
+    return tuple(dict.fromkeys((resolution, *smaller)))
+
+
+def _floor(side: float, multiple: int) -> int:
+    return max(multiple, int(side) // multiple * multiple)
 
 
 def _tell_unused(settings: Settings, reasons: list[str]) -> None:
