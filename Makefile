@@ -7,7 +7,7 @@ LOWER_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/py
 	if command -v $$p >/dev/null 2>&1 && $$p -c 'import ensurepip' 2>/dev/null; then echo $$p; break; fi; done)
 SAMPLE := edge_matting/data/photos/astronaut.jpg
 
-.PHONY: run test check bench clean test-lower test-slow chaos burst
+.PHONY: run test check bench clean test-lower test-slow chaos burst install uninstall wheelhouse
 
 run: $(VENV)/.installed
 	@mkdir -p hotfolder/in
@@ -54,6 +54,17 @@ chaos: $(DEV)
 # 20,000 small photos at once: all done? what does the daemon weigh, how fast is its page?
 burst: $(DEV)
 	$(BIN)/python tools/burst.py --images $${IMAGES:-20000}
+
+# As a systemd service under /opt/edge-matting (docs/operations.md); OFFLINE=DIR takes a wheelhouse.
+install:
+	tools/install.sh install $(if $(OFFLINE),--offline "$(OFFLINE)")
+
+uninstall:
+	tools/install.sh uninstall
+
+# All that an offline install needs on a machine with this Python and architecture.
+wheelhouse:
+	tools/install.sh wheelhouse $${DIR:-build/wheelhouse}
 
 clean:
 	rm -rf .venv .venv-lower build dist *.egg-info hotfolder .state .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -9,35 +9,75 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from fakes import ManualClock
 from harness import wait_for
+from unit_dropins import device_dropin, folders_dropin, kind_of_device
 
-from edge_matting.daemon.notify import Notifier
+from edge_matting.config import HotFolder, Settings
+from edge_matting.config.settings import Status
+from edge_matting.daemon.notify import LifeSigns, Notifier
+from edge_matting.engine.main import OOM_SCORE_ADJUST
+from edge_matting.status.security import read_token
 
-UNIT = Path(__file__).parents[1] / "systemd" / "edge-matting.service"
+ROOT = Path(__file__).parents[1]
+UNIT = ROOT / "systemd" / "edge-matting.service"
+DEVICES = ("cpu", "nvidia", "jetson")
+
+analyze = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
-def test_the_unit_is_read_without_a_word(tmp_path):
+@pytest.fixture(params=["", *DEVICES])
+def unit_root(request, tmp_path):
+    """A root with the unit, its drop-ins, and stand-ins for what they name."""
     root = tmp_path / "root"
     units = root / "etc" / "systemd" / "system"
     units.mkdir(parents=True)
-    for program in ("opt/edge-matting/bin/edge-matting", "bin/kill"):
+    for program in ("opt/edge-matting/current/bin/edge-matting", "bin/kill"):
         (root / program).parent.mkdir(parents=True, exist_ok=True)
         (root / program).write_text("#!/bin/sh\n")
         (root / program).chmod(0o755)
-    # What the unit names and a bare root does not hold.
-    for name in ("local-fs.target", "multi-user.target", "sysinit.target", "basic.target"):
-        (units / name).write_text("[Unit]\nDescription=stand-in\n")
+    names = ("local-fs.target", "multi-user.target", "sysinit.target", "basic.target")
+    for name in (*names, "modprobe@nvidia_uvm.service"):
+        stand_in = "[Service]\nExecStart=/bin/kill\n" if name.endswith("service") else ""
+        (units / name).write_text(f"[Unit]\nDescription=stand-in\n{stand_in}")
     (units / "-.mount").write_text("[Unit]\nDescription=stand-in\n[Mount]\nWhat=x\nWhere=/\n")
     (units / UNIT.name).write_text(UNIT.read_text())
+    if request.param:
+        folder = units / f"{UNIT.name}.d"
+        folder.mkdir()
+        (folder / "10-device.conf").write_text(
+            (ROOT / "systemd" / "devices" / f"{request.param}.conf").read_text()
+        )
+        settings = Settings(hot_folders=(HotFolder(path=Path("/srv/two words")),))
+        (folder / "20-folders.conf").write_text(folders_dropin(settings))
+    return root
+
+
+@analyze
+def test_the_unit_and_its_drop_ins_are_read_without_a_word(unit_root):
     done = subprocess.run(
-        ["systemd-analyze", "verify", f"--root={root}", "--man=no", UNIT.name],
+        ["systemd-analyze", "verify", f"--root={unit_root}", "--man=no", UNIT.name],
         capture_output=True,
         text=True,
         check=False,
     )
     ours = [line for line in done.stderr.splitlines() if "edge-matting" in line]
     assert ours == [], done.stderr
+
+
+@analyze
+def test_the_unit_is_locked_down_and_the_drop_ins_open_no_more_than_a_gpu_needs(unit_root):
+    done = subprocess.run(
+        [
+            *("systemd-analyze", "security", f"--root={unit_root}", "--offline=true"),
+            *("--threshold=20", "--no-pager", UNIT.name),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Overall exposure level" in done.stdout
 
 
 class Listener:
@@ -79,9 +119,113 @@ def test_the_running_appliance_says_ready_status_watchdog_and_stopping(
         monkeypatch.delenv("WATCHDOG_PID", raising=False)
         box = appliance().start()
         assert systemd.hears("READY=1")
+        assert "EXTEND_TIMEOUT_USEC=60000000" in systemd.heard
         assert systemd.hears("WATCHDOG=1")
+        score = Path(f"/proc/{box.engine_pid()}/oom_score_adj")
+        assert int(score.read_text()) >= OOM_SCORE_ADJUST
         box.drop("a.jpg")
         box.wait_finished(1)
         assert wait_for(lambda: systemd.hears("STATUS=idle: 0 waiting"), "the status line")
         assert box.stop() == 0
         assert systemd.hears("STOPPING=1")
+
+
+class Recorder(Notifier):
+    """Keeps what systemd would have been told."""
+
+    def __init__(self) -> None:
+        super().__init__({"WATCHDOG_USEC": "60000000"})
+        self.sent: list[str] = []
+
+    def send(self, *lines: str) -> None:
+        self.sent += lines
+
+    def taken(self) -> list[str]:
+        sent, self.sent = self.sent, []
+        return sent
+
+
+def test_a_start_that_comes_up_asks_for_time_and_one_that_dies_again_and_again_does_not():
+    clock, systemd = ManualClock(), Recorder()
+    life = LifeSigns(systemd, clock.monotonic)
+    life.tell("starting", ready=False, coming_up=True)
+    assert systemd.taken() == ["STATUS=starting", "EXTEND_TIMEOUT_USEC=60000000"]
+    life.tell("starting", ready=False, coming_up=True)
+    assert systemd.taken() == []
+    clock.time += 20
+    life.tell("starting", ready=False, coming_up=False)
+    assert systemd.taken() == []
+    life.tell("starting", ready=False, coming_up=True)
+    assert systemd.taken() == ["EXTEND_TIMEOUT_USEC=60000000"]
+
+
+def test_the_watchdog_is_fed_at_half_its_period_and_starves_when_replacing_engines_is_hopeless():
+    clock, systemd = ManualClock(), Recorder()
+    life = LifeSigns(systemd, clock.monotonic)
+    life.tell("idle", ready=True, coming_up=True)
+    assert systemd.taken() == ["READY=1", "STATUS=idle", "WATCHDOG=1"]
+    clock.time += 29
+    life.tell("idle", ready=True, coming_up=True)
+    assert systemd.taken() == []
+    clock.time += 2
+    life.tell("idle", ready=False, coming_up=False)
+    assert systemd.taken() == ["WATCHDOG=1"]
+    clock.time += 60
+    life.tell("stuck", ready=False, coming_up=True, hopeless=True)
+    assert systemd.taken() == ["STATUS=stuck"]
+    life.stopping()
+    assert systemd.taken() == ["STOPPING=1"]
+
+
+def test_the_token_comes_as_a_credential_where_the_file_is_roots(tmp_path):
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "token").write_text("a credential of systemd\n")
+    environ = {"CREDENTIALS_DIRECTORY": str(credentials)}
+    assert read_token(tmp_path / "roots" / "token", environ) == "a credential of systemd"
+    (tmp_path / "other").write_text("the file's own content")
+    assert read_token(tmp_path / "other", environ) == "the file's own content"
+
+
+def test_the_device_drop_in_is_made_from_what_the_machine_has(tmp_path):
+    assert kind_of_device(tmp_path) == "cpu"
+    assert "DeviceAllow" not in device_dropin(tmp_path, ["video"])
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "nvidiactl").write_text("no device, and so not allowed")
+    (tmp_path / "dev" / "nvidia0").symlink_to("/dev/null")
+    assert kind_of_device(tmp_path) == "nvidia"
+    text = device_dropin(tmp_path, ["video"])
+    assert "DeviceAllow=/dev/nvidia0 rw" in text
+    assert "nvidiactl rw" not in text
+    assert "SupplementaryGroups=video\n" in text
+    tree = tmp_path / "sys/firmware/devicetree/base"
+    tree.mkdir(parents=True)
+    (tree / "compatible").write_bytes(b"nvidia,p3768-0000+p3767-0005-super\0nvidia,tegra234\0")
+    (tmp_path / "dev" / "nvmap").symlink_to("/dev/null")
+    assert kind_of_device(tmp_path) == "jetson"
+    text = device_dropin(tmp_path, [])
+    assert "DeviceAllow=/dev/nvmap rw" in text
+    assert "SupplementaryGroups" not in text
+
+
+def test_the_folders_drop_in_opens_what_the_configuration_names_and_nothing_else(tmp_path):
+    token = tmp_path / "token"
+    token.write_text("x" * 20)
+    settings = Settings(
+        hot_folders=(
+            HotFolder(path=Path("/srv/edge-matting")),
+            HotFolder(path=Path("/home/ann/100 % photos"), out=Path("/mnt/out")),
+        ),
+        status=Status(host="0.0.0.0", token_file=token),
+    )
+    lines = folders_dropin(settings).splitlines()
+    assert 'RequiresMountsFor="/home/ann/100 %% photos"' in lines
+    assert "ReadWritePaths=-/mnt/out" in lines
+    assert "ReadWritePaths=-/var/lib/edge-matting" in lines
+    assert "ProtectHome=tmpfs" in lines
+    assert 'BindPaths="-/home/ann/100 %% photos"' in lines
+    assert any(line.startswith("IPAddressAllow=link-local 10.0.0.0/8") for line in lines)
+    assert f"LoadCredential=token:{token}" in lines
+    plain = folders_dropin(Settings())
+    for word in ("ProtectHome", "IPAddressAllow", "LoadCredential"):
+        assert word not in plain

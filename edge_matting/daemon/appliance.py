@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-import time
 from collections.abc import Callable
 from types import FrameType
 
@@ -19,7 +18,7 @@ from edge_matting.core.durable import sweep_temporaries
 from edge_matting.core.errors import ConfigError, LedgerError, StartError
 from edge_matting.core.lock import exclusive_lock
 from edge_matting.daemon.intake import Intake
-from edge_matting.daemon.notify import Notifier
+from edge_matting.daemon.notify import LifeSigns, Notifier
 from edge_matting.daemon.rebuild import open_ledger
 from edge_matting.daemon.supervisor import Supervisor
 from edge_matting.daemon.upkeep import Upkeep
@@ -38,8 +37,6 @@ TICK_SECONDS = 1.0
 ENGINE_GONE_SECONDS = 15.0
 LEDGER_ROOM_BYTES = 1 << 20
 """With less free space than this, an error of the ledger is taken for the full disk's."""
-HOPELESS_REPLACEMENTS = 3
-"""Replaced engines in a row without progress after which systemd is to restart everything."""
 
 
 class Appliance:
@@ -49,12 +46,10 @@ class Appliance:
         self._settings = settings
         self._reload = reload
         self._clock: Clock = SystemClock()
-        self._notifier = Notifier()
+        self._life = LifeSigns(Notifier(), self._clock.monotonic)
         self._woken = threading.Event()
         self._stopping = False
         self._reloading = False
-        self._told_ready = False
-        self._next_ping = 0.0
 
     def run(self) -> int:
         """Exit status 0 after a clean stop, 2 when a start is not possible."""
@@ -93,8 +88,8 @@ class Appliance:
                     raise
                 if not told:
                     log.error("%s; it starts when there is room", error)
-                    self._notifier.status(f"waiting for room: {error}")
                 told = True
+            self._life.tell("waiting for room for the ledger", ready=False, coming_up=True)
             self._woken.wait(TICK_SECONDS)
         return None
 
@@ -115,7 +110,7 @@ class Appliance:
                     server.stop()
                     server = None
         finally:
-            self._notifier.send("STOPPING=1")
+            self._life.stopping()
             if server is not None:
                 server.stop()
 
@@ -159,12 +154,17 @@ class Appliance:
         while not self._stopping:
             self._woken.clear()
             supervisor.step()
-            if supervisor.start_error is not None and not self._told_ready:
+            if supervisor.start_error is not None and not self._life.told_ready:
                 raise StartError(supervisor.start_error)
             pause = min(self._step(intake, supervisor) for intake in intakes)
             upkeep.step()
             view.refresh()
-            self._tell_systemd(supervisor, view)
+            self._life.tell(
+                view.headline(),
+                ready=supervisor.ready(),
+                coming_up=supervisor.comes_up(),
+                hopeless=supervisor.is_hopeless(),
+            )
             if self._reloading:
                 self._reloading = False
                 if self._read_settings():
@@ -219,19 +219,6 @@ class Appliance:
             removed = sum(sweep_temporaries(root) for root in roots if root.is_dir())
             if removed:
                 log.info("%s: %d unfinished files of an earlier run removed", folder.path, removed)
-
-    def _tell_systemd(self, supervisor: Supervisor, view: View) -> None:
-        reasons = view.readiness()
-        if not reasons and not self._told_ready:
-            self._told_ready = True
-            self._notifier.send("READY=1")
-        self._notifier.status(view.headline())
-        period = self._notifier.watchdog_seconds
-        now = time.monotonic()
-        hopeless = supervisor.replaced_in_a_row >= HOPELESS_REPLACEMENTS
-        if period is not None and now >= self._next_ping and not hopeless:
-            self._next_ping = now + period / 2
-            self._notifier.send("WATCHDOG=1")
 
 
 def check_folders(settings: Settings) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+
+START_EXTENSION_SECONDS = 60.0
+"""How much more time is asked for at once while the engine makes headway towards being ready."""
 
 
 class Notifier:
@@ -31,3 +34,44 @@ class Notifier:
         if text != self._said:
             self._said = text
             self.send(f"STATUS={text}")
+
+
+class LifeSigns:
+    """What systemd hears in each turn of the main loop, which alone may call it.
+
+    Before READY=1 a start that makes headway asks for more time; afterwards each turn may feed the
+    watchdog, unless only a restart of everything can help.
+    """
+
+    def __init__(self, notifier: Notifier, monotonic: Callable[[], float]) -> None:
+        self._notifier = notifier
+        self._monotonic = monotonic
+        self._next_extension = 0.0
+        self._next_ping = 0.0
+        self.told_ready = False
+
+    def tell(self, headline: str, *, ready: bool, coming_up: bool, hopeless: bool = False) -> None:
+        """``ready``: the self-test has passed; ``coming_up``: waiting for it may help."""
+        if ready and not self.told_ready:
+            self.told_ready = True
+            self._notifier.send("READY=1")
+        self._notifier.status(headline)
+        if not self.told_ready and coming_up:
+            self._ask_for_time()
+        elif self.told_ready and not hopeless:
+            self._feed_watchdog()
+
+    def stopping(self) -> None:
+        self._notifier.send("STOPPING=1")
+
+    def _ask_for_time(self) -> None:
+        now = self._monotonic()
+        if now >= self._next_extension:
+            self._next_extension = now + START_EXTENSION_SECONDS / 4
+            self._notifier.send(f"EXTEND_TIMEOUT_USEC={START_EXTENSION_SECONDS * 1e6:.0f}")
+
+    def _feed_watchdog(self) -> None:
+        period, now = self._notifier.watchdog_seconds, self._monotonic()
+        if period is not None and now >= self._next_ping:
+            self._next_ping = now + period / 2
+            self._notifier.send("WATCHDOG=1")

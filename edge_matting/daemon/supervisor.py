@@ -24,6 +24,9 @@ STOP_SECONDS = 8.0
 
 SECOND_LOOK_SECONDS = 1.0
 
+HOPELESS = 3
+"""So many engines in a row without success, and systemd is to restart everything."""
+
 BACKOFF_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Pause before a restart, by the number of deaths in a row without a ready engine between."""
 
@@ -71,6 +74,14 @@ class Supervisor:
     def is_starting(self) -> bool:
         engine = self._engine
         return engine is not None and engine.voice.ready is None
+
+    def comes_up(self) -> bool:
+        """Whether waiting for an engine may help: few before it died at getting ready."""
+        return self._deaths < HOPELESS
+
+    def is_hopeless(self) -> bool:
+        """Whether engines are replaced one after the other and none finishes anything."""
+        return self.replaced_in_a_row >= HOPELESS
 
     def step(self) -> None:
         """Notice death or hanging, bring a new engine up."""

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from pathlib import Path
 
 import psutil
 
@@ -37,6 +38,9 @@ from edge_matting.pipeline import PixelGate, Tools
 
 log = logging.getLogger(__name__)
 
+OOM_SCORE_ADJUST = 500
+"""The kernel is to take the engine, which is replaced, rather than the daemon or sshd."""
+
 LOCK_SECONDS = 10.0
 LISTING_SECONDS = 30.0
 """How soon a model that was added can be chosen on the page."""
@@ -49,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Read the settings from stdin, work until told to stop; the exit status says why it ended."""
     arguments = sys.argv[1:] if arguments is None else arguments
     _die_with_the_daemon()
+    _be_taken_first()
     faulthandler.enable()  # a native crash leaves its stack in the log
     logs.configure()
     reporter = Reporter(int(arguments[0]))
@@ -199,6 +204,13 @@ def _die_with_the_daemon() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def _be_taken_first(path: Path = Path("/proc/self/oom_score_adj")) -> None:
+    """Anybody may raise it; where even that is refused, the daemon's own value holds."""
+    with contextlib.suppress(OSError):
+        if int(path.read_text()) < OOM_SCORE_ADJUST:
+            path.write_text(str(OOM_SCORE_ADJUST))
 
 
 def _orphaned() -> None:

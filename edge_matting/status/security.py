@@ -21,8 +21,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
@@ -52,8 +53,15 @@ HEADERS = {
 }
 
 
-def read_token(path: Path) -> str:
-    """The token in ``path``, surrounding white space removed."""
+def read_token(path: Path, environ: Mapping[str, str] = os.environ) -> str:
+    """The token in ``path``, surrounding white space removed.
+
+    Under systemd the file may be root's alone: then the unit's credential of the same name is
+    read (LoadCredential=, systemd.exec(5)).
+    """
+    credential = Path(environ.get("CREDENTIALS_DIRECTORY", ""), path.name)
+    if "CREDENTIALS_DIRECTORY" in environ and credential.is_file():
+        path = credential
     try:
         token = path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
