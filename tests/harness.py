@@ -161,10 +161,17 @@ class RunningAppliance:
             return bytes(answer.read())
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
+        return self._send("POST", path, json.dumps(body or {}).encode(), "application/json")
+
+    def put(self, path: str, data: bytes) -> tuple[int, Any]:
+        return self._send("PUT", path, data, "application/octet-stream")
+
+    def _send(self, method: str, path: str, data: bytes, kind: str) -> tuple[int, Any]:
         request = urllib.request.Request(
             f"{self.url()}{path}",
-            data=json.dumps(body or {}).encode(),
-            headers={"Content-Type": "application/json", "X-Requested-With": "edge-matting"},
+            data=data,
+            method=method,
+            headers={"Content-Type": kind, "X-Requested-With": "edge-matting"},
         )
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:

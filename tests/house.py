@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 
 from fakes import ManualClock
@@ -24,6 +25,7 @@ from edge_matting.core.plan import DeviceProfile, Gpu, Plan, Vitals
 from edge_matting.core.states import JobState
 from edge_matting.status.app import create_app
 from edge_matting.status.ports import (
+    PART_BYTES,
     ActionRefused,
     Appliance,
     ApplianceState,
@@ -36,6 +38,7 @@ from edge_matting.status.ports import (
     QueueReport,
     RateReport,
     StatusSnapshot,
+    UploadReport,
     WorkReport,
 )
 from edge_matting.status.security import usual_hosts
@@ -163,6 +166,10 @@ class FakeJobs:
     def result(self, job_id: int) -> Result | None:
         return RESULT if self.rows[job_id].state is JobState.SUCCEEDED else None
 
+    def finished(self, after: float, until: float) -> Sequence[tuple[int, float]]:
+        moments = [(one.id, one.finished_at or 0.0) for one in self.rows.values()]
+        return [(number, at) for number, at in moments if after < at <= until]
+
     def history(self, slots: int, width: float) -> Sequence[Slot]:
         self.asked += 1
         return [Slot(0, 0, None, None)] * (slots - 1) + [Slot(3, 1, 1.25, 2.0)]
@@ -179,6 +186,8 @@ class FakeAppliance:
         self.not_ready: tuple[str, ...] = ()
         self.state = SNAPSHOT
         self.fault: Exception | None = None
+        self.results: Path | None = None
+        self.upload: UploadReport | None = None
         self.retried: list[tuple[int, str | None]] = []
 
     def health(self) -> tuple[str, ...]:
@@ -208,6 +217,26 @@ class FakeAppliance:
             raise ActionRefused("wrong_state", f"job {job_id} is {old.state.value}")
         self.ledger.rows[job_id] = replace(old, state=after)
         return self.ledger.rows[job_id]
+
+    def results_folder(self, job: Job) -> Path | None:
+        return self.results
+
+    def begin_upload(self, name: str, size: int, recipe: str | None, folder: int) -> UploadReport:
+        if self.fault is not None:
+            raise self.fault
+        self.upload = UploadReport("ab" * 16, name, size, 0, PART_BYTES, None)
+        return self.upload
+
+    def add_to_upload(self, upload_id: str, offset: int, data: bytes) -> UploadReport:
+        if self.upload is None or upload_id != self.upload.id:
+            raise ActionRefused("no_such_upload", "unknown", HTTPStatus.NOT_FOUND)
+        received = offset + len(data)
+        file = self.upload.name if received == self.upload.size else None
+        self.upload = replace(self.upload, received=received, file=file)
+        return self.upload
+
+    def cancel_upload(self, upload_id: str) -> None:
+        self.upload = None
 
     def pause(self) -> None:
         self.state = replace(self.state, state=ApplianceState.PAUSED)

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
 
 from edge_matting.core.errors import StartError
 from edge_matting.status.server import StatusServer
@@ -103,6 +103,28 @@ def test_it_stops_within_a_second_although_clients_hang_on(server: StatusServer)
     assert not [t for t in threading.enumerate() if t.name == "status-page"]
     idle.close()
     slow.close()
+
+
+def test_a_receiver_that_takes_nothing_gives_its_thread_back(app: Flask) -> None:
+    ended = threading.Event()
+
+    def endless() -> Iterator[bytes]:
+        try:
+            while True:
+                yield bytes(1 << 20)
+        finally:
+            ended.set()
+
+    app.add_url_rule("/endless", "endless", lambda: Response(endless()))
+    server = StatusServer(app, "127.0.0.1", 0, stall_seconds=1.0)
+    server.start()
+    try:
+        with socket.create_connection(("127.0.0.1", server.port)) as stalled:
+            stalled.sendall(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert ended.wait(20)
+            assert read(server.url) == b"here"
+    finally:
+        server.stop()
 
 
 def test_many_requests_at_once_leave_no_flood_in_the_log(

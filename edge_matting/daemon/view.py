@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from edge_matting import __version__
@@ -23,10 +25,12 @@ from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.pace import Pace
 from edge_matting.daemon.supervisor import Supervisor
 from edge_matting.daemon.tally import Tally
+from edge_matting.daemon.uploads import Uploads
 from edge_matting.device import VitalsReader
 from edge_matting.hotfolder.condition import free_bytes
 from edge_matting.ledger import Ledger
 from edge_matting.status.ports import (
+    ActionRefused,
     ApplianceState,
     CacheReport,
     EngineReport,
@@ -37,6 +41,7 @@ from edge_matting.status.ports import (
     RateReport,
     RecipeReport,
     StatusSnapshot,
+    UploadReport,
     WorkReport,
 )
 
@@ -56,6 +61,7 @@ class Parts:
     supervisor: Supervisor
     intakes: Sequence[Intake]
     url: str
+    uploads: Uploads
 
 
 class View:
@@ -92,7 +98,9 @@ class View:
             hits, misses = self._parts.supervisor.answers()
             self._hits, self._misses = self._hits + hits, self._misses + misses
             self._restarts += self._parts.supervisor.restarts
-        self._parts = Parts(settings, supervisor, intakes, url)
+            self._parts.uploads.close()
+        uploads = Uploads(settings, self._clock, self._wake)
+        self._parts = Parts(settings, supervisor, intakes, url, uploads)
         supervisor.pause(paused=self._paused)
 
     def refresh(self) -> None:
@@ -103,6 +111,7 @@ class View:
             self._vitals = self._readings.read()
         self._count_work(now)
         if self._parts is not None:
+            self._parts.uploads.step()
             self._parts.supervisor.pause(paused=self._paused)
             if self._queue_changed:
                 self._queue_changed = False
@@ -194,6 +203,22 @@ class View:
         self._tell_queue_changed()
         return job
 
+    def results_folder(self, job: Job) -> Path | None:
+        for intake in () if self._parts is None else self._parts.intakes:
+            if str(intake.folder.path) == job.folder:
+                folder = intake.folder
+                return folder.review if job.state is JobState.REVIEW else folder.outbox
+        return None
+
+    def begin_upload(self, name: str, size: int, recipe: str | None, folder: int) -> UploadReport:
+        return self._uploads().begin(name, size, recipe, folder)
+
+    def add_to_upload(self, upload_id: str, offset: int, data: bytes) -> UploadReport:
+        return self._uploads().add(upload_id, offset, data)
+
+    def cancel_upload(self, upload_id: str) -> None:
+        self._uploads().cancel(upload_id)
+
     def pause(self) -> None:
         self._paused = True
         self._wake()
@@ -201,6 +226,11 @@ class View:
     def resume(self) -> None:
         self._paused = False
         self._wake()
+
+    def _uploads(self) -> Uploads:
+        if self._parts is None:
+            raise ActionRefused("starting", "it is starting", HTTPStatus.SERVICE_UNAVAILABLE)
+        return self._parts.uploads
 
     # -- pieces -----------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from edge_matting.status.pages import Pages
 from edge_matting.status.ports import ActionRefused, Appliance, JobReader
 from edge_matting.status.render import dump
 from edge_matting.status.security import HEADERS, Guard
+from edge_matting.status.transfer import Transfer
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.register_blueprint(Pages(appliance, registry(appliance, jobs)).blueprint())
     app.register_blueprint(Api(appliance, jobs, guard, Answers(clock), previews_dir).blueprint())
+    app.register_blueprint(Transfer(appliance, jobs, guard).blueprint())
     app.before_request(lambda: guard.check_host(request))
     app.after_request(_harden)
     _answer_errors(app, Faults(clock))

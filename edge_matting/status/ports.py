@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
+from pathlib import Path
 from typing import Protocol
 
 from edge_matting.core.jobs import Job, Result, Slot
@@ -109,6 +110,22 @@ class RecipeReport:
     background: str | None  # "#rrggbb" where an output shows it
 
 
+PART_BYTES = 256 * 1024
+"""How much of an upload one request may bring; the web server holds it in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadReport:
+    """How far an upload is."""
+
+    id: str
+    name: str
+    size: int
+    received: int
+    part_bytes: int  # the most that one request may bring
+    file: str | None  # its name in in/, once all is there
+
+
 @dataclass(frozen=True, slots=True)
 class Distribution:
     """How often values fell between bounds, for a histogram."""
@@ -177,6 +194,18 @@ class Appliance(Protocol):
     def accept(self, job_id: int) -> Job:
         """Move a reviewed job's result to ``out/``."""
 
+    def results_folder(self, job: Job) -> Path | None:
+        """Where the files of the job's result lie; None where its hot folder is not known now."""
+
+    def begin_upload(self, name: str, size: int, recipe: str | None, folder: int) -> UploadReport:
+        """Reserve a place in ``in/`` of a hot folder, counted from 0."""
+
+    def add_to_upload(self, upload_id: str, offset: int, data: bytes) -> UploadReport:
+        """Append a part; with the last one the photo appears in ``in/``."""
+
+    def cancel_upload(self, upload_id: str) -> None:
+        """Forget an upload that is not finished."""
+
     def pause(self) -> None:
         """Claim no further jobs; what is in work is finished. Pausing twice is no fault."""
 
@@ -195,6 +224,9 @@ class JobReader(Protocol):
 
     def result(self, job_id: int, /) -> Result | None:
         """What came of a finished job."""
+
+    def finished(self, after: float, until: float, /) -> Sequence[tuple[int, float]]:
+        """Ids and moments of the jobs that finished in that time, oldest first."""
 
     def history(self, slots: int, width: float, /) -> Sequence[Slot]:
         """What finished in each of the last ``slots`` stretches of ``width`` seconds."""

@@ -166,6 +166,16 @@ class Guard:
         if not (marked or request.is_json or "Authorization" in request.headers):
             raise _cross_site("send the header 'X-Requested-With: edge-matting'")
 
+    def check_action(self, request: Request) -> None:
+        """Only who is trusted may act, and only from our own page or a program."""
+        self.check_same_site(request)
+        self.check_trusted(request)
+
+    def check_not_embedded(self, request: Request) -> None:
+        """Refuse a download that a page of another site set off."""
+        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            raise _cross_site("asked for by a page of another site")
+
     def is_token(self, given: str) -> bool:
         return self.token is not None and _same(given, self.token)
 

@@ -13,11 +13,15 @@ from waitress import wasyncore
 from waitress.server import BaseWSGIServer, create_server
 
 from edge_matting.core.errors import StartError
+from edge_matting.status.ports import PART_BYTES
 
 log = logging.getLogger(__name__)
 
-THREADS: Final = 4
+THREADS: Final = 6  # two downloads may hold one each
 BACKLOG: Final = 128
+STALL_SECONDS: Final = 30.0
+"""The kernel ends a connection whose receiver takes nothing for so long; waitress itself would
+wait for ever and keep the thread."""
 STOP_SECONDS: Final = 0.5
 ANY_ADDRESS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 LIMITS: Final[dict[str, Any]] = {
@@ -26,7 +30,7 @@ LIMITS: Final[dict[str, Any]] = {
     "channel_timeout": 30,  # slow clients are let go
     "cleanup_interval": 10,
     "max_request_header_size": 16 * 1024,
-    "max_request_body_size": 64 * 1024,
+    "max_request_body_size": 2 * PART_BYTES,
     "asyncore_use_poll": True,
     "log_socket_errors": False,
     # The forwarding headers are never trusted; the guard must see them to refuse.
@@ -38,8 +42,11 @@ LIMITS: Final[dict[str, Any]] = {
 class StatusServer:
     """Serves ``app`` between ``start()`` and ``stop()``; once only."""
 
-    def __init__(self, app: Flask, host: str, port: int) -> None:
+    def __init__(
+        self, app: Flask, host: str, port: int, stall_seconds: float = STALL_SECONDS
+    ) -> None:
         self._app = app
+        self._stall_seconds = stall_seconds
         self._host = host
         self._port = port
         self._sockets: dict[int, Any] = {}
@@ -50,6 +57,8 @@ class StatusServer:
         """Bind and serve; ``StartError`` when the address cannot be had."""
         listener = _bind(self._host, self._port)
         self._port = listener.getsockname()[1]
+        stall = int(self._stall_seconds * 1000)  # what is accepted inherits it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall)
         # Waitress warns for each request that waits for a thread; a page polls for ever.
         logging.getLogger("waitress").setLevel(logging.ERROR)
         server = create_server(self._app, map=self._sockets, sockets=[listener], **LIMITS)

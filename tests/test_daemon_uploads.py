@@ -1,0 +1,175 @@
+"""Photos sent through the page: what lands in ``in/``, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fakes import ManualClock
+from harness import PHOTO, files, wait_for
+
+from edge_matting.config import parse_settings
+from edge_matting.core.errors import FolderUnavailable
+from edge_matting.daemon.uploads import IDLE_SECONDS, MAX_NAME_BYTES, MAX_OPEN, Uploads
+from edge_matting.hotfolder.layout import prepare
+from edge_matting.status.ports import ActionRefused
+
+
+class Desk:
+    """Uploads into one hot folder, and how often the intake was woken."""
+
+    def __init__(self, root: Path, **limits: float) -> None:
+        self.clock = ManualClock()
+        settings = parse_settings(
+            {
+                "hot_folders": [{"path": str(root / "hot")}],
+                "limits": {"min_free_mb": 0, **limits},
+                "recipes": {"cutout": {}, "shop": {}},
+            },
+            root,
+        )
+        self.inbox = settings.hot_folders[0].inbox
+        prepare(settings.hot_folders[0])
+        self.woken = 0
+        self.uploads = Uploads(settings, self.clock, self._wake)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def send(self, name: str, data: bytes, recipe: str | None = None) -> str | None:
+        upload = self.uploads.begin(name, len(data), recipe, 0)
+        half = len(data) // 2
+        if half:
+            self.uploads.add(upload.id, 0, data[:half])
+        return self.uploads.add(upload.id, half, data[half:]).file
+
+    def everything(self) -> list[str]:
+        return sorted(str(p.relative_to(self.inbox)) for p in self.inbox.rglob("*") if p.is_file())
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def refused(action: Callable[[], object]) -> tuple[str, int]:
+    with pytest.raises(ActionRefused) as caught:
+        action()
+    return caught.value.code, int(caught.value.http_status)
+
+
+def test_a_whole_photo_appears_at_once_and_the_intake_is_woken(desk: Desk) -> None:
+    upload = desk.uploads.begin("a.jpg", 4, None, 0)
+    desk.uploads.add(upload.id, 0, b"ab")
+    assert files(desk.inbox) == []  # only a hidden, unfinished one
+    assert desk.uploads.add(upload.id, 2, b"cd").file == "a.jpg"
+    assert (desk.inbox / "a.jpg").read_bytes() == b"abcd"
+    assert (desk.everything(), desk.woken) == (["a.jpg"], 1)
+
+
+def test_another_recipe_is_chosen_by_its_sub_folder(desk: Desk) -> None:
+    desk.send("a.jpg", b"abcd", "shop")
+    desk.send("b.jpg", b"abcd", "cutout")  # the folder's own
+    assert desk.everything() == ["b.jpg", "shop/a.jpg"]
+    unknown = refused(lambda: desk.send("a.jpg", b"x", "../../etc"))
+    assert unknown == ("bad_request", 400)
+
+
+def test_a_photo_that_waits_already_is_not_replaced(desk: Desk) -> None:
+    assert [desk.send("a.jpg", data) for data in (b"1", b"2", b"3")] == [
+        "a.jpg",
+        "a~2.jpg",
+        "a~3.jpg",
+    ]
+    assert (desk.inbox / "a.jpg").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "a/b.jpg", "../a.jpg", "/etc/passwd", "a\0.jpg", ".hidden.jpg", "a.part",
+     "\ud800.jpg", "x" * (MAX_NAME_BYTES + 1)],
+)  # fmt: skip
+def test_a_name_that_is_no_plain_photo_name_is_refused(desk: Desk, name: str) -> None:
+    assert refused(lambda: desk.uploads.begin(name, 4, None, 0)) == ("bad_request", 400)
+    assert desk.everything() == []
+
+
+@pytest.mark.parametrize("name", ['"><script>.jpg', "new\nline.jpg", "-rf", "猫.jpg", "noending"])
+def test_an_odd_name_is_kept_as_it_is(desk: Desk, name: str) -> None:
+    assert desk.send(name, b"abcd") == name
+    assert desk.everything() == [name]
+
+
+def test_size_and_free_space_are_limits(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    desk = Desk(tmp_path / "a", max_file_mb=0.001)
+    assert refused(lambda: desk.uploads.begin("a.jpg", 1001, None, 0)) == ("too_large", 413)
+    assert refused(lambda: desk.uploads.begin("a.jpg", 0, None, 0)) == ("too_large", 413)
+    assert desk.uploads.begin("a.jpg", 1000, None, 0).received == 0
+    huge = Desk(tmp_path / "b", max_file_mb=1e12)
+    assert refused(lambda: huge.uploads.begin("a.jpg", 10**17, None, 0)) == ("disk_full", 507)
+
+
+def test_parts_come_in_order_and_never_go_past_the_end(desk: Desk) -> None:
+    upload = desk.uploads.begin("a.jpg", 4, None, 0)
+    desk.uploads.add(upload.id, 0, b"ab")
+    for offset, data in ((0, b"ab"), (3, b"d"), (2, b"cde"), (2, b"")):
+        part = refused(lambda at=offset, d=data: desk.uploads.add(upload.id, at, d))
+        assert part == ("wrong_part", 409)
+    assert desk.uploads.add(upload.id, 2, b"cd").file == "a.jpg"
+    assert refused(lambda: desk.uploads.add(upload.id, 4, b"x")) == ("no_such_upload", 404)
+
+
+def test_what_nobody_goes_on_with_is_removed(desk: Desk) -> None:
+    kept = desk.uploads.begin("kept.jpg", 4, None, 0)
+    left = desk.uploads.begin("left.jpg", 4, None, 0)
+    desk.clock.time += IDLE_SECONDS
+    desk.uploads.add(kept.id, 0, b"ab")
+    desk.clock.time += 1
+    desk.uploads.step()
+    assert len(desk.everything()) == 1
+    assert refused(lambda: desk.uploads.add(left.id, 0, b"ab")) == ("no_such_upload", 404)
+    desk.uploads.cancel(kept.id)
+    assert desk.everything() == []
+
+
+def test_other_settings_end_all_uploads(desk: Desk) -> None:
+    for number in range(3):
+        desk.uploads.begin(f"{number}.jpg", 4, None, 0)
+    desk.uploads.close()
+    assert desk.everything() == []
+
+
+def test_the_number_of_open_uploads_is_bounded(desk: Desk) -> None:
+    for number in range(MAX_OPEN):
+        desk.uploads.begin(f"{number}.jpg", 4, None, 0)
+    assert refused(lambda: desk.uploads.begin("more.jpg", 4, None, 0)) == ("busy", 503)
+
+
+def test_a_folder_that_is_not_there_takes_nothing(desk: Desk) -> None:
+    assert refused(lambda: desk.uploads.begin("a.jpg", 4, None, 1)) == ("bad_request", 400)
+    upload = desk.uploads.begin("a.jpg", 4, None, 0)
+    desk.inbox.rename(desk.inbox.with_name("away"))
+    with pytest.raises(FolderUnavailable):
+        desk.uploads.add(upload.id, 0, b"ab")
+    assert refused(lambda: desk.uploads.begin("a.jpg", 4, None, 0)) == ("folder_unavailable", 503)
+
+
+def test_an_uploaded_photo_is_done_like_a_dropped_one(appliance) -> None:
+    box = appliance().start()
+    data = PHOTO.read_bytes()
+    status, upload = box.post("/api/v1/uploads", {"name": "sent.jpg", "size": len(data)})
+    assert status == 201
+    for offset in range(0, len(data), upload["part_bytes"]):
+        part = data[offset : offset + upload["part_bytes"]]
+        status, upload = box.put(f"/api/v1/uploads/{upload['id']}?offset={offset}", part)
+        assert status == 200
+    assert upload["file"] == "sent.jpg"
+    assert box.wait_finished(1)["succeeded"] == 1
+    assert files(box.outbox) == ["sent.json", "sent.png"]
+    job = box.get("/api/v1/jobs")[1]["jobs"][0]["id"]
+    assert box.page(f"/api/v1/jobs/{job}/files/0") == (box.outbox / "sent.png").read_bytes()
+    wait_for(lambda: b"edge_matting_end_to_end_seconds_count 1.0" in box.page("/metrics"), "count")
+    assert b'edge_matting_stage_seconds_count{stage="decode"} 1.0' in box.page("/metrics")
