@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import resources
-
 from edge_matting.core.arrays import Rgb
 from edge_matting.imaging import decode
+from edge_matting.pipeline.self_test import sample_bytes
 
-
-def sample_bytes() -> bytes:
-    """The JPEG as shipped."""
-    return (resources.files("edge_matting") / "data" / "photos" / "astronaut.jpg").read_bytes()
+__all__ = ["sample_bytes", "sample_photo"]
 
 
 def sample_photo() -> Rgb:

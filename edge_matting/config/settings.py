@@ -203,3 +203,13 @@ class Settings(_Frozen):
     @property
     def models_dir(self) -> Path:
         return self.state_dir / "models"
+
+    @property
+    def golden_dir(self) -> Path:
+        """Known mattes of the built-in photo."""
+        return self.state_dir / "golden"
+
+    @property
+    def engines_dir(self) -> Path:
+        """Engines that TensorRT compiled."""
+        return self.state_dir / "engines"

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-
 from edge_matting.config import Settings
-from edge_matting.core.errors import StartError
 from edge_matting.core.plan import DeviceProfile, Plan
 from edge_matting.device import probe_device
+from edge_matting.engine.opening import Opened, Opener
 from edge_matting.inference import Catalog, Manifest, Session, shipped_models_dir
-from edge_matting.inference.ort import OrtSession, available_providers
+from edge_matting.inference.ort import available_providers
 from edge_matting.planner import ModelNeeds, make_plan
-
-log = logging.getLogger(__name__)
 
 
 def open_catalog(settings: Settings) -> Catalog:
@@ -32,25 +28,14 @@ def needs_of(manifest: Manifest) -> ModelNeeds:
     return ModelNeeds((size.width, size.height), multiple)
 
 
-def load_tools(settings: Settings, plan: Plan, model_id: str) -> tuple[Session, Manifest]:
-    """A verified model in a warm session, and its manifest.
+def open_model(
+    settings: Settings, plan: Plan, model_id: str, profile: DeviceProfile | None = None
+) -> Opened:
+    """A verified, warm and tested model; see ``Opener.open``."""
+    return Opener(settings, open_catalog(settings), profile or probe_device()).open(plan, model_id)
 
-    Raises ``StartError`` when the accelerator asked for is missing and the settings say ``fail``.
-    """
-    catalog = open_catalog(settings)
-    manifest = catalog.get(model_id)
-    session = OrtSession(
-        manifest,
-        catalog.verify(model_id),
-        provider=plan.provider,
-        threads=plan.session_threads,
-        resolution=plan.resolution,
-    )
-    session.warm()
-    info = session.describe()
-    if not info.as_requested:
-        message = f"{info.requested_provider} was asked for, {info.actual_provider} is in use"
-        if settings.device.missing_accelerator == "fail":
-            raise StartError(f"{message}: {info.reason}")
-        log.warning("%s: %s", message, info.reason)
-    return session, manifest
+
+def load_tools(settings: Settings, plan: Plan, model_id: str) -> tuple[Session, Manifest]:
+    """The model's session and manifest; what is raised, ``Opener.open`` says."""
+    opened = open_model(settings, plan, model_id)
+    return opened.session, opened.manifest

@@ -1,0 +1,164 @@
+"""A model opened, tested, and shown to run where it is said to run; lower where it must be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edge_matting.config import Settings
+from edge_matting.core.errors import EdgeMattingError, OutOfMemory, SessionError, StartError
+from edge_matting.core.plan import DeviceProfile, Plan
+from edge_matting.engine.known_mattes import KnownMattes
+from edge_matting.engine.sessions import SessionMaker
+from edge_matting.imaging import decode
+from edge_matting.inference import Catalog, Manifest, Session
+from edge_matting.inference.proof import Proof, prove
+from edge_matting.matting import to_tensor
+from edge_matting.pipeline import PixelGate, Tools
+from edge_matting.pipeline.self_test import SelfTest, sample_bytes, self_test
+
+log = logging.getLogger(__name__)
+
+Make = Callable[[Manifest, Plan], Session]
+"""A session for a model by a plan; what a test puts a fake in for."""
+
+Lower = Callable[[Plan], "tuple[Plan, str] | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A model at work: warm, tested, and with the proof of where."""
+
+    session: Session
+    manifest: Manifest
+    plan: Plan  # what it runs by
+    proof: Proof
+    test: SelfTest
+    lowered: tuple[str, ...] = ()  # what was given up on the way, and why
+
+    def session_facts(self) -> dict[str, Any]:
+        """What the daemon is told of it."""
+        info = self.session.describe()
+        return {
+            "backend": info.backend,
+            "requested_provider": self.proof.requested,
+            "actual_provider": self.proof.actual,
+            "precision": info.precision,
+            "resolution": info.resolution,
+            "reason": self.proof.reason,
+            "nodes": dict(self.proof.nodes),
+            "seconds": self.proof.seconds,
+            "cpu_seconds": self.proof.cpu_seconds,
+            "self_test": self.test.difference,
+            "notes": (*self.lowered, *self.proof.doubts),
+        }
+
+
+def after_failure(plan: Plan) -> tuple[Plan, str] | None:
+    """The plan to try next after a failed self-test: full precision, then a plainer provider."""
+    if plan.precision != "fp32":
+        return replace(plan, precision="fp32"), f"fp32 instead of {plan.precision}"
+    plainer = {"tensorrt": "cuda", "cuda": "cpu"}.get(plan.provider)
+    if plainer is None:
+        return None
+    return replace(plan, provider=plainer), f"{plainer} instead of {plan.provider}"
+
+
+class Opener:
+    """Opens one appliance's models."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        profile: DeviceProfile,
+        *,
+        make: Make | None = None,
+        lower: Lower = after_failure,
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._make = make or SessionMaker(settings, catalog, profile).make
+        self._lower = lower
+
+    def open(self, plan: Plan, model_id: str) -> Opened:
+        """The model by ``plan``, or by the first lower plan that passes the self-test.
+
+        Raises ``ModelError``, ``SessionError`` when nothing passes, ``DeviceLost`` when this
+        process cannot use the GPU any more, and ``StartError`` when the accelerator is missing
+        and the settings say ``fail``.
+        """
+        manifest = self._catalog.get(model_id)
+        lowered: list[str] = []
+        wanted = plan.provider
+        while True:
+            try:
+                opened = self._try(plan, manifest)
+                break
+            except (SessionError, OutOfMemory) as error:
+                step = self._lower(plan)
+                if step is None:
+                    raise
+                plan, words = step
+                lowered.append(f"{words}: {error.message}")
+                log.error("model %s: %s", model_id, lowered[-1])
+        opened = replace(opened, lowered=tuple(lowered))
+        if plan.provider != wanted:
+            proof = replace(opened.proof, requested=wanted, reason="; ".join(lowered))
+            opened = replace(opened, proof=proof)
+        self._judge(opened)
+        return opened
+
+    def test(self, opened: Opened) -> SelfTest:
+        """The self-test again; raises ``SelfTestFailed``."""
+        return self_test(_bare(opened.session, opened.manifest), self._known(opened))
+
+    def _known(self, opened: Opened) -> Any:
+        return self._matte(opened.manifest, opened.plan, opened.session.describe().resolution)
+
+    def _matte(self, manifest: Manifest, plan: Plan, resolution: tuple[int, int]) -> Any:
+        known = KnownMattes(
+            manifest, self._catalog.path(manifest.id).parent, self._settings.golden_dir
+        )
+        return known.matte(
+            resolution, lambda size: _bare(self._on_cpu(manifest, plan, size), manifest)
+        )
+
+    def _try(self, plan: Plan, manifest: Manifest) -> Opened:
+        session = self._make(manifest, plan)
+        try:
+            session.warm()
+            info = session.describe()
+            known = self._matte(manifest, plan, info.resolution)
+            test = self_test(_bare(session, manifest), known)
+            photo = decode(sample_bytes(), "the built-in photo", max_pixels=10**7)
+            tensor, _ = to_tensor(photo.rgb, manifest.input, info.resolution)
+            proof = prove(
+                info, session, lambda: self._on_cpu(manifest, plan, info.resolution), tensor
+            )
+        except EdgeMattingError:
+            session.close()
+            raise
+        return Opened(session, manifest, plan, proof, test)
+
+    def _on_cpu(self, manifest: Manifest, plan: Plan, resolution: tuple[int, int]) -> Session:
+        """The reference: the processor, in full precision."""
+        return self._make(
+            manifest, replace(plan, provider="cpu", precision="fp32", resolution=resolution)
+        )
+
+    def _judge(self, opened: Opened) -> None:
+        missing = opened.proof.missing
+        if missing is not None:
+            if self._settings.device.missing_accelerator == "fail":
+                opened.session.close()
+                raise StartError(missing)
+            log.warning("%s", missing)
+        for doubt in opened.proof.doubts:
+            log.warning("model %s: %s", opened.manifest.id, doubt)
+
+
+def _bare(session: Session, manifest: Manifest) -> Tools:
+    return Tools(session, manifest, PixelGate(10**7), lambda _stage: None)

@@ -1,0 +1,85 @@
+"""The built-in photo through the whole path, its matte compared with the known one.
+
+Catches what no exception tells: a driver that computes nonsense, half precision that overflows, a
+damaged library. The known matte is what the processor makes of the photo in full precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from types import MappingProxyType
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge_matting.config import OutputSpec, Recipe
+from edge_matting.core.arrays import Alpha
+from edge_matting.core.errors import InferenceFailed, SelfTestFailed
+from edge_matting.imaging import decode
+from edge_matting.matting import refine
+from edge_matting.pipeline.outputs import render_outputs
+from edge_matting.pipeline.photo import Tools, infer
+
+SIDE: Final = 64
+"""The matte is compared at this size: edges may move a little, the subject may not."""
+
+TOLERANCE: Final = MappingProxyType({"fp32": 0.01, "fp16": 0.02, "bf16": 0.04, "int8": 0.08})
+"""Largest mean absolute difference of alpha at ``SIDE`` by precision. Far above the rounding of
+each, and far below what another matte, an empty one or noise give (0.2 and more)."""
+
+_RECIPE: Final = Recipe(outputs=(OutputSpec(kind="alpha", format="png"),), refinement="fast")
+
+Matte = npt.NDArray[np.uint8]
+"""SIDE x SIDE, alpha in [0, 255]."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """A self-test that was passed."""
+
+    difference: float  # mean absolute difference of alpha, 0 to 1
+    tolerance: float
+
+
+def sample_bytes() -> bytes:
+    """The built-in photo's JPEG (NASA, public domain), 512 x 512."""
+    return (resources.files("edge_matting") / "data" / "photos" / "astronaut.jpg").read_bytes()
+
+
+def sample_matte(tools: Tools) -> Matte:
+    """The built-in photo's matte, by every stage that a dropped photo goes through.
+
+    Raises ``SelfTestFailed`` for a matte that is no numbers, and what the stages raise.
+    """
+    photo = decode(sample_bytes(), "the built-in photo", max_pixels=10**7)
+    try:
+        alpha: Alpha = refine(photo.rgb, infer(photo, tools), _RECIPE.refinement)
+    except InferenceFailed as error:
+        raise SelfTestFailed(f"the built-in photo gets no matte: {error.message}") from error
+    (output,) = render_outputs(photo, alpha, _RECIPE)
+    written = cv2.imdecode(np.frombuffer(output.data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if written is None or written.shape != photo.rgb.shape[:2]:
+        raise SelfTestFailed("the built-in photo's matte cannot be read back")
+    small: Matte = cv2.resize(written, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    return small
+
+
+def self_test(tools: Tools, known: Matte) -> SelfTest:
+    """Compare the built-in photo's matte with the ``known`` one; ``SelfTestFailed`` says why."""
+    info = tools.session.describe()
+    tolerance = TOLERANCE[info.precision]
+    difference = matte_difference(sample_matte(tools), known)
+    if difference > tolerance:
+        raise SelfTestFailed(
+            f"{tools.manifest.id} on {info.actual_provider} in {info.precision}: the matte of "
+            f"the built-in photo is off by {difference:.3f}, at most {tolerance} is right"
+        )
+    return SelfTest(round(difference, 5), tolerance)
+
+
+def matte_difference(one: Matte, other: Matte) -> float:
+    """Mean absolute difference of alpha, 0 to 1."""
+    return float(np.abs(one.astype(np.float32) - other.astype(np.float32)).mean() / 255.0)
