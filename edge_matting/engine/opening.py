@@ -8,7 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_matting.config import Settings
-from edge_matting.core.errors import EdgeMattingError, OutOfMemory, SessionError, StartError
+from edge_matting.core.errors import (
+    EdgeMattingError,
+    OutOfMemory,
+    SelfTestFailed,
+    SessionError,
+    StartError,
+)
 from edge_matting.core.plan import DeviceProfile, Plan
 from edge_matting.engine.known_mattes import KnownMattes
 from edge_matting.engine.sessions import SessionMaker
@@ -17,14 +23,13 @@ from edge_matting.inference import Catalog, Manifest, Session
 from edge_matting.inference.proof import Proof, prove
 from edge_matting.matting import to_tensor
 from edge_matting.pipeline import PixelGate, Tools
-from edge_matting.pipeline.self_test import SelfTest, sample_bytes, self_test
+from edge_matting.pipeline.self_test import Matte, SelfTest, sample_bytes, self_test
+from edge_matting.planner import Cause, next_step
 
 log = logging.getLogger(__name__)
 
 Make = Callable[[Manifest, Plan], Session]
 """A session for a model by a plan; what a test puts a fake in for."""
-
-Lower = Callable[[Plan], "tuple[Plan, str] | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +61,11 @@ class Opened:
         }
 
 
-def after_failure(plan: Plan) -> tuple[Plan, str] | None:
-    """The plan to try next after a failed self-test: full precision, then a plainer provider."""
-    if plan.precision != "fp32":
-        return replace(plan, precision="fp32"), f"fp32 instead of {plan.precision}"
-    plainer = {"tensorrt": "cuda", "cuda": "cpu"}.get(plan.provider)
-    if plainer is None:
-        return None
-    return replace(plan, provider=plainer), f"{plainer} instead of {plan.provider}"
+def cause_of(error: EdgeMattingError) -> Cause:
+    """What a failure to open a model says of the plan."""
+    if isinstance(error, SelfTestFailed):
+        return Cause.WRONG_RESULT
+    return Cause.OUT_OF_MEMORY if isinstance(error, OutOfMemory) else Cause.PROVIDER_LOST
 
 
 class Opener:
@@ -76,12 +78,10 @@ class Opener:
         profile: DeviceProfile,
         *,
         make: Make | None = None,
-        lower: Lower = after_failure,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._make = make or SessionMaker(settings, catalog, profile).make
-        self._lower = lower
 
     def open(self, plan: Plan, model_id: str) -> Opened:
         """The model by ``plan``, or by the first lower plan that passes the self-test.
@@ -91,34 +91,32 @@ class Opener:
         and the settings say ``fail``.
         """
         manifest = self._catalog.get(model_id)
-        lowered: list[str] = []
+        steps: list[str] = []
         wanted = plan.provider
         while True:
             try:
                 opened = self._try(plan, manifest)
                 break
             except (SessionError, OutOfMemory) as error:
-                step = self._lower(plan)
+                step = next_step(plan, cause_of(error))
                 if step is None:
-                    raise
-                plan, words = step
-                lowered.append(f"{words}: {error.message}")
-                log.error("model %s: %s", model_id, lowered[-1])
-        opened = replace(opened, lowered=tuple(lowered))
+                    raise self._end(plan, error) from error
+                plan = step.plan
+                steps.append(f"{step.reason}: {error.message}")
+                log.error("model %s: %s", model_id, steps[-1])
+        opened = replace(opened, lowered=tuple(steps))
         if plan.provider != wanted:
-            proof = replace(opened.proof, requested=wanted, reason="; ".join(lowered))
+            proof = replace(opened.proof, requested=wanted, reason="; ".join(steps))
             opened = replace(opened, proof=proof)
         self._judge(opened)
         return opened
 
     def test(self, opened: Opened) -> SelfTest:
         """The self-test again; raises ``SelfTestFailed``."""
-        return self_test(_bare(opened.session, opened.manifest), self._known(opened))
+        known = self._known(opened.manifest, opened.plan, opened.session.describe().resolution)
+        return self_test(_bare(opened.session, opened.manifest), known)
 
-    def _known(self, opened: Opened) -> Any:
-        return self._matte(opened.manifest, opened.plan, opened.session.describe().resolution)
-
-    def _matte(self, manifest: Manifest, plan: Plan, resolution: tuple[int, int]) -> Any:
+    def _known(self, manifest: Manifest, plan: Plan, resolution: tuple[int, int]) -> Matte:
         known = KnownMattes(
             manifest, self._catalog.path(manifest.id).parent, self._settings.golden_dir
         )
@@ -131,7 +129,7 @@ class Opener:
         try:
             session.warm()
             info = session.describe()
-            known = self._matte(manifest, plan, info.resolution)
+            known = self._known(manifest, plan, info.resolution)
             test = self_test(_bare(session, manifest), known)
             photo = decode(sample_bytes(), "the built-in photo", max_pixels=10**7)
             tensor, _ = to_tensor(photo.rgb, manifest.input, info.resolution)
@@ -148,6 +146,13 @@ class Opener:
         return self._make(
             manifest, replace(plan, provider="cpu", precision="fp32", resolution=resolution)
         )
+
+    def _end(self, plan: Plan, error: EdgeMattingError) -> EdgeMattingError:
+        """No rung is left; without leave to go to the processor that is the end of the start."""
+        forbidden = self._settings.device.missing_accelerator == "fail"
+        if plan.provider != "cpu" and forbidden:
+            return StartError(f"{plan.provider} was asked for and cannot be used: {error.message}")
+        return error
 
     def _judge(self, opened: Opened) -> None:
         missing = opened.proof.missing
