@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from edge_matting.config import Settings
-from edge_matting.core.exits import CLEAN, RECYCLE, START_ERROR
+from edge_matting.core.exits import CLEAN, DEVICE_LOST, RECYCLE, START_ERROR
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class EngineProcess:
         kernel's word only when it counted an out-of-memory kill since this engine started.
         """
         status = self.returncode()
-        if status in {None, CLEAN, RECYCLE, START_ERROR}:
+        if status in {None, CLEAN, DEVICE_LOST, RECYCLE, START_ERROR}:
             return False
         if status == -signal.SIGKILL:
             return oom_kills() > self._oom_kills

@@ -263,7 +263,9 @@ class View:
             *reasons,
         }:
             reasons.append(str(missing))
-        return tuple(reasons)
+        session = None if parts is None else _session(parts)
+        reasons += [] if session is None else session["notes"]
+        return tuple(dict.fromkeys(reasons))
 
     def _degraded(self, parts: Parts) -> bool:
         wanted = parts.settings.device.missing_accelerator == "degrade"
@@ -291,6 +293,11 @@ class View:
             actual=session["actual_provider"],
             precision=session["precision"],
             cause=session["reason"],
+            nodes=session["nodes"],
+            seconds=session["seconds"],
+            cpu_seconds=session["cpu_seconds"],
+            self_test=session["self_test"],
+            notes=tuple(session["notes"]),
         )
 
     def _engine(self) -> EngineReport:

@@ -46,6 +46,12 @@ class Reporter:
         with self._lock:
             self._busy[threading.get_ident()] = time.monotonic()
 
+    def progress_of(self, thread: int) -> None:
+        """A worker thread that waits for something long goes on, if it is at work."""
+        with self._lock:
+            if thread in self._busy:
+                self._busy[thread] = time.monotonic()
+
     def rest(self) -> None:
         """The calling worker thread has nothing to do."""
         with self._lock:

@@ -58,6 +58,11 @@ class WorkLoop:
     def stopping(self) -> bool:
         return self._stopping
 
+    @property
+    def idle(self) -> bool:
+        """Whether no photo is in work."""
+        return self._in_work == 0
+
     def run(self) -> None:
         """Work until stopped; what is in work then is finished before it returns."""
         with ThreadPoolExecutor(self._slots, thread_name_prefix="photo") as pool:

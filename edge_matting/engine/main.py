@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -20,21 +19,22 @@ import psutil
 from edge_matting.config import Settings
 from edge_matting.core import logs
 from edge_matting.core.clock import SystemClock
-from edge_matting.core.errors import EdgeMattingError, LedgerError, StartError
-from edge_matting.core.exits import CLEAN, FAULT, RECYCLE, START_ERROR
+from edge_matting.core.errors import DeviceLost, EdgeMattingError, LedgerError, StartError
+from edge_matting.core.exits import CLEAN, DEVICE_LOST, FAULT, RECYCLE, START_ERROR
 from edge_matting.core.jobs import Claim
 from edge_matting.core.lock import exclusive_lock
-from edge_matting.core.plan import Plan
+from edge_matting.device import probe_device
+from edge_matting.engine.at_work import ModelsAtWork
 from edge_matting.engine.channel import Reporter, listen
+from edge_matting.engine.checkup import CheckUp
 from edge_matting.engine.folders import Folders
 from edge_matting.engine.loop import WorkLoop
-from edge_matting.engine.models import ModelPool
+from edge_matting.engine.opening import Opener
 from edge_matting.engine.originals import Originals
-from edge_matting.engine.start import load_tools, open_catalog, plan_for
+from edge_matting.engine.start import open_catalog, plan_for
 from edge_matting.engine.worker import LEDGER, Worker
 from edge_matting.hotfolder.condition import folder_problem, space_problem
 from edge_matting.ledger import Ledger
-from edge_matting.pipeline import PixelGate, Tools
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.error("the engine cannot start: %s", error)
         reporter.send("problem", message=str(error))
         return START_ERROR
+    except DeviceLost as error:
+        log.error("this process cannot use the GPU any more: %s", error)
+        reporter.send("problem", message=str(error))
+        return DEVICE_LOST
     except EdgeMattingError as error:
         log.error("the engine cannot work: %s", error)
         reporter.send("problem", message=str(error))
@@ -98,16 +102,28 @@ class Engine:
             settings.ledger_path, clock=self._clock, max_attempts=settings.limits.max_attempts
         )
         self._originals = Originals(self._ledger, self._folders, self._clock)
-        self._plan = plan_for(settings)
-        gate = PixelGate(self._plan.pixels_in_flight)
-        self._models = ModelPool(lambda model_id: self._tools(model_id, gate))
+        profile = probe_device()
+        plan = plan_for(settings, profile)
+        self._models = ModelsAtWork(
+            Opener(settings, open_catalog(settings), profile),
+            plan,
+            settings.model,
+            reporter,
+            device_lost=self._device_lost,
+        )
+        self._check_up = CheckUp(
+            now=self._clock.monotonic(),
+            test=self._models.test,
+            reopen=self._models.reopen,
+            told=self._unable,
+        )
         self._loop = WorkLoop(
-            claim=self._claim, perform=self._perform, tick=self._tick, slots=self._plan.workers
+            claim=self._claim, perform=self._perform, tick=self._tick, slots=plan.workers
         )
         self._worker = Worker(
             jobs=self._ledger,
             settings=settings,
-            models=self._models,
+            models=self._models.pool,
             originals=self._originals,
             clock=self._clock,
             progress=reporter.progress,
@@ -115,6 +131,7 @@ class Engine:
             finished=lambda reused: reporter.finished(reused=reused),
             stopping=lambda: self._loop.stopping,
             obstacle=reporter.obstacle,
+            device_lost=self._device_lost,
         )
 
     def run(self) -> int:
@@ -122,10 +139,7 @@ class Engine:
         with contextlib.suppress(OSError):  # without room there are no previews
             settings.previews_dir.mkdir(parents=True, exist_ok=True)
         self._listen()
-        tools = self._models.tools(settings.model)
-        info = tools.session.describe()
-        self._reporter.send("ready", plan=asdict(self._plan), session=asdict(info))
-        log.info("ready: model %s on %s", tools.manifest.id, info.actual_provider)
+        self._models.start()
         try:
             self._loop.run()
         finally:
@@ -143,12 +157,10 @@ class Engine:
             target=listen, args=(sys.stdin, commands, _orphaned), name="commands", daemon=True
         ).start()
 
-    def _tools(self, model_id: str, gate: PixelGate) -> Tools:
-        session, manifest = load_tools(self._settings, self._plan, model_id)
-        return Tools(session, manifest, gate, self._reporter.progress)
-
     def _claim(self, limit: int) -> Sequence[Claim]:
         """Nothing is claimed while every folder has a problem: it would come back unharmed."""
+        if self._check_up.problem is not None:
+            return ()
         if all(self._problem_of(folder.path) for folder in self._settings.hot_folders):
             return ()
         if space_problem(self._settings.state_dir, self._settings.limits.min_free_mb):
@@ -183,17 +195,38 @@ class Engine:
             self._next_listing = now + LISTING_SECONDS
             models = open_catalog(self._settings).list()
             self._reporter.send("models", ids=[entry.id for entry in models if not entry.fault])
-        if _over_budget(self._plan) and not self._loop.stopping:
-            log.warning(
-                "memory is past its budget of %d MiB: a new engine takes over",
-                self._plan.memory_bytes >> 20,
-            )
-            self._status = RECYCLE
-            self._loop.stop()
+        self._check_up.step(now, idle=self._loop.idle)
+        self._mind_memory()
+
+    def _mind_memory(self) -> None:
+        """A model that only a retry asked for goes first, then the whole process."""
+        budget = self._models.plan.memory_bytes
+        if self._loop.stopping or self._models.is_building or _used_bytes() <= budget:
+            return
+        if self._models.pool.unload_one():
+            return
+        log.warning("memory is past its budget of %d MiB: a new engine takes over", budget >> 20)
+        self._status = RECYCLE
+        self._loop.stop()
+
+    def _unable(self, problem: str | None) -> None:
+        """Nothing is claimed meanwhile, and the daemon is not ready."""
+        if problem is None:
+            self._models.announce()
+        else:
+            self._reporter.send("problem", message=problem)
+
+    def _device_lost(self, error: DeviceLost) -> None:
+        """Each photo in work fails so and is refunded; the daemon starts another process."""
+        if self._status != DEVICE_LOST:
+            log.error("this process cannot use the GPU any more: %s", error)
+            self._reporter.send("problem", message=str(error))
+        self._status = DEVICE_LOST
+        self._loop.stop()
 
 
-def _over_budget(plan: Plan) -> bool:
-    return bool(psutil.Process().memory_info().rss > plan.memory_bytes)
+def _used_bytes() -> int:
+    return int(psutil.Process().memory_info().rss)
 
 
 def _die_with_the_daemon() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from edge_matting.config import Settings
 from edge_matting.core.clock import Clock
 from edge_matting.core.errors import (
+    DeviceLost,
     DiskFull,
     EdgeMattingError,
     FolderUnavailable,
@@ -55,6 +56,7 @@ class Worker:
         finished: Callable[[bool], None],
         stopping: Callable[[], bool],
         obstacle: Callable[[str, str | None], None] = lambda _place, _what: None,
+        device_lost: Callable[[DeviceLost], None] = lambda _error: None,
     ) -> None:
         self._jobs = jobs
         self._settings = settings
@@ -67,6 +69,7 @@ class Worker:
         self._finished = finished
         self._stopping = stopping
         self._obstacle = obstacle
+        self._device_lost = device_lost
 
     def perform(self, claim: Claim) -> None:
         """Do one claim; every error ends as the job's outcome."""
@@ -92,6 +95,8 @@ class Worker:
             log.info("%s: the claim was given to another; nothing was changed", _name(claim.job))
             return None
         except JobError as error:
+            if isinstance(error, DeviceLost):
+                self._device_lost(error)
             return Failed(error, seconds=round(time.perf_counter() - begin, 4))
         except MemoryError:
             return Failed(OutOfMemory(f"{_name(claim.job)}: not enough memory"))

@@ -127,6 +127,16 @@ def _engine(snapshot: StatusSnapshot) -> Iterator[Metric]:
         )
         info.add_metric([used.requested, used.actual or "", used.precision or ""], 1)
         yield info
+        nodes = [(provider, count) for provider, count in used.nodes.items()]
+        yield _labelled("execution_nodes", "Nodes of the model's graph", "provider", nodes)
+        seconds = [("in_use", used.seconds), ("cpu", used.cpu_seconds)]
+        yield _labelled(
+            "execution_reference_seconds", "One picture through the model", "provider", seconds
+        )
+        yield _gauge("execution_missing", "1 without what was asked for", used.cause is not None)
+        yield _gauge(
+            "self_test_difference", "Mean absolute difference to the known matte", used.self_test
+        )
 
 
 def _folders(folders: Iterable[FolderReport]) -> Iterator[Metric]:

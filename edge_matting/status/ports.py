@@ -7,7 +7,7 @@ from several threads at once and must answer within milliseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
@@ -50,6 +50,11 @@ class ExecutionReport:
     actual: str | None  # None until a session is warm
     precision: str | None
     cause: str | None  # why they differ
+    nodes: Mapping[str, int] = field(default_factory=dict)  # of the graph, by provider
+    seconds: float | None = None  # of one picture through the model
+    cpu_seconds: float | None = None  # the same on the processor, where another is in use
+    self_test: float | None = None  # difference to the known matte, mean absolute, 0 to 1
+    notes: tuple[str, ...] = ()  # what was given up and why, and what speaks against the proof
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,151 @@
+"""The models at work: opened, announced, tested again, and exchanged while photos go on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, replace
+from typing import Protocol
+
+from edge_matting.core.errors import DeviceLost, EdgeMattingError
+from edge_matting.core.plan import Plan
+from edge_matting.engine.models import ModelPool
+from edge_matting.engine.opening import Opened, Opener
+from edge_matting.engine.patience import preparing
+from edge_matting.pipeline import PixelGate, Tools
+
+log = logging.getLogger(__name__)
+
+
+class Reporter(Protocol):
+    """The part of the engine's reporter that is needed."""
+
+    def send(self, event: str, **facts: object) -> None:
+        """Tell the daemon."""
+
+    def progress(self, stage: str) -> None:
+        """The calling thread makes progress."""
+
+    def progress_of(self, thread: int) -> None:
+        """A thread that waits makes progress, if it is at work."""
+
+
+class ModelsAtWork:
+    """Opens models by the plan and keeps them; ``default`` is the one that the settings name."""
+
+    def __init__(
+        self,
+        opener: Opener,
+        plan: Plan,
+        default: str,
+        reporter: Reporter,
+        *,
+        device_lost: Callable[[DeviceLost], None],
+    ) -> None:
+        self._opener = opener
+        self._default = default
+        self._reporter = reporter
+        self._device_lost = device_lost
+        self._gate = PixelGate(plan.pixels_in_flight)
+        self._plan = plan
+        self._opened: Opened | None = None
+        self._builder: threading.Thread | None = None
+        self.pool = ModelPool(self._load)
+
+    @property
+    def plan(self) -> Plan:
+        """What is worked by; lower than the first plan where that had to be given up."""
+        return self._plan
+
+    @property
+    def is_building(self) -> bool:
+        """Whether an engine is being compiled beside the work."""
+        return self._builder is not None and self._builder.is_alive()
+
+    def start(self) -> None:
+        """Open the default model, and say that photos can be done.
+
+        TensorRT compiles for minutes: CUDA serves meanwhile. Raises what ``Opener.open`` raises.
+        """
+        best = self._plan
+        if best.provider == "tensorrt":
+            self._plan = replace(best, provider="cuda")
+        self.pool.tools(self._default)
+        opened = self._opened
+        assert opened is not None
+        if best.provider == "tensorrt":
+            if opened.proof.actual == "cuda":
+                self._build(best)
+            else:
+                self._opened = replace(opened, proof=replace(opened.proof, requested="tensorrt"))
+        self.announce()
+
+    def test(self) -> None:
+        """The self-test of the default model; raises ``SelfTestFailed``."""
+        opened = self._opened
+        assert opened is not None
+        with self._patience("the self-test"):
+            self._opener.test(opened)
+
+    def reopen(self) -> None:
+        """Put a new session of the default model in place, lower where it must be."""
+        self.pool.put(self._default, self._load(self._default))
+        self.announce()
+
+    def _load(self, model_id: str) -> Tools:
+        with self._patience(f"model {model_id}"):
+            opened = self._opener.open(self._plan, model_id)
+        if model_id == self._default:
+            self._opened, self._plan = opened, opened.plan
+        return self._tools(opened)
+
+    def _tools(self, opened: Opened) -> Tools:
+        return Tools(opened.session, opened.manifest, self._gate, self._reporter.progress)
+
+    def announce(self) -> None:
+        """Say that photos can be done, and how."""
+        opened = self._opened
+        assert opened is not None
+        facts = opened.session_facts()
+        self._reporter.send("ready", plan=asdict(opened.plan), session=facts)
+        log.info("ready: model %s on %s", opened.manifest.id, opened.proof.actual)
+
+    def _build(self, best: Plan) -> None:
+        self._builder = threading.Thread(
+            target=self._compile, args=(best,), name="tensorrt", daemon=True
+        )
+        self._builder.start()
+
+    def _compile(self, best: Plan) -> None:
+        """Compile the engine beside the work, then put it in CUDA's place."""
+        serving = self._opened
+        assert serving is not None
+        try:
+            with self._patience("the TensorRT engine"):
+                opened = self._opener.open(best, self._default)
+        except DeviceLost as error:
+            self._device_lost(error)
+            return
+        except EdgeMattingError as error:
+            self._opened = _without_tensorrt(serving, str(error))
+        else:
+            if opened.proof.actual == "tensorrt":
+                self._opened, self._plan = opened, opened.plan
+                self.pool.put(self._default, self._tools(opened))
+            else:
+                opened.session.close()
+                self._opened = _without_tensorrt(serving, opened.proof.reason or "")
+        self.announce()
+
+    def _patience(self, what: str) -> AbstractContextManager[None]:
+        thread = threading.get_ident()
+        return preparing(self._reporter, what, lambda: self._reporter.progress_of(thread))
+
+
+def _without_tensorrt(serving: Opened, reason: str) -> Opened:
+    """CUDA stays; that TensorRT was wanted and why it is not used is told."""
+    proof = replace(serving.proof, requested="tensorrt", reason=reason)
+    log.warning("%s", proof.missing)
+    return replace(serving, proof=proof)
