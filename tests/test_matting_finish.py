@@ -213,3 +213,9 @@ def test_a_small_subject_is_not_mistaken_for_none() -> None:
     alpha = np.zeros((1000, 1000), np.float32)
     cv2.circle(alpha, (500, 500), 40, 1.0, -1)
     assert assess(alpha).verdict == "ok"
+
+
+def test_a_soft_veil_keeps_its_own_softness() -> None:
+    veil = np.full((300, 400), 0.3, np.float32)
+    rgb = photograph(veil, subject())
+    assert np.abs(refine(rgb, shrunk(veil, 50, 38)) - veil).max() < 0.01

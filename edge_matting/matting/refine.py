@@ -6,22 +6,23 @@ coefficients are enlarged and applied to the photo at full size, only where the 
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha, Rgb, check_alpha, check_rgb
 from edge_matting.matting.band import Grid
+from edge_matting.matting.guided import Plane, Windows, box, channels
 from edge_matting.matting.resize import resample
 
 Method = Literal["auto", "none", "fast"]
-Plane: TypeAlias = npt.NDArray[np.float32]
 
 _NOISE: Final = 1 / 255  # what eight bits cannot tell from 0 or 1
 _WORKING_SIDE: Final = 640  # larger ones cost more and are no nearer to known outlines
-_EPSILON: Final = 1e-4  # variance of the guide, in [0, 1], below which a patch counts as flat
+_EPSILON: Final = 1e-4
+_STEEPER: Final = 0.4  # how much the blur of the model's pixels and of two passes is undone
+_EDGE: Final = 0.12  # variance of the matte from which on a window holds an edge; 0.25 at most
 
 
 def refine(rgb: Rgb, alpha: Alpha, method: Method = "auto") -> Alpha:
@@ -39,7 +40,7 @@ def refine(rgb: Rgb, alpha: Alpha, method: Method = "auto") -> Alpha:
     grid = Grid.over(full.shape, _WORKING_SIDE)
     share = grid.means(full)
     sharpen = method != "none" and min(height, width, *alpha.shape) > 2
-    lines = _coefficients(grid.means(rgb), share, alpha.shape) if sharpen else None
+    lines = _lines(grid.means(rgb), share, alpha.shape) if sharpen else None
     for tile in grid.band(share):
         where = grid.pixels(tile)
         part = _snapped(full[where])
@@ -55,9 +56,9 @@ def _snapped(alpha: Alpha) -> Alpha:
     return alpha
 
 
-def _sharpen(part: Alpha, rgb: Rgb, slopes: Plane) -> None:
+def _sharpen(part: Alpha, rgb: Rgb, lines: Plane) -> None:
     """Move the uncertain values of ``part`` (R x W) in place; 0 and 1 have no trust and stay."""
-    after = _applied(slopes, rgb)
+    after = _applied(lines, rgb)
     np.clip(after, 0.0, 1.0, out=after)
     after -= part
     after *= _trust(part)
@@ -65,9 +66,9 @@ def _sharpen(part: Alpha, rgb: Rgb, slopes: Plane) -> None:
     _snapped(part)
 
 
-def _applied(slopes: Plane, rgb: Rgb) -> Plane:
+def _applied(lines: Plane, rgb: Rgb) -> Plane:
     """slope . colour + offset for each pixel, R x W."""
-    planes: list[Plane] = list(cv2.split(slopes))  # type: ignore[arg-type]
+    planes: list[Plane] = list(cv2.split(lines))  # type: ignore[arg-type]
     red, green, blue, offset = planes
     for slope, channel in zip((red, green, blue), cv2.split(rgb), strict=True):
         np.multiply(slope, channel, out=slope)
@@ -76,73 +77,44 @@ def _applied(slopes: Plane, rgb: Rgb) -> Plane:
 
 
 def _trust(before: Alpha) -> Alpha:
-    """How far the filter may move a value: fully in the middle of the band, not at its seams.
-
-    On photos of persons with known outlines this is nearer to them than trust everywhere.
-    """
+    """How far the filter may move a value: fully in the middle of the band, not at its seams."""
     trust: Alpha = np.float32(4.0) - np.float32(4.0) * before
     trust *= before
+    np.sqrt(trust, out=trust)
     return trust
 
 
-def _coefficients(small: Rgb, target: Alpha, model: tuple[int, ...]) -> Plane:
-    """The locally linear model alpha = slope . colour + offset, h x w x 4 at reduced size.
+def _lines(small: Rgb, share: Alpha, model: tuple[int, ...]) -> Plane:
+    """Slopes and offset of alpha = slope . colour + offset, h x w x 4 at reduced size.
 
-    ``small`` (h x w x 3) and ``target`` (h x w) are photo and matte at that size, ``model`` the
+    ``small`` (h x w x 3) and ``share`` (h x w) are photo and matte at that size, ``model`` the
     shape of the matte as the model gave it. The slopes are for colours in the photo's own range.
-    The guide is the colour photo: hair and background often differ in hue alone.
+    A wide pass pulls the edge to the photo's, a narrow one then follows its detail.
     """
-    top = np.float32(np.iinfo(small.dtype).max)
-    radius = _radius(target.shape, model)
-    guide = [np.multiply(channel, 1 / top, dtype=np.float32) for channel in cv2.split(small)]
-    mean, mean_target = [_box(channel, radius) for channel in guide], _box(target, radius)
-    covariance = [
-        _box(channel * target, radius) - average * mean_target
-        for channel, average in zip(guide, mean, strict=True)
-    ]
-    slopes = _solved(_variance(guide, mean, radius), covariance)
-    offset = mean_target
-    for slope, average in zip(slopes, mean, strict=True):
-        offset -= slope * average
-    planes = [_box(plane, radius) for plane in (*(slope / top for slope in slopes), offset)]
-    return np.dstack(planes)
+    guide = channels(small)
+    radius = _radius(share.shape, model)
+    contrast = _contrast(share, radius)
+    wide = Windows(guide, radius, _EPSILON).filtered(share)
+    target = np.clip((wide - 0.5) * contrast + 0.5, 0.0, 1.0)
+    np.copyto(target, share, where=(share == 0.0) | (share == 1.0))
+    *slopes, offset = Windows(guide, max(1, radius // 2), _EPSILON).fit(target)
+    scale = contrast / np.float32(np.iinfo(small.dtype).max)
+    return np.dstack([*(slope * scale for slope in slopes), (offset - 0.5) * contrast + 0.5])
 
 
-def _variance(guide: list[Plane], mean: list[Plane], radius: int) -> list[Plane]:
-    """Upper triangle of the colours' covariance (rr, rg, rb, gg, gb, bb), regularised."""
-    planes = []
-    for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)):
-        plane = _box(guide[i] * guide[j], radius)
-        plane -= mean[i] * mean[j]
-        if i == j:
-            plane += np.float32(_EPSILON)
-        planes.append(plane)
-    return planes
+def _contrast(share: Alpha, radius: int) -> Plane:
+    """How much steeper an edge is than the filter draws it, h x w, from 1.
 
-
-def _solved(variance: list[Plane], covariance: list[Plane]) -> list[Plane]:
-    """Solve the symmetric 3 x 3 system of every pixel by its adjugate."""
-    rr, rg, rb, gg, gb, bb = variance
-    r, g, b = covariance
-    a00, a01, a02 = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
-    a11, a12, a22 = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
-    determinant = rr * a00 + rg * a01 + rb * a02
-    scale = 1 / np.maximum(determinant, np.float32(_EPSILON**3))
-    return [
-        (a00 * r + a01 * g + a02 * b) * scale,
-        (a01 * r + a11 * g + a12 * b) * scale,
-        (a02 * r + a12 * g + a22 * b) * scale,
-    ]
+    Only a window that holds inside and outside alike has an edge to restore; an even veil is the
+    subject's own and stays.
+    """
+    spread = box(share * share, radius)
+    spread -= np.square(box(share, radius))
+    contrast: Plane = np.minimum(spread * np.float32(_STEEPER / _EDGE), np.float32(_STEEPER))
+    return contrast + np.float32(1.0)
 
 
 def _radius(shape: tuple[int, ...], model: tuple[int, ...]) -> int:
     """A window of five of the model's pixels, within which its edge may be off."""
     pixel: float = max(shape[0] / model[0], shape[1] / model[1], 1.0)
     return max(2, round(2 * pixel))
-
-
-def _box(values: Plane, radius: int) -> Plane:
-    side = 2 * radius + 1
-    mean: Any = cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE)
-    boxed: Plane = mean.reshape(values.shape)
-    return boxed
