@@ -110,8 +110,9 @@ def _contrast(share: Alpha, radius: int) -> Plane:
     """
     spread = box(share * share, radius)
     spread -= np.square(box(share, radius))
-    contrast: Plane = np.minimum(spread * np.float32(_STEEPER / _EDGE), np.float32(_STEEPER))
-    return contrast + np.float32(1.0)
+    steeper = np.minimum(spread * np.float32(_STEEPER / _EDGE), np.float32(_STEEPER))
+    contrast: Plane = steeper + np.float32(1.0)
+    return contrast
 
 
 def _radius(shape: tuple[int, ...], model: tuple[int, ...]) -> int:
