@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_matting.cli.execution import execution_facts, execution_lines
 from edge_matting.cli.output import print_line
 from edge_matting.cli.settings import read_settings
 from edge_matting.config import HotFolder, Settings
@@ -17,7 +18,7 @@ from edge_matting.core.errors import EdgeMattingError
 from edge_matting.daemon.appliance import check_folders
 from edge_matting.device import probe_device
 from edge_matting.device.files import read_int
-from edge_matting.engine.start import load_tools, open_catalog, plan_for
+from edge_matting.engine.start import open_catalog, plan_for
 from edge_matting.hotfolder.condition import folder_problem, free_bytes
 from edge_matting.hotfolder.filesystems import needs_polling
 from edge_matting.inference import installed_runtimes, runtime_problem
@@ -122,13 +123,10 @@ def _models(settings: Settings) -> Iterator[Finding]:
 
 def _accelerator(settings: Settings) -> Iterator[Finding]:
     profile = probe_device()
-    session, manifest = load_tools(settings, plan_for(settings, profile), settings.model)
-    info = session.describe()
-    found = f"model {manifest.id} runs on {info.actual_provider}"
-    if info.as_requested:
-        yield Finding("accelerator", f"{found}; {len(profile.gpus)} GPU(s) seen")
-    else:
-        yield Finding("accelerator", f"{found}: {info.reason}", well=False)
+    facts = execution_facts(settings, plan_for(settings, profile), profile)
+    well = "error" not in facts and facts["reason"] is None and not facts["notes"]
+    found = "; ".join(execution_lines(facts))
+    yield Finding("accelerator", f"{found}; {len(profile.gpus)} GPU(s) seen", well=well)
 
 
 def _clock(_settings: Settings) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from edge_matting.cli.execution import execution_facts, execution_lines
 from edge_matting.cli.output import print_json, print_line
 from edge_matting.cli.settings import read_settings
 from edge_matting.core.plan import DeviceProfile, Plan, Vitals
@@ -20,6 +21,7 @@ def run(options: argparse.Namespace) -> int:
     profile = probe_device()
     vitals = _readings()
     plan = plan_for(settings, profile)
+    execution = execution_facts(settings, plan, profile)
     runtimes = installed_runtimes()
     if options.json:
         print_json(
@@ -28,6 +30,7 @@ def run(options: argparse.Namespace) -> int:
                 "vitals": asdict(vitals),
                 "runtimes": [asdict(runtime) for runtime in runtimes],
                 "plan": asdict(plan),
+                "execution": execution,
             }
         )
         return 0
@@ -38,6 +41,8 @@ def run(options: argparse.Namespace) -> int:
     if (problem := runtime_problem(runtimes)) is not None:
         print_line(f"            {problem}")
     _print_plan(plan)
+    for line in execution_lines(execution):
+        print_line(f"runs on     {line}")
     return 0
 
 

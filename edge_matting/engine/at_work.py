@@ -43,11 +43,14 @@ class ModelsAtWork:
         reporter: Reporter,
         *,
         device_lost: Callable[[DeviceLost], None],
+        serves_meanwhile: bool = True,
     ) -> None:
+        """``serves_meanwhile``: CUDA may serve while TensorRT compiles."""
         self._opener = opener
         self._default = default
         self._reporter = reporter
         self._device_lost = device_lost
+        self._serves_meanwhile = serves_meanwhile
         self._gate = PixelGate(plan.pixels_in_flight)
         self._plan = plan
         self._opened: Opened | None = None
@@ -70,16 +73,16 @@ class ModelsAtWork:
         TensorRT compiles for minutes: CUDA serves meanwhile. Raises what ``Opener.open`` raises.
         """
         best = self._plan
-        if best.provider == "tensorrt":
+        beside = best.provider == "tensorrt" and self._serves_meanwhile
+        if beside:
             self._plan = replace(best, provider="cuda")
         self.pool.tools(self._default)
         opened = self._opened
         assert opened is not None
-        if best.provider == "tensorrt":
-            if opened.proof.actual == "cuda":
-                self._build(best)
-            else:
-                self._opened = replace(opened, proof=replace(opened.proof, requested="tensorrt"))
+        if beside and opened.proof.actual == "cuda":
+            self._build(best)
+        elif beside:
+            self._opened = replace(opened, proof=replace(opened.proof, requested="tensorrt"))
         self.announce()
 
     def test(self) -> None:

@@ -110,6 +110,8 @@ class Engine:
             settings.model,
             reporter,
             device_lost=self._device_lost,
+            # Who wants the accelerator or nothing waits for it.
+            serves_meanwhile=settings.device.missing_accelerator != "fail",
         )
         self._check_up = CheckUp(
             now=self._clock.monotonic(),
