@@ -9,6 +9,7 @@ the figures of every picture, for a closer look.
 Also printed: what the higher sizes bring for pictures with thin structures against the others.
 Thin is the share of the subject that an opening of 2 % of the short side takes away, measured on
 the alpha at the smallest size: what a planner could know of a photo before it decides.
+``--long-side N`` shrinks the pictures first: do small ones gain by being blown up to the size?
 """
 
 from __future__ import annotations
@@ -56,10 +57,28 @@ def thinness(alpha: Alpha) -> float:
     return 1.0 - kept / area
 
 
-def score(model: Path, work: Path, sides: Sequence[int]) -> list[Score]:
-    """Every held-out picture at every size."""
+def shrunk(case: Case, long_side: int) -> Case:
+    """The picture with its longer side at most ``long_side`` pixels."""
+    height, width = case.alpha.shape
+    scale = long_side / max(height, width)
+    if scale >= 1:
+        return case
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    rgb = np.asarray(cv2.resize(case.rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    alpha = np.asarray(cv2.resize(case.alpha, size, interpolation=cv2.INTER_AREA), np.float32)
+    known = cv2.resize(case.known.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    return Case(case.group, case.name, rgb, alpha, np.asarray(known, np.bool_))
+
+
+def pictures_of(work: Path, long_side: int | None) -> list[Case]:
+    """The held-out pictures with a subject."""
+    found = [case for case in cases(Store(work / "set")) if case.group != "empty"]
+    return found if long_side is None else [shrunk(case, long_side) for case in found]
+
+
+def score(model: Path, pictures: Sequence[Case], sides: Sequence[int]) -> list[Score]:
+    """Every picture at every size."""
     manifest = load_model_manifest(model)
-    pictures = [case for case in cases(Store(work / "set")) if case.group != "empty"]
     scores: list[Score] = []
     thin: dict[str, float] = {}
     for side in sorted(sides):
@@ -103,10 +122,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=Path("models/default"))
     parser.add_argument("--sides", type=int, nargs="+", default=[192, 256, 320, 384, 448])
+    parser.add_argument("--long-side", type=int)
     parser.add_argument("--cases", type=Path)
     options = parser.parse_args()
     sides = sorted(options.sides)
-    scores = score(options.model, options.work, sides)
+    scores = score(options.model, pictures_of(options.work, options.long_side), sides)
     print("quality:")
     for side in sides:
         iou, mad = of_side(scores, side)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from edge_matting.config import Settings
 from edge_matting.core.plan import DeviceProfile, Plan
 from edge_matting.device import probe_device
 from edge_matting.engine.opening import Opened, Opener
 from edge_matting.inference import Catalog, Manifest, Session, shipped_models_dir
 from edge_matting.inference.ort import available_providers
-from edge_matting.planner import ModelNeeds, make_plan
+from edge_matting.planner import Evaluated, ModelNeeds, make_plan
 
 
 def open_catalog(settings: Settings) -> Catalog:
@@ -18,14 +20,22 @@ def open_catalog(settings: Settings) -> Catalog:
 
 def plan_for(settings: Settings, profile: DeviceProfile | None = None) -> Plan:
     """The plan for this device, the settings' model and the installed runtime."""
-    manifest = open_catalog(settings).get(settings.model)
-    return make_plan(profile or probe_device(), needs_of(manifest), settings, available_providers())
+    catalog = open_catalog(settings)
+    needs = needs_of(catalog.get(settings.model), catalog.path(settings.model))
+    return make_plan(profile or probe_device(), needs, settings, available_providers())
 
 
-def needs_of(manifest: Manifest) -> ModelNeeds:
+def needs_of(manifest: Manifest, path: Path) -> ModelNeeds:
+    """What the plan must know of the model whose main file lies at ``path``."""
     size = manifest.input.size
-    multiple = size.multiple if size.rule == "multiple_of" else None
-    return ModelNeeds((size.width, size.height), multiple)
+    return ModelNeeds(
+        resolution=(size.width, size.height),
+        multiple=size.multiple if size.rule == "multiple_of" else None,
+        files=tuple((part.backend, part.precision) for part in manifest.files),
+        quality=tuple(Evaluated(q.precision, q.resolution, q.iou) for q in manifest.quality),
+        quality_floor=manifest.quality_floor,
+        file_bytes=path.stat().st_size if path.is_file() else 0,
+    )
 
 
 def open_model(

@@ -1,143 +1,189 @@
-"""The plan for a device, a model and the user's settings.
-
-A first plan: processor or CUDA, threads, photos in flight; fp32 and batch 1.
-"""
+"""The plan for a device, a model, the user's settings, and what was measured."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_matting.config import Settings
-from edge_matting.core.plan import DeviceProfile, Plan, Rungs
-from edge_matting.planner.memory import BYTES_PER_PIXEL, ENGINE_BASE_BYTES
+from edge_matting.core.plan import DeviceProfile, Gpu, Plan, Rungs, Vitals
+from edge_matting.planner.choices import Choices, choices
+from edge_matting.planner.measurements import Line, Measurements, Timing, fit
+from edge_matting.planner.memory import (
+    ENGINE_BASE_BYTES,
+    LEAST_PIXELS,
+    Budget,
+    Footprint,
+    budget_of,
+)
+from edge_matting.planner.needs import ModelNeeds, Resolution
+from edge_matting.planner.workers import split_workers, wanted_workers
 
-MAX_WORKERS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class ModelNeeds:
-    """What the plan must know of the model."""
-
-    resolution: tuple[int, int]  # width, height it was made for
-    multiple: int | None  # sizes must be multiples of this; None: the size is fixed
+EQUAL = 0.05
+"""Speeds that differ by less are the same: the better picture decides, then the shorter wait."""
 
 
 def make_plan(
-    profile: DeviceProfile, model: ModelNeeds, settings: Settings, available: tuple[str, ...]
+    profile: DeviceProfile,
+    model: ModelNeeds,
+    settings: Settings,
+    available: tuple[str, ...],
+    *,
+    measurements: Measurements | None = None,
+    vitals: Vitals | None = None,
 ) -> Plan:
     """The plan for this device.
 
     ``available`` are the providers that the installed runtime contains, which proves nothing
-    about what will run; the session compares requested and actual afterwards.
+    about what will run; the session compares requested and actual afterwards. ``measurements``
+    of another model, device or runtime must not be handed in. Never raises; the same arguments
+    give the same plan.
     """
     reasons: list[str] = []
-    provider = _provider(profile, settings, available, reasons)
-    resolution = _resolution(model, settings, reasons)
-    workers = max(1, min(MAX_WORKERS, int(profile.usable_cpus)))
-    threads = max(1, int(profile.usable_cpus) // workers)
+    allowed = choices(profile, model, settings, available, reasons)
+    precision, resolution, threads = _way(allowed, model, measurements, reasons)
+    footprint = footprint_of(model, settings, allowed.gpu)
+    least = footprint.needed(resolution, 1, LEAST_PIXELS)
+    budget = budget_of(profile, allowed.gpu, vitals, least)
+    workers = footprint.workers(wanted_workers(profile), resolution, budget)
+    threads = threads or max(1, int(profile.usable_cpus) // workers)
+    known = "" if measurements is not None else ", not measured"
     reasons.append(
-        f"{workers} photos in flight, {threads} session thread(s): "
+        f"{workers} photos in flight, {threads} session thread(s){known}: "
         f"{profile.usable_cpus:g} usable processors"
     )
-    _tell_unused(settings, reasons)
-    pixels = _pixels_in_flight(profile, reasons)
-    largest = max(pixels, settings.limits.max_pixels)
+    reasons.append(_batch_reason(settings, measurements, (precision, resolution)))
+    most = workers * settings.limits.max_pixels
+    pixels = min(most, footprint.pixels(resolution, workers, budget))
+    reasons += _memory_reasons(pixels, budget)
+    prefetch, encoders = split_workers(workers, allowed.provider)
     return Plan(
-        backend="ort",
-        provider=provider,
-        precision="fp32",
+        backend=allowed.backend,
+        provider=allowed.provider,
+        precision=precision,
         resolution=resolution,
         batch=1,
         workers=workers,
         pixels_in_flight=pixels,
         session_threads=threads,
-        memory_bytes=ENGINE_BASE_BYTES + largest * BYTES_PER_PIXEL,
+        memory_bytes=min(budget.main, footprint.needed(resolution, workers, most)),
         reasons=tuple(reasons),
-        encode_workers=workers,
+        prefetch=prefetch,
+        encode_workers=encoders,
         rungs=Rungs(
-            providers=_providers(provider, settings),
-            precisions=("fp32",),
-            resolutions=_resolutions(resolution, model, settings),
+            providers=allowed.fallbacks,
+            precisions=allowed.precisions,
+            resolutions=_rungs(allowed, resolution),
             batches=(1,),
         ),
     )
 
 
-def _providers(provider: str, settings: Settings) -> tuple[str, ...]:
-    """The processor can always do what an accelerator cannot, unless it was forbidden."""
-    fixed = provider == "cpu" or settings.device.missing_accelerator == "fail"
-    return (provider,) if fixed else (provider, "cpu")
+def footprint_of(model: ModelNeeds, settings: Settings, gpu: Gpu | None) -> Footprint:
+    """What the engine takes with this model."""
+    cache = int(settings.cache.memory_mb * 1e6) if settings.cache.enabled else 0
+    return Footprint(ENGINE_BASE_BYTES + cache, model.file_bytes, gpu)
 
 
-def _resolutions(
-    resolution: tuple[int, int], model: ModelNeeds, settings: Settings
-) -> tuple[tuple[int, int], ...]:
-    """Three quarters and half of it, as far as the model's size rule goes."""
-    if model.multiple is None or settings.device.resolution != "auto":
-        return (resolution,)
-    multiple = model.multiple
-    smaller = tuple(
-        (_floor(width * share, multiple), _floor(height * share, multiple))
-        for share in (0.75, 0.5)
-        for width, height in (resolution,)
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    timing: Timing
+    iou: float
+
+
+def best_timing(
+    timings: Sequence[Timing], model: ModelNeeds, ways: Sequence[tuple[str, Resolution]]
+) -> Timing | None:
+    """The fastest allowed way; among equals the best picture, then the shortest wait alone."""
+    ranked = [
+        _Ranked(timing, model.iou(timing.precision, timing.resolution) or 0.0)
+        for timing in timings
+        if (timing.precision, timing.resolution) in ways and timing.batch == 1
+    ]
+    if not ranked:
+        return None
+    fastest = min(each.timing.photo_seconds for each in ranked)
+    equals = [each for each in ranked if each.timing.photo_seconds <= fastest * (1 + EQUAL)]
+    chosen = min(
+        equals,
+        key=lambda each: (-each.iou, each.timing.alone_seconds, each.timing.photo_seconds),
     )
-    return tuple(dict.fromkeys((resolution, *smaller)))
+    return chosen.timing
 
 
-def _floor(side: float, multiple: int) -> int:
-    return max(multiple, int(side) // multiple * multiple)
-
-
-def _tell_unused(settings: Settings, reasons: list[str]) -> None:
-    """Settings that this plan cannot follow yet are named, never silently ignored."""
-    device = settings.device
-    if device.precision not in {"auto", "fp32"}:
-        reasons.append(f"fp32: device.precision {device.precision} is not built yet")
-    if device.batch not in {"auto", 1}:
-        reasons.append(f"batch 1: device.batch {device.batch} is not built yet")
-    if device.backend == "torch":
-        reasons.append("ort: device.backend torch is not built yet")
-
-
-def _pixels_in_flight(profile: DeviceProfile, reasons: list[str]) -> int:
-    """As many pixels as fit into half the memory, beside the engine itself."""
-    room = profile.memory_bytes // 2 - ENGINE_BASE_BYTES
-    pixels = max(1_000_000, room // BYTES_PER_PIXEL)
+def _way(
+    allowed: Choices,
+    model: ModelNeeds,
+    measurements: Measurements | None,
+    reasons: list[str],
+) -> tuple[str, Resolution, int | None]:
+    """Precision and size, and the session's threads where they were measured."""
+    timings = () if measurements is None else measurements.timings
+    timings = tuple(each for each in timings if each.provider == allowed.provider)
+    best = best_timing(timings, model, allowed.ways)
+    if best is None:
+        return (*_unmeasured_way(allowed, model, reasons), None)
+    way = (best.precision, best.resolution)
     reasons.append(
-        f"at most {pixels // 1_000_000} megapixels in flight: half of "
-        f"{profile.memory_bytes >> 20} MiB memory; a larger photo runs alone"
+        f"{_named(way)}: {_quality(model, way)}; measured here at "
+        f"{best.photo_seconds * 1000:.1f} ms a photo, {best.alone_seconds * 1000:.1f} ms alone: "
+        f"fastest of {len(timings)} ways tried, among equals the better picture"
     )
-    return pixels
+    return best.precision, best.resolution, best.threads
 
 
-def _provider(
-    profile: DeviceProfile, settings: Settings, available: tuple[str, ...], reasons: list[str]
+def _unmeasured_way(
+    allowed: Choices, model: ModelNeeds, reasons: list[str]
+) -> tuple[str, Resolution]:
+    """The exact precision at its smallest good size: nothing was timed on this device yet."""
+    exact = allowed.precisions[0]
+    sizes = [size for precision, size in allowed.ways if precision == exact]
+    way = (exact, min(sizes, key=lambda size: (size[0] * size[1], size)))
+    choice = ", the least work; not measured on this device" if len(allowed.ways) > 1 else ""
+    reasons.append(f"{_named(way)}: {_quality(model, way)}{choice}")
+    return way
+
+
+def _named(way: tuple[str, Resolution]) -> str:
+    precision, (width, height) = way
+    return f"{precision}, {width} x {height}"
+
+
+def _quality(model: ModelNeeds, way: tuple[str, Resolution]) -> str:
+    iou = model.iou(*way)
+    if iou is None:
+        return "quality not measured"
+    floor = "" if model.quality_floor is None else f", floor {model.quality_floor:.2f}"
+    return f"IoU {iou:.3f}{floor}"
+
+
+def _rungs(allowed: Choices, resolution: Resolution) -> tuple[Resolution, ...]:
+    """Sizes from the plan's own down."""
+    area = resolution[0] * resolution[1]
+    lower = [size for size in allowed.ladder if size[0] * size[1] < area]
+    return (resolution, *lower)
+
+
+def _batch_reason(
+    settings: Settings, measurements: Measurements | None, way: tuple[str, Resolution]
 ) -> str:
-    wanted = settings.device.accelerator
-    if wanted != "auto":
-        reasons.append(f"{wanted}: set by device.accelerator")
-        return wanted
-    reasons += [f"{gpu.name} is not used: {gpu.problem}" for gpu in profile.gpus if gpu.problem]
-    if not profile.usable_gpus:
-        reasons.append("cpu: no usable GPU found")
-        return "cpu"
-    name = profile.usable_gpus[0].name
-    if "cuda" not in available:
-        reasons.append(f"cpu: {name} found, but the installed runtime has no CUDA")
-        return "cpu"
-    reasons.append(f"cuda: {name} found and the runtime has CUDA")
-    return "cuda"
+    wanted = settings.device.batch
+    fixed = f"; device.batch {wanted} is not used" if wanted not in {"auto", 1} else ""
+    line = _line(measurements, way)
+    known = "" if line is None else f"; n photos take {line.a * 1e3:.1f} n + {line.b * 1e3:.1f} ms"
+    return f"batch 1: the engine gives the model one photo at a time{fixed}{known}"
 
 
-def _resolution(model: ModelNeeds, settings: Settings, reasons: list[str]) -> tuple[int, int]:
-    wanted = settings.device.resolution
-    width, height = model.resolution
-    if wanted == "auto":
-        reasons.append(f"{width} x {height}: the size the model was made for")
-        return width, height
-    if model.multiple is None:
-        reasons.append(f"{width} x {height}: fixed by the model; device.resolution is not used")
-        return width, height
-    side = max(model.multiple, round(wanted / model.multiple) * model.multiple)
-    reasons.append(f"{side} x {side}: device.resolution, as a multiple of {model.multiple}")
-    return side, side
+def _line(measurements: Measurements | None, way: tuple[str, Resolution]) -> Line | None:
+    timings = [] if measurements is None else measurements.timings
+    mine = [each for each in timings if (each.precision, each.resolution) == way]
+    batched = {each.threads for each in mine if each.batch > 1}
+    return fit((t.batch, t.alone_seconds) for t in mine if t.threads in batched)
+
+
+def _memory_reasons(pixels: int, budget: Budget) -> list[str]:
+    problem = [] if budget.problem is None else [budget.problem]
+    return [
+        *problem,
+        f"at most {pixels / 1e6:.1f} megapixels in flight: {budget.why}; a larger photo runs alone",
+    ]

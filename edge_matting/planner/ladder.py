@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from edge_matting.core.plan import Plan
+from edge_matting.planner.workers import split_workers
 
 T = TypeVar("T")
 
@@ -92,12 +93,12 @@ def _fewer_workers(plan: Plan, workers: int) -> Lowered | None:
     if plan.workers <= 1:
         return None
     workers = max(1, workers)
-    encoders = min(plan.encode_workers, workers)
+    prefetch, encoders = split_workers(workers, plan.provider)
     lowered = replace(
         plan,
         workers=workers,
         encode_workers=encoders,
-        prefetch=min(plan.prefetch, workers - 1),
+        prefetch=prefetch,
         pixels_in_flight=max(1, plan.pixels_in_flight * workers // plan.workers),
     )
     return "workers", str(plan.workers), str(workers), lowered
@@ -141,7 +142,14 @@ def _next_provider(plan: Plan) -> Lowered | None:
     exact = plan.rungs.precisions[:1]
     halved = provider == "cpu" and plan.precision in {"fp16", "bf16"} and exact == ("fp32",)
     precision = "fp32" if halved else plan.precision
-    lowered = replace(plan, provider=provider, precision=precision)
+    prefetch, encoders = split_workers(plan.workers, provider)
+    lowered = replace(
+        plan,
+        provider=provider,
+        precision=precision,
+        prefetch=prefetch,
+        encode_workers=encoders,
+    )
     return "provider", plan.provider, provider, lowered
 
 
