@@ -94,6 +94,10 @@ def test_a_manifest_is_read_frozen_and_written_back_the_same(tmp_path: Path) -> 
             {"input": {"name": "x", "size": {"width": 4, "height": 4}, "std": [1, 0, 1]}},
             r"input\.std",
         ),
+        (
+            {"input": {"name": "x", "size": {"width": 4, "height": 4}, "batch": 0}},
+            r"input\.batch",
+        ),
         ({"output": {"name": "y", "kind": "mask"}}, r"output\.kind"),
         ({"output": {"name": "y", "channel": 4}}, r"output\.channel"),
         ({"output": {"name": "y", "kind": "two_class", "channel": 2}}, r"output\.channel"),

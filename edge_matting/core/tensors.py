@@ -42,6 +42,7 @@ class ModelInput:
     range: tuple[float, float] = (0.0, 1.0)
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    batch: int | None = None  # the only batch size that the graph takes; None: any
     constants: tuple[ConstantInput, ...] = ()
 
 
@@ -49,9 +50,9 @@ class ModelInput:
 class ModelOutput:
     """The output tensor that holds the matte, and in which form.
 
-    ``alpha`` runs from ``range[0]`` (background) to ``range[1]``, ``rgba`` likewise; ``logits`` go
-    through a sigmoid, the two channels of ``two_class`` through a softmax. ``channel`` is where
-    the subject stands; None: 3 of ``rgba``, 1 of ``two_class``, else 0.
+    ``alpha`` runs from ``range[0]`` (background) to ``range[1]``, ``rgba`` likewise, and
+    ``logits`` after a sigmoid; the two channels of ``two_class`` go through a softmax.
+    ``channel`` is where the subject stands; None: 3 of ``rgba``, 1 of ``two_class``, else 0.
     """
 
     name: str

@@ -105,6 +105,8 @@ class Manifest(BaseModel):
         size = self.input.size
         if min(size.width, size.height, size.multiple) < 1:
             raise ValueError("input.size: width, height and multiple must be at least 1")
+        if self.input.batch is not None and self.input.batch < 1:
+            raise ValueError("input.batch: must be at least 1")
         if 0.0 in self.input.std:
             raise ValueError("input.std: must not contain 0")
         if self.output.range[0] == self.output.range[1]:

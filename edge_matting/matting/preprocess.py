@@ -138,10 +138,10 @@ def _channels_first(output: Tensor, spec: ModelOutput) -> Tensor:
 def _alpha(channels: Tensor, spec: ModelOutput) -> Tensor:
     channel = _SUBJECT[spec.kind] if spec.channel is None else spec.channel
     values: Tensor = channels[channel]
-    if spec.kind == "logits":
-        return _sigmoid(values)
     if spec.kind == "two_class":
         return _softmax(channels[1 - channel], values)
+    if spec.kind == "logits":
+        values = _sigmoid(values)
     low, high = spec.range
     return values if (low, high) == (0.0, 1.0) else (values - low) / (high - low)
 
