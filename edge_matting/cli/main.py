@@ -127,13 +127,29 @@ def _add_models(commands: Commands) -> None:
 
     action("list", "the models at hand")
     action("show", "one model's manifest").add_argument("id")
-    add = action("add", "add an ONNX file after trying it on a built-in photo")
+    add = action("add", "add an ONNX or a torch file after trying it on built-in photos")
     add.add_argument("file", type=Path)
     add.add_argument("--id", help="name in the catalog (default: from the file's name)")
-    add.add_argument("--preset", default="unit", help="normalisation: unit, half or imagenet")
+    add.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="normalisation (unit, half, imagenet, centred, raw, caffe) or family (modnet, u2net, "
+        "isnet, birefnet, rvm, selfie, rgba, two-class); default: found out by trying",
+    )
+    add.add_argument("--output", metavar="NAME", help="the output that holds the matte")
+    add.add_argument(
+        "--size", type=_size, metavar="WxH", help="where any will do, the one to run at"
+    )
     verify = action("verify", "compare files with their manifests")
     verify.add_argument("id", nargs="?")
     action("remove", "delete an added model").add_argument("id")
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError("expected width and height in pixels, such as 512x512")
+    return int(width), int(height)
 
 
 def _add_device_commands(commands: Commands) -> None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable, Iterator
 
 from edge_matting.cli.output import complain, print_line
-from edge_matting.cli.sample import sample_photo
+from edge_matting.cli.sample import trial_photos
 from edge_matting.cli.settings import read_settings
+from edge_matting.cli.trial import BuiltInPhotos, reference_mattes
 from edge_matting.core.errors import EdgeMattingError
 from edge_matting.engine.start import open_catalog
-from edge_matting.inference import Catalog, Manifest, Session
-from edge_matting.inference.add import add_model
-from edge_matting.matting import from_output, to_tensor
+from edge_matting.inference import Catalog
+from edge_matting.inference.add import Added, add_model
+from edge_matting.inference.propose import Answers
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,14 +39,48 @@ def _show(catalog: Catalog, options: argparse.Namespace) -> int:
 
 
 def _add(catalog: Catalog, options: argparse.Namespace) -> int:
-    added = add_model(catalog, options.file, try_out, model_id=options.id, preset=options.preset)
-    print_line(added.manifest.as_yaml().rstrip())
-    found = added.statistics
-    print_line(
-        f"# added as {added.manifest.id}; its matte of the built-in photo: "
-        f"from {found.minimum:.3f} to {found.maximum:.3f}, mean {found.mean:.3f}"
+    trial = BuiltInPhotos(trial_photos())
+    added = add_model(
+        catalog,
+        options.file,
+        trial,
+        model_id=options.id,
+        answers=Answers(options.preset, options.output, options.size),
+        reference=reference_mattes(catalog, trial),
     )
+    print_line(added.manifest.as_yaml().rstrip())
+    for line in told(added):
+        print_line(f"# {line}")
     return 0
+
+
+def told(added: Added) -> Iterator[str]:
+    """What was found out, and what to do where it may be wrong."""
+    manifest, found = added.manifest, added.statistics
+    yield f"recognised as: {added.family.title}"
+    if added.verdicts:
+        ranked = sorted(added.verdicts.items(), key=lambda item: item[1].total)
+        tried = ", ".join(f"{name} {verdict.total:.3f}" for name, verdict in ranked)
+        yield f"normalisation: {added.normalisation}; tried, less is better: {tried}"
+    yield (
+        f"mattes of the built-in photos: from {found.minimum:.3f} to {found.maximum:.3f}, "
+        f"mean {found.mean:.3f}, deviation {found.deviation:.3f}"
+    )
+    if close := rivals(added):
+        yield f"if the cut-outs look wrong, remove it and add it with --preset {' or '.join(close)}"
+    yield f"added as {manifest.id}; use it with --model {manifest.id}, or as model: in the settings"
+
+
+def rivals(added: Added) -> tuple[str, ...]:
+    """Normalisations that did nearly as well as the one chosen."""
+    if not added.verdicts:
+        return ()
+    bound = 1.1 * added.verdicts[added.normalisation].total
+    return tuple(
+        name
+        for name, verdict in added.verdicts.items()
+        if name != added.normalisation and verdict.total < bound
+    )
 
 
 def _verify(catalog: Catalog, options: argparse.Namespace) -> int:
@@ -69,12 +101,6 @@ def _remove(catalog: Catalog, options: argparse.Namespace) -> int:
     catalog.remove(options.id)
     print_line(f"{options.id} removed")
     return 0
-
-
-def try_out(manifest: Manifest, session: Session) -> npt.NDArray[np.float32]:
-    """The matte, h x w float32 in [0, 1], that a model makes of the built-in photo."""
-    tensor, geometry = to_tensor(sample_photo(), manifest.input, session.describe().resolution)
-    return from_output(session.run(tensor), manifest.output, geometry)
 
 
 _ACTIONS: dict[str, Callable[[Catalog, argparse.Namespace], int]] = {

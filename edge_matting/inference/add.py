@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -34,6 +35,13 @@ from edge_matting.inference.session import Session
 
 _SIDES: Final = (1024, 512, 320, 256, 224)
 """What is tried where a graph says that any size will do, and then refuses its family's."""
+
+_BUDGET_SECONDS: Final = 60.0
+"""For all runs that choose between normalisations; a slow model is judged on fewer photos."""
+
+_FIRST_PHOTOS: Final = 4
+_HOPELESS: Final = 1.5
+"""After the first photos, what is so many times worse than the best is not tried further."""
 
 _NOTHING: Final = MappingProxyType[str, Verdict]({})
 
@@ -75,6 +83,7 @@ def add_model(
     model_id: str | None = None,
     answers: Answers | None = None,
     reference: Sequence[Matte] | None = None,
+    seconds: Callable[[], float] = time.monotonic,
 ) -> Added:
     """Copy the model file ``path`` into the catalog after it has proved itself in ``trial``.
 
@@ -89,7 +98,12 @@ def add_model(
     facts = read_graph(path)
     family = recognise(facts)
     draft = propose_manifest(path, facts, family, answers, model_id=chosen, sha256=sha256)
-    added = _settle(draft, path, facts, family, trial, answers, reference)
+    session = open_session(draft, path, draft.files[0])
+    try:
+        tried = _Tried(path, session, trial, answers, reference, seconds)
+        added = tried.settle(draft, facts, family)
+    finally:
+        session.close()
     _store(catalog, path, added.manifest)
     return added
 
@@ -110,59 +124,100 @@ def _free_id(catalog: Catalog, model_id: str) -> str:
     return model_id
 
 
-def _settle(
-    draft: Manifest,
-    path: Path,
-    facts: GraphFacts,
-    family: Family,
-    trial: Trial,
-    answers: Answers,
-    reference: Sequence[Matte] | None,
-) -> Added:
-    """Run the draft on the photos and correct it by what comes out."""
-    session = open_session(draft, path, draft.files[0])
-    try:
-        draft, outputs = _first_run(draft, session, trial, path, answers)
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """A draft run on the photos and corrected by what comes out."""
+
+    path: Path
+    session: Session
+    trial: Trial
+    answers: Answers
+    reference: Sequence[Matte] | None
+    seconds: Callable[[], float]
+
+    def settle(self, draft: Manifest, facts: GraphFacts, family: Family) -> Added:
+        draft, outputs, cost = self._first_run(draft)
         maker = facts.makers.get(draft.output.name, "")
         draft = _with(draft, output=output_form(draft.output, outputs, maker))
-        usual = normalisation_name(family, answers)
-        if answers.preset is not None or draft.input.dtype == "uint8" or reference is None:
-            names: tuple[str, ...] = (usual,)
-        else:
-            names = tuple(NORMALISATIONS)
-        drafts = {name: _normalised(draft, name) for name in names}
-        verdicts = {
-            name: verdict
-            for name, each in drafts.items()
-            if (verdict := _verdict(each, session, trial, reference)) is not None
-        }
+        usual = normalisation_name(family, self.answers)
+        verdicts = self._verdicts(draft, cost)
         name = choose(verdicts, usual, family.trust) if verdicts else usual
-        manifest = drafts[name]
+        manifest = _normalised(draft, name)
         if name in verdicts and verdicts[name].inverted:
             manifest = _with(manifest, output=turned(manifest.output))
-        statistics = _statistics(manifest, session, trial, path)
-    finally:
-        session.close()
-    told = MappingProxyType(verdicts) if len(names) > 1 else _NOTHING
-    return Added(manifest, family, name, told, statistics)
+        return Added(manifest, family, name, verdicts, self._statistics(manifest))
 
+    def _first_run(self, draft: Manifest) -> tuple[Manifest, list[Tensor], float]:
+        """The graph's own answers at the first size that it takes, and the seconds of one run."""
+        failures = []
+        photos = range(self.trial.photos)
+        for size in _sizes(draft.input.size, self.answers):
+            candidate = _with(draft, input=replace(draft.input, size=size))
+            start = self.seconds()
+            try:
+                outputs = [self.trial.output(candidate, self.session, photo) for photo in photos]
+            except (InferenceFailed, OutOfMemory) as error:
+                failures.append(f"at {size.width} x {size.height}: {error.message}")
+            else:
+                return candidate, outputs, (self.seconds() - start) / len(outputs)
+        raise ModelError(
+            f"{self.path}: it does not run: {failures[0]}",
+            hint="name its size with --size WIDTHxHEIGHT",
+        )
 
-def _first_run(
-    draft: Manifest, session: Session, trial: Trial, path: Path, answers: Answers
-) -> tuple[Manifest, list[Tensor]]:
-    """The graph's own answers, at the first size that it takes."""
-    failures = []
-    for size in _sizes(draft.input.size, answers):
-        candidate = _with(draft, input=replace(draft.input, size=size))
+    def _verdicts(self, draft: Manifest, cost: float) -> MappingProxyType[str, Verdict]:
+        """How each normalisation does; empty where there is nothing to choose."""
+        told = self.answers.preset is not None or draft.input.dtype == "uint8"
+        if told or self.reference is None:
+            return _NOTHING
+        affordable = int(_BUDGET_SECONDS / (2 * len(NORMALISATIONS) * max(cost, 1e-6)))
+        photos = range(max(1, min(self.trial.photos, affordable)))
+        found = self._judged(draft, NORMALISATIONS, photos[:_FIRST_PHOTOS], self.reference)
+        if found and len(photos) > _FIRST_PHOTOS:
+            bound = _HOPELESS * min(verdict.total for verdict in found.values())
+            likely = [name for name, verdict in found.items() if verdict.total <= bound]
+            if len(likely) > 1:
+                found |= self._judged(draft, likely, photos, self.reference)
+        return MappingProxyType(found)
+
+    def _judged(
+        self, draft: Manifest, names: Iterable[str], photos: range, reference: Sequence[Matte]
+    ) -> dict[str, Verdict]:
+        verdicts = {
+            name: self._verdict(_normalised(draft, name), photos, reference) for name in names
+        }
+        return {name: verdict for name, verdict in verdicts.items() if verdict is not None}
+
+    def _verdict(
+        self, manifest: Manifest, photos: range, reference: Sequence[Matte]
+    ) -> Verdict | None:
+        """None for a way of feeding that gives no matte, or a flat one."""
         try:
-            return candidate, [
-                trial.output(candidate, session, photo) for photo in range(trial.photos)
+            mattes = [self.trial.matte(manifest, self.session, photo) for photo in photos]
+            mirrored = [
+                self.trial.matte(manifest, self.session, photo, mirrored=True) for photo in photos
             ]
-        except (InferenceFailed, OutOfMemory) as error:
-            failures.append(f"at {size.width} x {size.height}: {error.message}")
-    raise ModelError(
-        f"{path}: it does not run: {failures[0]}", hint="name its size with --size WIDTHxHEIGHT"
-    )
+        except InferenceFailed:
+            return None
+        if statistics_of(mattes).deviation < FLAT:
+            return None
+        return judge(mattes, mirrored, [reference[photo] for photo in photos])
+
+    def _statistics(self, manifest: Manifest) -> MatteStatistics:
+        photos = range(self.trial.photos)
+        try:
+            found = statistics_of(
+                [self.trial.matte(manifest, self.session, photo) for photo in photos]
+            )
+        except InferenceFailed as error:
+            raise ModelError(f"{self.path}: it gives no matte: {error.message}") from error
+        if found.deviation < FLAT:
+            raise ModelError(
+                f"{self.path}: its mattes of the built-in photos are flat "
+                f"(from {found.minimum:.3f} to {found.maximum:.3f})",
+                hint="name its normalisation with --preset, or its output with --output",
+            )
+        return found
 
 
 def _sizes(size: InputSize, answers: Answers) -> list[InputSize]:
@@ -172,42 +227,8 @@ def _sizes(size: InputSize, answers: Answers) -> list[InputSize]:
     return [size, *(other for other in others if other != size)]
 
 
-def _verdict(
-    manifest: Manifest, session: Session, trial: Trial, reference: Sequence[Matte] | None
-) -> Verdict | None:
-    """None for a way of feeding that gives no matte, or a flat one."""
-    if reference is None:
-        return None
-    photos = range(trial.photos)
-    try:
-        mattes = [trial.matte(manifest, session, photo) for photo in photos]
-        mirrored = [trial.matte(manifest, session, photo, mirrored=True) for photo in photos]
-    except InferenceFailed:
-        return None
-    if statistics_of(mattes).deviation < FLAT:
-        return None
-    return judge(mattes, mirrored, reference)
-
-
-def _statistics(
-    manifest: Manifest, session: Session, trial: Trial, path: Path
-) -> MatteStatistics:
-    try:
-        found = statistics_of(
-            [trial.matte(manifest, session, photo) for photo in range(trial.photos)]
-        )
-    except InferenceFailed as error:
-        raise ModelError(f"{path}: it gives no matte: {error.message}") from error
-    if found.deviation < FLAT:
-        raise ModelError(
-            f"{path}: its mattes of the built-in photos are flat "
-            f"(from {found.minimum:.3f} to {found.maximum:.3f})",
-            hint="name its normalisation with --preset, or its output with --output",
-        )
-    return found
-
-
 def _normalised(draft: Manifest, name: str) -> Manifest:
+    """``draft`` with another normalisation; bytes are fed as they are."""
     if draft.input.dtype == "uint8":
         return draft
     return _with(draft, input=NORMALISATIONS[name].applied(draft.input))

@@ -94,11 +94,11 @@ FAMILIES: Final = (
     Family("u2net", "U-2-Net", "imagenet", 320, 0.2, _u2net),
     Family("modnet", "MODNet", "half", 512, 0.2, _modnet),
     Family("selfie", "MediaPipe selfie", "unit", 256, 0.1, _selfie),
-    Family("rgba", "network with RGBA output", "unit", 512, 0.0, _rgba),
-    Family("two-class", "two-class segmenter", "imagenet", 512, 0.0, _two_class),
+    Family("rgba", "network with RGBA output", "unit", 512, 0.05, _rgba),
+    Family("two-class", "two-class segmenter", "imagenet", 512, 0.05, _two_class),
 )
 
-UNKNOWN: Final = Family("none", "no known family", "unit", 512, 0.0, lambda _facts: True)
+UNKNOWN: Final = Family("none", "no known family", "unit", 512, 0.05, lambda _facts: True)
 
 
 def recognise(facts: GraphFacts) -> Family:

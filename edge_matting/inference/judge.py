@@ -61,7 +61,9 @@ def statistics_of(mattes: Sequence[Matte]) -> MatteStatistics:
     )
 
 
-def judge(mattes: Sequence[Matte], mirrored: Sequence[Matte], reference: Sequence[Matte]) -> Verdict:
+def judge(
+    mattes: Sequence[Matte], mirrored: Sequence[Matte], reference: Sequence[Matte]
+) -> Verdict:
     """Compare ``mattes`` (h x w float32 in [0, 1], one per photo) with those of the mirrored
     photos, already mirrored back, and with the ``reference`` mattes, of any size each."""
     mirror = float(np.mean([_difference(*pair) for pair in zip(mattes, mirrored, strict=True)]))

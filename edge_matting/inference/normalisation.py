@@ -22,9 +22,7 @@ class Normalisation:
     channels: Literal["rgb", "bgr"] = "rgb"
 
     def applied(self, spec: ModelInput) -> ModelInput:
-        return replace(
-            spec, range=self.range, mean=self.mean, std=self.std, channels=self.channels
-        )
+        return replace(spec, range=self.range, mean=self.mean, std=self.std, channels=self.channels)
 
 
 NORMALISATIONS: Final[Mapping[str, Normalisation]] = MappingProxyType(

@@ -97,7 +97,8 @@ def _refuse(path: Path, found: _Graph) -> None:
 
 
 def _read_model(data: memoryview) -> _Graph:
-    found, own_domains = _Graph(), set()
+    found = _Graph()
+    own_domains: set[str] = set()
     for number, value in wire.fields(data):
         if number == 7:
             _read_graph(wire.message(value), found)

@@ -70,9 +70,7 @@ def normalisation_name(family: Family, answers: Answers) -> str:
     return answers.preset if known is None else known.normalisation
 
 
-def _inputs(
-    path: Path, facts: GraphFacts
-) -> tuple[TensorFacts, tuple[ConstantInput, ...]]:
+def _inputs(path: Path, facts: GraphFacts) -> tuple[TensorFacts, tuple[ConstantInput, ...]]:
     """The input for the photo, and what the others are fed."""
     photos = [each for each in facts.inputs if is_photo(each)]
     told = ", ".join(map(str, facts.inputs)) or "none"
