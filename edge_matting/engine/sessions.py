@@ -6,8 +6,9 @@ import os
 
 from edge_matting.config import Settings
 from edge_matting.core.plan import DeviceProfile, Plan
-from edge_matting.inference import Catalog, Manifest, Session
-from edge_matting.inference.ort import GpuUse, OrtSession, available_providers
+from edge_matting.inference import Catalog, Manifest, ModelFile, Session
+from edge_matting.inference.backends import open_session
+from edge_matting.inference.ort import GpuUse, available_providers
 from edge_matting.inference.ort_options import GpuMemory
 
 
@@ -21,10 +22,11 @@ class SessionMaker:
 
     def make(self, manifest: Manifest, plan: Plan) -> Session:
         """A session by ``plan``, its file's digest checked. It is not warm yet."""
-        part = manifest.variant("ort", plan.precision) or manifest.files[0]
-        return OrtSession(
+        part = part_for(manifest, plan)
+        return open_session(
             manifest,
             self._catalog.verify(manifest.id, part),
+            part,
             provider=wanted_provider(plan, self._profile, self._settings, available_providers()),
             precision=plan.precision,
             threads=plan.session_threads,
@@ -32,6 +34,14 @@ class SessionMaker:
             batch=plan.batch,
             gpu=gpu_use(self._profile, self._settings),
         )
+
+
+def part_for(manifest: Manifest, plan: Plan) -> ModelFile:
+    """The file for the plan's backend and precision, else another of that backend, else the main
+    one: torch computes in less than a file holds, and a model may have a file for one backend."""
+    exact = manifest.variant(plan.backend, plan.precision)
+    alike = (part for part in manifest.files if part.backend == plan.backend)
+    return exact or next(alike, manifest.files[0])
 
 
 def wanted_provider(

@@ -117,7 +117,7 @@ def _scale(values: Tensor, maker: str) -> tuple[str, tuple[float, float]]:
     low, high = float(values.min()), float(values.max())
     if low >= -_SLACK and high <= 1.0 + _SLACK:
         return "alpha", (0.0, 1.0)
-    if maker == "Tanh":
+    if maker == "Tanh" or (-1.0 <= low < -0.8 and 0.8 < high <= 1.0):
         return "alpha", (-1.0, 1.0)
     if low >= 0.0 and 64.0 < high <= 255.5:
         return "alpha", (0.0, 255.0)

@@ -10,7 +10,7 @@ import contextlib
 import io
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +32,7 @@ from edge_matting.inference.ort_options import (
     setup_for,
 )
 from edge_matting.inference.runtimes import installed_runtimes
-from edge_matting.inference.session import SessionInfo, Tensor
+from edge_matting.inference.session import SessionInfo, Tensor, constant_arrays
 from edge_matting.inference.shared_libraries import (
     driver_problem,
     provider_problem,
@@ -42,15 +42,6 @@ from edge_matting.inference.shared_libraries import (
 log = logging.getLogger(__name__)
 
 _QUIET: Final = 4  # fatal only; what matters is compared after creation
-
-
-@dataclass(frozen=True, slots=True)
-class TensorShape:
-    """A graph's input or output; None stands for a free side."""
-
-    name: str
-    shape: tuple[int | None, ...]
-    type: str  # tensor(float), tensor(float16), tensor(uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +87,7 @@ class OrtSession:
         part = next((part for part in manifest.files if part.file == path.name), manifest.files[0])
         self._file_precision = part.precision
         self._precision = precision or part.precision
-        self._constants = _constants(manifest.input)
+        self._constants = constant_arrays(manifest.input)
         request = OrtRequest(
             provider=provider,
             precision=self._precision,
@@ -211,14 +202,6 @@ def node_placement(session: Any) -> tuple[tuple[str, int], ...]:
     return tuple(counts.most_common())
 
 
-def graph_shapes(path: Path) -> tuple[tuple[TensorShape, ...], tuple[TensorShape, ...]]:
-    """Inputs and outputs of a model file, read by onnxruntime itself."""
-    runtime = _onnxruntime()
-    setup = setup_for(OrtRequest(threads=1), Versions(runtime.__version__, "none", ""), ("cpu",))
-    session = make_session(runtime, path, setup)
-    return _shapes(session.get_inputs()), _shapes(session.get_outputs())
-
-
 def available_providers(runtime: Any = None) -> tuple[str, ...]:
     """Providers of the installed build (cpu, cuda, tensorrt); says nothing of what works."""
     present = (runtime or _onnxruntime()).get_available_providers()
@@ -263,13 +246,6 @@ def _preload(runtime: Any) -> None:
         preload()
 
 
-def _constants(spec: ModelInput) -> dict[str, Tensor]:
-    return {
-        constant.name: np.full(constant.shape, constant.value, constant.dtype)
-        for constant in spec.constants
-    }
-
-
 def _check_names(manifest: Manifest, session: Any, path: Path) -> None:
     for kind, name, nodes in (
         ("input", manifest.input.name, session.get_inputs()),
@@ -278,17 +254,6 @@ def _check_names(manifest: Manifest, session: Any, path: Path) -> None:
         names = [node.name for node in nodes]
         if name not in names:
             raise SessionError(f"{path}: no {kind} is called {name}; there is {', '.join(names)}")
-
-
-def _shapes(nodes: Sequence[Any]) -> tuple[TensorShape, ...]:
-    return tuple(
-        TensorShape(
-            node.name,
-            tuple(side if isinstance(side, int) and side > 0 else None for side in node.shape),
-            node.type,
-        )
-        for node in nodes
-    )
 
 
 def _short_name(provider: str) -> str:

@@ -66,8 +66,10 @@ class TorchSession:
         )
         self._reason = _why_not(torch, provider)
         self._device = "cpu" if provider == "cpu" or not torch.cuda.is_available() else "cuda"
-        self._precision = precision or part.precision
-        self._autocast = None if self._precision == part.precision else _dtype(self._precision)
+        # A file of less than full precision computes in its own: there is nothing to gain.
+        wanted = precision if precision and part.precision == "fp32" else part.precision
+        self._autocast = None if wanted == part.precision else _dtype(wanted)
+        self._precision = wanted
         if threads:
             torch.set_num_threads(threads)
         self._module: Any = self._placed(_load(torch, path))
