@@ -112,6 +112,7 @@ def test_the_sidecar_has_the_keys_of_the_interface() -> None:
             "batch": 4,
         },
         "cache": "miss",
+        "cache_evidence": {},
         "quality": {
             "verdict": "ok",
             "reasons": [],

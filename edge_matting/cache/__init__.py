@@ -1,5 +1,19 @@
-"""Fingerprints of photos; the store of mattes is to come."""
+"""Fingerprints of photos, and the store of mattes that answers for photos seen before."""
 
-from edge_matting.cache.fingerprint import content_digest
+from edge_matting.cache.entry import EntryDamaged
+from edge_matting.cache.fingerprint import Fingerprint, content_digest, fingerprint
+from edge_matting.cache.mattes import RESULTS, Answer, CacheFacts, MatteCache
+from edge_matting.cache.verify import Distances, Limits
 
-__all__ = ["content_digest"]
+__all__ = [
+    "RESULTS",
+    "Answer",
+    "CacheFacts",
+    "Distances",
+    "EntryDamaged",
+    "Fingerprint",
+    "Limits",
+    "MatteCache",
+    "content_digest",
+    "fingerprint",
+]

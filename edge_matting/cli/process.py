@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
 from tqdm import tqdm
@@ -30,7 +32,7 @@ from edge_matting.core.jobs import Done
 from edge_matting.core.logs import shown
 from edge_matting.core.plan import Plan
 from edge_matting.core.states import JobState
-from edge_matting.engine.start import load_tools, plan_for
+from edge_matting.engine.start import load_tools, open_cache, plan_for
 from edge_matting.pipeline import PhotoTask, PixelGate, Tools, process_photo
 from edge_matting.pipeline.source import read_source
 
@@ -117,14 +119,27 @@ def run(options: argparse.Namespace) -> int:
     interrupt = Interrupt()
     plan = _plan(settings)
     session, manifest = load_tools(settings, plan, settings.model)
-    tools = Tools(session, manifest, PixelGate(plan.pixels_in_flight), lambda _stage: None)
-    places = Places(options.out, name, reuse=not options.no_cache and settings.cache.enabled)
+    cache = None if options.no_cache else open_cache(settings, on_disk=_is_ours(settings.state_dir))
+    gate = PixelGate(plan.pixels_in_flight)
+    tools = Tools(session, manifest, gate, lambda _stage: None, cache)
+    places = Places(options.out, name, reuse=cache is not None)
     work = Run(settings, recipe, places, tools)
     tally = _do_all(work, photos, plan.workers, interrupt)
     _report(options, tally, len(photos), time.perf_counter() - begin)
     if interrupt.asked.is_set():
         return INTERRUPTED
     return SOME_FAILED if tally.failed else ALL_DONE
+
+
+def _is_ours(state_dir: Path) -> bool:
+    """Whether the cache on disk may be used: the service must not find files of another user."""
+    try:
+        ours = state_dir.stat().st_uid == os.geteuid() and os.access(state_dir, os.W_OK)
+    except OSError:
+        ours = False
+    if not ours:
+        log.info("%s is not this user's: mattes are remembered for this run only", state_dir)
+    return ours
 
 
 def _settings(options: argparse.Namespace) -> Settings:

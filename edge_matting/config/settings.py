@@ -201,6 +201,10 @@ class Settings(_Frozen):
         return self.state_dir / "previews"
 
     @property
+    def cache_dir(self) -> Path:
+        return self.state_dir / "cache"
+
+    @property
     def models_dir(self) -> Path:
         return self.state_dir / "models"
 

@@ -135,6 +135,7 @@ class Result:
     cache: str  # miss, exact, matte, perceptual
     quality: Quality
     seconds: Mapping[str, float] = field(default_factory=dict)
+    cache_evidence: Mapping[str, float] = field(default_factory=dict)  # distances that decided
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from typing import Protocol
 
+from edge_matting.cache import MatteCache
 from edge_matting.core.errors import DeviceLost, EdgeMattingError
 from edge_matting.core.plan import Plan
 from edge_matting.engine.models import ModelPool
@@ -42,6 +43,7 @@ class ModelsAtWork:
         default: str,
         reporter: Reporter,
         *,
+        cache: MatteCache | None,
         device_lost: Callable[[DeviceLost], None],
         serves_meanwhile: bool = True,
     ) -> None:
@@ -49,6 +51,7 @@ class ModelsAtWork:
         self._opener = opener
         self._default = default
         self._reporter = reporter
+        self._cache = cache
         self._device_lost = device_lost
         self._serves_meanwhile = serves_meanwhile
         self._gate = PixelGate(plan.pixels_in_flight)
@@ -105,7 +108,8 @@ class ModelsAtWork:
         return self._tools(opened)
 
     def _tools(self, opened: Opened) -> Tools:
-        return Tools(opened.session, opened.manifest, self._gate, self._reporter.progress)
+        progress = self._reporter.progress
+        return Tools(opened.session, opened.manifest, self._gate, progress, self._cache)
 
     def announce(self) -> None:
         """Say that photos can be done, and how."""

@@ -31,9 +31,10 @@ from edge_matting.engine.folders import Folders
 from edge_matting.engine.loop import WorkLoop
 from edge_matting.engine.opening import Opener
 from edge_matting.engine.originals import Originals
-from edge_matting.engine.start import open_catalog, plan_for
+from edge_matting.engine.start import open_cache, open_catalog, plan_for
 from edge_matting.engine.worker import LEDGER, Worker
 from edge_matting.hotfolder.condition import folder_problem, space_problem
+from edge_matting.inference import Catalog
 from edge_matting.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,7 @@ class Engine:
             settings.ledger_path, clock=self._clock, max_attempts=settings.limits.max_attempts
         )
         self._originals = Originals(self._ledger, self._folders, self._clock)
+        self._cache = open_cache(settings)
         profile = probe_device()
         plan = plan_for(settings, profile)
         self._models = ModelsAtWork(
@@ -109,6 +111,7 @@ class Engine:
             plan,
             settings.model,
             reporter,
+            cache=self._cache,
             device_lost=self._device_lost,
             # Who wants the accelerator or nothing waits for it.
             serves_meanwhile=settings.device.missing_accelerator != "fail",
@@ -141,6 +144,8 @@ class Engine:
         with contextlib.suppress(OSError):  # without room there are no previews
             settings.previews_dir.mkdir(parents=True, exist_ok=True)
         self._listen()
+        if self._cache is not None:
+            self._cache.keep_models(_digests(open_catalog(settings)))
         self._models.start()
         try:
             self._loop.run()
@@ -189,6 +194,8 @@ class Engine:
 
     def _tick(self) -> None:
         self._reporter.alive()
+        if self._cache is not None:
+            self._cache.tend()
         now = self._clock.monotonic()
         if now >= self._next_settling:
             self._next_settling = now + SETTLE_SECONDS
@@ -225,6 +232,12 @@ class Engine:
             self._reporter.send("problem", message=str(error))
         self._status = DEVICE_LOST
         self._loop.stop()
+
+
+def _digests(catalog: Catalog) -> frozenset[str]:
+    """Digests of the models whose mattes are kept; of one that cannot be read nothing is known."""
+    entries = catalog.list()
+    return frozenset(entry.manifest.sha256 for entry in entries if entry.manifest is not None)
 
 
 def _used_bytes() -> int:

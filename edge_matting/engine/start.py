@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge_matting.cache import MatteCache
 from edge_matting.config import Settings
 from edge_matting.core.plan import DeviceProfile, Plan
 from edge_matting.device import probe_device
@@ -35,6 +36,20 @@ def needs_of(manifest: Manifest, path: Path) -> ModelNeeds:
         quality=tuple(Evaluated(q.precision, q.resolution, q.iou) for q in manifest.quality),
         quality_floor=manifest.quality_floor,
         file_bytes=path.stat().st_size if path.is_file() else 0,
+    )
+
+
+def open_cache(settings: Settings, *, on_disk: bool = True) -> MatteCache | None:
+    """The matte cache as the settings want it; None where they switch it off."""
+    wanted = settings.cache
+    if not wanted.enabled:
+        return None
+    return MatteCache(
+        settings.cache_dir if on_disk else None,
+        memory_bytes=int(wanted.memory_mb * 1e6),
+        disk_bytes=int(wanted.disk_mb * 1e6),
+        min_free_bytes=int(settings.limits.min_free_mb * 1e6),
+        perceptual=wanted.perceptual,
     )
 
 

@@ -48,6 +48,16 @@ def input_size(size: InputSize, resolution: tuple[int, int] | None = None) -> tu
     return width, height
 
 
+def model_view(rgb: Rgb, spec: ModelInput, resolution: tuple[int, int] | None = None) -> Rgb:
+    """The whole photo at the size at which the model sees it, h x w x 3, without margins.
+
+    ``to_tensor`` makes the same tensor of it as of the photo.
+    """
+    check_rgb(rgb)
+    geometry = _place(spec.size, (rgb.shape[1], rgb.shape[0]), resolution)
+    return resample(rgb, (geometry.box_width, geometry.box_height))
+
+
 def to_tensor(
     rgb: Rgb, spec: ModelInput, resolution: tuple[int, int] | None = None
 ) -> tuple[Tensor, Geometry]:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from edge_matting.cache import content_digest
+from edge_matting.cache import MatteCache, content_digest
 from edge_matting.config import Recipe
-from edge_matting.core.arrays import Alpha
 from edge_matting.core.errors import SourceChanged
 from edge_matting.core.jobs import Done, Execution, Quality, Result, Signature, StoredResult
 from edge_matting.core.logs import shown
@@ -19,8 +18,8 @@ from edge_matting.core.states import JobState
 from edge_matting.imaging import Photo, before_after, check_limits, decode, read_header
 from edge_matting.inference import Manifest, Session
 from edge_matting.matting import assess, refine
-from edge_matting.matting.preprocess import from_output, to_tensor
 from edge_matting.pipeline.gate import PixelGate
+from edge_matting.pipeline.matte import Matted, matte
 from edge_matting.pipeline.outputs import render_outputs
 from edge_matting.publish import EncodedOutput
 
@@ -64,6 +63,7 @@ class Tools:
     manifest: Manifest
     gate: PixelGate
     progress: Callable[[str], None]
+    cache: MatteCache | None = None
 
 
 @dataclass(slots=True)
@@ -119,6 +119,7 @@ class Finished:
     quality: Quality
     files: tuple[EncodedOutput, ...]
     preview: bytes | None
+    matted: Matted
 
 
 def _finish(
@@ -126,10 +127,9 @@ def _finish(
 ) -> Finished:
     with watch.stage("decode"):
         photo = decode(data, shown(task.source), max_pixels=task.max_pixels)
-    with watch.stage("infer"):
-        small = infer(photo, tools)
+    matted = _matted(photo, tools, watch)
     with watch.stage("refine"):
-        alpha = refine(photo.rgb, small, task.recipe.refinement)
+        alpha = refine(photo.rgb, matted.alpha, task.recipe.refinement)
         if photo.alpha is not None:
             alpha = alpha * photo.alpha  # what was transparent already stays so
         quality = assess(alpha)
@@ -137,15 +137,18 @@ def _finish(
         files = render_outputs(photo, alpha, task.recipe)
         preview = before_after(photo.rgb, alpha) if previewed else None
     height, width = alpha.shape
-    return Finished((width, height), quality, files, preview)
+    return Finished((width, height), quality, files, preview, matted)
 
 
-def infer(photo: Photo, tools: Tools) -> Alpha:
-    """Alpha matte at model size, H x W float32 in [0, 1]."""
-    tensor, geometry = to_tensor(
-        photo.rgb, tools.manifest.input, tools.session.describe().resolution
+def _matted(photo: Photo, tools: Tools, watch: Stopwatch) -> Matted:
+    return matte(
+        photo,
+        tools.session,
+        tools.manifest,
+        cache=tools.cache,
+        stage=watch.stage,
+        waiting=lambda: tools.progress("wait"),
     )
-    return from_output(tools.session.run(tensor), tools.manifest.output, geometry)
 
 
 def _reuse(
@@ -157,9 +160,14 @@ def _reuse(
         return None
     with watch.stage("reuse"):
         result = results.reuse(
-            stored, replace(stored.result, cache="exact", seconds=watch.reading())
+            stored,
+            replace(stored.result, cache="exact", cache_evidence={}, seconds=watch.reading()),
         )
-    return None if result is None else Done(stored.state, result)
+    if result is None:
+        return None
+    if tools.cache is not None:
+        tools.cache.count("exact", stored.result.seconds.get("infer", 0.0))
+    return Done(stored.state, result)
 
 
 def _still_the_same(task: PhotoTask) -> None:
@@ -192,7 +200,8 @@ def _result(
             resolution=info.resolution,
             batch=1,
         ),
-        cache="miss",
+        cache=finished.matted.cache,
+        cache_evidence=finished.matted.evidence,
         quality=finished.quality,
         seconds=watch.reading(),
     )

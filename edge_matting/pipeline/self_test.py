@@ -20,8 +20,9 @@ from edge_matting.core.arrays import Alpha
 from edge_matting.core.errors import InferenceFailed, SelfTestFailed
 from edge_matting.imaging import decode
 from edge_matting.matting import refine
+from edge_matting.pipeline.matte import infer
 from edge_matting.pipeline.outputs import render_outputs
-from edge_matting.pipeline.photo import Tools, infer
+from edge_matting.pipeline.photo import Tools
 
 SIDE: Final = 64
 """The matte is compared at this size: edges may move a little, the subject may not."""
@@ -56,7 +57,8 @@ def sample_matte(tools: Tools) -> Matte:
     """
     photo = decode(sample_bytes(), "the built-in photo", max_pixels=10**7)
     try:
-        alpha: Alpha = refine(photo.rgb, infer(photo, tools), _RECIPE.refinement)
+        coarse = infer(photo.rgb, tools.session, tools.manifest)
+        alpha: Alpha = refine(photo.rgb, coarse, _RECIPE.refinement)
     except InferenceFailed as error:
         raise SelfTestFailed(f"the built-in photo gets no matte: {error.message}") from error
     (output,) = render_outputs(photo, alpha, _RECIPE)

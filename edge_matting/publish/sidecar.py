@@ -33,6 +33,7 @@ def build_sidecar(job: Job, result: Result, finished_at: float, version: str) ->
             "model": {"id": result.model_id, "sha256": result.model_sha256},
             "execution": asdict(result.execution),
             "cache": result.cache,
+            "cache_evidence": dict(result.cache_evidence),
             "quality": asdict(result.quality),
             "seconds": dict(result.seconds),
             "attempts": job.attempts,

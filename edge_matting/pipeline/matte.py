@@ -1,0 +1,94 @@
+"""A photo's matte at model size: from the cache where it is proven fit, else from the model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from edge_matting.cache import MatteCache, fingerprint
+from edge_matting.core.arrays import Alpha, Rgb
+from edge_matting.imaging import Photo
+from edge_matting.inference import Manifest, Session, SessionInfo
+from edge_matting.matting.preprocess import from_output, model_view, to_tensor
+
+PREPROCESSING_VERSION: Final = 1
+"""Rises when the same photo would reach the model with other pixels; older mattes are not used."""
+
+Stage: TypeAlias = Callable[[str], AbstractContextManager[None]]
+"""Times what is done within it."""
+
+_PROVIDER_CLASS: Final = MappingProxyType({"cpu": "cpu", "cuda": "gpu", "tensorrt": "gpu"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matted:
+    """A matte at model size (h x w float32 in [0, 1]) and where it came from.
+
+    ``cache`` is ``miss``, ``matte`` or ``perceptual``; ``evidence`` holds the distances to the
+    nominated photo, empty where none was near; with ``miss`` they are why it was refused.
+    """
+
+    alpha: Alpha
+    cache: str
+    evidence: Mapping[str, float] = field(default_factory=dict)
+
+
+def matte(
+    photo: Photo,
+    session: Session,
+    manifest: Manifest,
+    *,
+    cache: MatteCache | None,
+    stage: Stage,
+    waiting: Callable[[], None],
+) -> Matted:
+    """The photo's matte; of doubles that come at once the others wait for the first."""
+    info = session.describe()
+    view = model_view(photo.rgb, manifest.input, info.resolution)
+    if cache is None:
+        with stage("infer"):
+            return Matted(infer(view, session, manifest), "miss")
+    context = matte_context(manifest, info)
+    with stage("cache"):
+        mark = fingerprint(view, (photo.rgb.shape[1], photo.rgb.shape[0]))
+    with cache.turn(context, mark, waiting):
+        with stage("cache"):
+            answer = cache.find(context, mark, view)
+        if answer.alpha is not None:
+            return Matted(answer.alpha, answer.verdict, answer.evidence)
+        begin = time.perf_counter()
+        with stage("infer"):
+            alpha = infer(view, session, manifest)
+        seconds = time.perf_counter() - begin
+        with stage("cache"):
+            cache.keep(context, mark, view, alpha, seconds)
+    return Matted(alpha, "miss", answer.evidence)
+
+
+def infer(rgb: Rgb, session: Session, manifest: Manifest) -> Alpha:
+    """Alpha matte at model size, h x w float32 in [0, 1], of a photo or of the model's view."""
+    tensor, geometry = to_tensor(rgb, manifest.input, session.describe().resolution)
+    return from_output(session.run(tensor), manifest.output, geometry)
+
+
+def matte_context(manifest: Manifest, info: SessionInfo) -> str:
+    """Folder of the mattes that are interchangeable: ``model's sha256/how it was run``.
+
+    A matte made at another resolution, precision or class of provider never serves, nor one made
+    before the model's preparation of photos changed.
+    """
+    how = [
+        PREPROCESSING_VERSION,
+        manifest.model_dump(mode="json", include={"input", "output", "variants"}),
+        _PROVIDER_CLASS.get(info.actual_provider, info.actual_provider),
+        info.precision,
+        info.resolution,
+    ]
+    text = json.dumps(how, sort_keys=True)
+    return f"{manifest.sha256}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
