@@ -35,7 +35,13 @@ class Box:
     """`edge-matting run` with ``in/``, ``out/`` and its state on one file system."""
 
     def __init__(
-        self, root: Path, disk: Path, *, small_disk: bool, stall_seconds: float = STALL_SECONDS
+        self,
+        root: Path,
+        disk: Path,
+        *,
+        small_disk: bool,
+        stall_seconds: float = STALL_SECONDS,
+        **config: Any,
     ) -> None:
         self.root = root
         self.disk = disk
@@ -49,7 +55,18 @@ class Box:
         self._config = root / "config.yaml"
         self._filler = disk / "filler"
         self._process: subprocess.Popen[bytes] | None = None
-        self._write_config(stall_seconds)
+        self._settings = {
+            "state_dir": str(self.disk / "state"),
+            "hot_folders": [{"path": str(self.hot)}],
+            "intake": {"settle_seconds": 0.3, "rescan_seconds": 2.0},
+            "engine": {"stall_seconds": stall_seconds},
+            "limits": {"min_free_mb": 1},
+            "status": {"port": 0},
+            **config,
+        }
+        self._write_config()
+        for folder in (self.hot / "in", self.staging):
+            folder.mkdir(parents=True)
 
     def __enter__(self) -> Box:
         return self
@@ -114,6 +131,20 @@ class Box:
             return next(iter(psutil.Process(process.pid).children()), None)
         return None
 
+    def reload(self, **config: Any) -> None:
+        """Change the configuration while it runs; the daemon reads it on SIGHUP."""
+        self._settings |= config
+        self._write_config()
+        self.send_daemon(signal.SIGHUP)
+
+    def daemon(self) -> psutil.Process | None:
+        process = self._process
+        if process is None or process.poll() is not None:
+            return None
+        with contextlib.suppress(psutil.Error):
+            return psutil.Process(process.pid)
+        return None
+
     def send_daemon(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
@@ -146,6 +177,10 @@ class Box:
     def last_words(self) -> str:
         return " | ".join(self.log().splitlines()[-3:])
 
+    def page(self, path: str = "/") -> bytes:
+        with urllib.request.urlopen(f"{self._url()}{path}", timeout=10) as answer:
+            return bytes(answer.read())
+
     def _url(self) -> str:
         """The page's address; port 0 means another one at every start."""
         marker = "status page on "
@@ -167,21 +202,8 @@ class Box:
     def drain_disk(self) -> None:
         self._filler.unlink(missing_ok=True)
 
-    def _write_config(self, stall_seconds: float) -> None:
-        self._config.write_text(
-            yaml.safe_dump(
-                {
-                    "state_dir": str(self.disk / "state"),
-                    "hot_folders": [{"path": str(self.hot)}],
-                    "intake": {"settle_seconds": 0.3, "rescan_seconds": 2.0},
-                    "engine": {"stall_seconds": stall_seconds},
-                    "limits": {"min_free_mb": 1},
-                    "status": {"port": 0},
-                }
-            )
-        )
-        for folder in (self.hot / "in", self.staging):
-            folder.mkdir(parents=True)
+    def _write_config(self) -> None:
+        self._config.write_text(yaml.safe_dump(self._settings))
 
 
 @contextmanager

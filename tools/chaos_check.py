@@ -24,8 +24,7 @@ REPORT = ".error.json"
 
 def broken_invariants(hot: Path, ledger: Path, drops: Sequence[Drop]) -> list[str]:
     """Every broken invariant in a sentence; empty when nothing was lost."""
-    healthy = {drop.sha256: drop for drop in drops if drop.healthy}
-    malformed = {drop.sha256: drop for drop in drops if not drop.healthy}
+    healthy, malformed = _by_bytes(drops, healthy=True), _by_bytes(drops, healthy=False)
     return [
         *_left_behind(hot),
         *_exactly_once("done/", _digests(hot / "done"), healthy),
@@ -48,10 +47,21 @@ def _left_behind(hot: Path) -> Iterator[str]:
         yield f"a temporary is left: {shown(path)}"
 
 
-def _exactly_once(where: str, found: Counter[str], wanted: dict[str, Drop]) -> Iterator[str]:
-    for sha256, drop in wanted.items():
-        if found[sha256] != 1:
-            yield f"{shown(drop.path)} is {found[sha256]} times in {where}"
+def _by_bytes(drops: Sequence[Drop], *, healthy: bool) -> dict[str, list[Drop]]:
+    """The drops by the digest of what is in them; the same bytes may be dropped again."""
+    found: dict[str, list[Drop]] = {}
+    for drop in drops:
+        if drop.healthy == healthy:
+            found.setdefault(drop.sha256, []).append(drop)
+    return found
+
+
+def _exactly_once(where: str, found: Counter[str], wanted: dict[str, list[Drop]]) -> Iterator[str]:
+    """Each drop once: bytes that were dropped three times lie there three times."""
+    for sha256, drops in wanted.items():
+        if found[sha256] != len(drops):
+            again = f", dropped {len(drops)} times," if len(drops) > 1 else ""
+            yield f"{shown(drops[0].path)}{again} is {found[sha256]} times in {where}"
     strangers = sum(number for sha256, number in found.items() if sha256 not in wanted)
     if strangers:
         yield f"{where} holds {strangers} files that do not belong there"
@@ -61,7 +71,7 @@ def _digests(folder: Path) -> Counter[str]:
     return Counter(_sha256(path) for path in _files(folder) if not path.name.endswith(REPORT))
 
 
-def _results(hot: Path, wanted: dict[str, Drop]) -> Iterator[str]:
+def _results(hot: Path, wanted: dict[str, list[Drop]]) -> Iterator[str]:
     sources: Counter[str] = Counter()
     for root in (hot / "out", hot / "review"):
         claimed = set()

@@ -46,7 +46,7 @@ class Drop:
 
 def make_photos(rng: random.Random, number: int) -> list[Drop]:
     """Crops of the shipped portrait at 200 to 900 pixels, brighter or darker, all different."""
-    portrait = _portrait()
+    portrait = load_portrait()
     photos: dict[str, Drop] = {}
     while len(photos) < number:
         extension = rng.choice(FORMATS)
@@ -58,7 +58,7 @@ def make_photos(rng: random.Random, number: int) -> list[Drop]:
 
 def make_malformed(rng: random.Random, number: int) -> list[Drop]:
     """Truncated, mislabelled and oversized files; every one must end in ``failed/``."""
-    portrait = _portrait()
+    portrait = load_portrait()
     kinds = [_truncated, _text, _bomb, _headless]
     return [
         Drop(
@@ -70,7 +70,7 @@ def make_malformed(rng: random.Random, number: int) -> list[Drop]:
     ]
 
 
-def _portrait() -> Pixels:
+def load_portrait() -> Pixels:
     """H x W x 3, BGR."""
     photos = resources.files("edge_matting") / "data" / "photos"
     data = (photos / "astronaut.jpg").read_bytes()
