@@ -7,7 +7,7 @@ LOWER_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/py
 	if command -v $$p >/dev/null 2>&1 && $$p -c 'import ensurepip' 2>/dev/null; then echo $$p; break; fi; done)
 SAMPLE := edge_matting/data/photos/astronaut.jpg
 
-.PHONY: run test check bench clean test-lower test-slow chaos burst install uninstall wheelhouse
+.PHONY: run test check bench clean test-lower test-slow chaos burst install uninstall wheelhouse soak trial
 
 run: $(VENV)/.installed
 	@mkdir -p hotfolder/in
@@ -54,6 +54,14 @@ chaos: $(DEV)
 # 20,000 small photos at once: all done? what does the daemon weigh, how fast is its page?
 burst: $(DEV)
 	$(BIN)/python tools/burst.py --images $${IMAGES:-20000}
+
+# Hours of mixed work, compressed; build/soak/ gets the samples, a plot and the verdict.
+soak: $(DEV)
+	$(BIN)/python tools/soak.py --images $${IMAGES:-20000} --minutes $${MINUTES:-30}
+
+# The installed service on a real systemd in a container; needs root, systemd-nspawn, debootstrap.
+trial: $(DEV)
+	$(BIN)/python tools/systemd_trial.py --kills $${KILLS:-20}
 
 # As a systemd service under /opt/edge-matting (docs/operations.md); OFFLINE=DIR takes a wheelhouse.
 install:

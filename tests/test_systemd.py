@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import subprocess
+import tarfile
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from fakes import ManualClock
 from harness import wait_for
 from unit_dropins import device_dropin, folders_dropin, kind_of_device
 
+from edge_matting.cli import doctor_service
+from edge_matting.cli.main import main
 from edge_matting.config import HotFolder, Settings
 from edge_matting.config.settings import Status
 from edge_matting.daemon.notify import LifeSigns, Notifier
@@ -229,3 +233,121 @@ def test_the_folders_drop_in_opens_what_the_configuration_names_and_nothing_else
     plain = folders_dropin(Settings())
     for word in ("ProtectHome", "IPAddressAllow", "LoadCredential"):
         assert word not in plain
+
+
+def a_systemctl_that_says(folder, monkeypatch, **properties):
+    """A stand-in for systemctl, first in the path."""
+    folder.mkdir()
+    program = folder / "systemctl"
+    lines = "\n".join(f"{name}={value}" for name, value in properties.items())
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{lines}\nEND\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setattr(doctor_service, "SYSTEMD_RUNS", folder)
+
+
+DOWN = {"LoadState": "loaded", "ActiveState": "failed", "SubState": "failed", "NRestarts": "20"}
+
+
+@pytest.mark.parametrize(
+    ("properties", "told"),
+    [
+        ({"Result": "exit-code", "ExecMainStatus": "2"}, "systemd does not try again"),
+        ({"Result": "exit-code", "ExecMainStatus": "226"}, "install.sh dropins"),
+        ({"Result": "exit-code", "ExecMainStatus": "99"}, "journalctl -u edge-matting says more"),
+        ({"Result": "watchdog", "ExecMainStatus": "6"}, "the watchdog ended it"),
+        ({"Result": "start-limit-hit", "ExecMainStatus": "1"}, "systemctl reset-failed"),
+        ({"Result": "timeout", "ExecMainStatus": "0"}, "was not ready in time"),
+        ({"Result": "success", "ExecMainStatus": "0"}, "is stopped: sudo systemctl start"),
+        ({"ActiveState": "activating", "SubState": "start"}, "is starting"),
+        ({"LoadState": "not-found"}, "the appliance is run by hand"),
+        ({"ActiveState": "active"}, "runs, restarted 20 times"),
+        ({"Result": "something new", "ExecMainStatus": ""}, "something new"),
+    ],
+)
+def test_the_doctor_says_why_the_service_is_down(tmp_path, monkeypatch, properties, told):
+    a_systemctl_that_says(tmp_path / "bin", monkeypatch, **{**DOWN, **properties})
+    (finding,) = doctor_service.service(Settings())
+    assert told in finding.found
+    assert finding.well == (told.startswith(("runs", "the appliance")))
+
+
+def test_the_doctor_names_a_hot_folder_that_the_unit_keeps_closed(tmp_path, monkeypatch):
+    a_systemctl_that_says(
+        tmp_path / "bin",
+        monkeypatch,
+        LoadState="loaded",
+        ReadWritePaths="-/srv/edge-matting",
+        StateDirectory="edge-matting",
+    )
+    shut = HotFolder(path=Path("/srv/edge-matting"), out=Path("/mnt/results"))
+    (finding,) = doctor_service.unit_folders(Settings(hot_folders=(shut,)))
+    assert finding.what == "unit and /mnt/results"
+    assert "install.sh dropins" in finding.found
+    assert list(doctor_service.unit_folders(Settings())) == []
+
+
+def test_the_doctor_names_who_has_the_page_and_what_it_says(appliance, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        taken.close()
+        (finding,) = doctor_service.page(Settings(status=Status(port=port)))
+        assert finding.well
+        assert "no answer" in finding.found.lower() or "answer" in finding.found
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        taken.settimeout(0)
+        port = taken.getsockname()[1]
+        taken.listen(0)
+        problem = doctor_service.port_problem("127.0.0.1", port)
+        assert "set status.port" in problem
+    box = appliance().start()
+    port = int(box.url().rpartition(":")[2])
+    (finding,) = doctor_service.page(Settings(status=Status(port=port)))
+    assert (finding.well, finding.found) == (True, f"http://127.0.0.1:{port} answers")
+    short = tmp_path / "token"
+    short.write_text("short")
+    first, *_ = doctor_service.page(Settings(status=Status(port=port, token_file=short)))
+    assert first.what == "token"
+
+
+def test_without_systemd_the_doctor_has_nothing_to_say_of_a_service(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor_service, "SYSTEMD_RUNS", tmp_path / "none")
+    assert list(doctor_service.service(Settings())) == []
+    assert list(doctor_service.unit_folders(Settings())) == []
+
+
+def test_the_bundle_holds_what_a_helper_needs_and_is_for_its_owner_alone(
+    appliance, tmp_path, capsys
+):
+    token = tmp_path / "token"
+    token.write_text("not to be told to anybody\n")
+    box = appliance(status={"port": 0, "token_file": str(token)}).start()
+    box.drop("a.jpg")
+    box.wait_finished(1)
+    bundle = tmp_path / "bundle.tar.gz"
+    main(["doctor", "-c", str(box.config_path), "--bundle", str(bundle)])
+    assert "The log in it names photos" in capsys.readouterr().out
+    assert bundle.stat().st_mode & 0o777 == 0o600
+    with tarfile.open(bundle) as archive:
+        texts = {
+            Path(entry.name).name: archive.extractfile(entry).read().decode() for entry in archive
+        }
+    assert not any("not to be told" in text for text in texts.values())
+    assert json.loads(texts["ledger.json"])["counts"]["succeeded"] == 1
+    assert json.loads(texts["ledger.json"])["broken_rules"] == []
+    assert json.loads(texts["config.json"])["limits"]["min_free_mb"] == 1
+    assert json.loads(texts["profile.json"])["profile"]["machine"]
+    assert "ledger: 1 jobs, consistent" in texts["doctor.txt"]
+    assert "numpy==" in texts["packages.txt"]
+
+
+def test_a_bundle_is_made_of_a_broken_configuration_too(tmp_path, capsys):
+    config = tmp_path / "bad.yaml"
+    config.write_text("state_dri: nowhere\n")
+    bundle = tmp_path / "bundle.tar.gz"
+    assert main(["doctor", "-c", str(config), "--bundle", str(bundle)]) == 2
+    with tarfile.open(bundle) as archive:
+        (doctor,) = [entry for entry in archive if entry.name.endswith("doctor.txt")]
+        text = archive.extractfile(doctor).read().decode()
+    assert text.startswith("FAIL configuration: state_dri: unknown key")
+    assert main(["doctor", "-c", str(config)]) == 2

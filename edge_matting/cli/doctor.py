@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from edge_matting.cli.bundle import write_bundle
+from edge_matting.cli.doctor_service import page, service, service_user, unit_folders
 from edge_matting.cli.execution import execution_facts, execution_lines
+from edge_matting.cli.findings import Check, Finding
 from edge_matting.cli.output import print_line
 from edge_matting.cli.settings import read_settings
 from edge_matting.config import HotFolder, Settings
 from edge_matting.core.clock import SystemClock
-from edge_matting.core.errors import EdgeMattingError
+from edge_matting.core.errors import ConfigError, EdgeMattingError
 from edge_matting.daemon.appliance import check_folders
 from edge_matting.device import probe_device
 from edge_matting.device.files import read_int
@@ -30,28 +32,28 @@ BUILT_AFTER = 1_790_000_000.0
 """A clock before autumn 2026 has not been set since the battery was empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line: what was looked at, what was found, and whether it is well."""
-
-    what: str
-    found: str
-    well: bool = True
-
-
-Check = Callable[[Settings], Iterator[Finding]]
-
-
 def run(options: argparse.Namespace) -> int:
-    settings = read_settings(options)
-    check_folders(settings)
-    status = ALL_WELL
+    try:
+        settings = read_settings(options)
+        check_folders(settings)
+    except ConfigError as error:
+        if options.bundle is not None:
+            wrong = [Finding("configuration", fault, well=False) for fault in error.faults]
+            _bundle(options.bundle, None, wrong)
+        raise
+    findings = []
     for check in CHECKS:
         for finding in _guarded(check, settings):
-            print_line(f"{'ok  ' if finding.well else 'FAIL'} {finding.what}: {finding.found}")
-            if not finding.well:
-                status = ATTENTION
-    return status
+            print_line(str(finding))
+            findings.append(finding)
+    if options.bundle is not None:
+        _bundle(options.bundle, settings, findings)
+    return ALL_WELL if all(finding.well for finding in findings) else ATTENTION
+
+
+def _bundle(path: Path, settings: Settings | None, findings: Sequence[Finding]) -> None:
+    names = write_bundle(path, settings, findings)
+    print_line(f"{path}: {', '.join(names)}. The log in it names photos; nothing in it is secret.")
 
 
 def _guarded(check: Check, settings: Settings) -> Iterator[Finding]:
@@ -137,6 +139,10 @@ def _clock(_settings: Settings) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
+    service,
+    unit_folders,
+    service_user,
+    page,
     _folders,
     _state_dir,
     _ledger,

@@ -154,7 +154,10 @@ def _size(text: str) -> tuple[int, int]:
 
 def _add_device_commands(commands: Commands) -> None:
     _json(_command(commands, "profile", "profile", "the device as found, the plan, and why"))
-    _command(commands, "doctor", "doctor", "check all that a start needs, one line each")
+    doctor = _command(commands, "doctor", "doctor", "check all that a start needs, one line each")
+    doctor.add_argument(
+        "--bundle", type=Path, metavar="FILE", help="also pack log, settings, device into a .tar.gz"
+    )
     bench = _command(commands, "bench", "bench", "latency and throughput of this machine")
     bench.add_argument("--photos", type=int, default=20, help="photos per measurement")
     _json(bench)

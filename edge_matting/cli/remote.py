@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from edge_matting.cli.settings import read_settings
+from edge_matting.config import Settings
 from edge_matting.status.security import read_token
 
 TIMEOUT_SECONDS = 10.0
@@ -33,11 +34,17 @@ class Remote:
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> Remote:
-        """The address that ``--url`` or the configuration names."""
-        status = read_settings(options).status
-        token = None if status.token_file is None else read_token(status.token_file)
+        """The address that ``--url`` or the configuration names, with the right to act."""
+        settings = read_settings(options)
+        file = settings.status.token_file
+        return cls.at(settings, options.url, token=None if file is None else read_token(file))
+
+    @classmethod
+    def at(cls, settings: Settings, url: str | None = None, *, token: str | None = None) -> Remote:
+        """``url`` or the address of the settings; without a token it may only be asked."""
+        status = settings.status
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(status.host, status.host)  # noqa: S104
-        return cls((options.url or f"http://{host}:{status.port}").rstrip("/"), token)
+        return cls((url or f"http://{host}:{status.port}").rstrip("/"), token)
 
     def get(self, path: str) -> Any:
         return self._ask(path, None, {})

@@ -7,12 +7,13 @@ from typing import Any
 
 from edge_matting.cli.output import complain, print_json, print_line
 from edge_matting.cli.remote import NoAnswer, Remote
+from edge_matting.cli.settings import read_settings
 
 READY, NOT_READY, NO_ANSWER = 0, 1, 3
 
 
 def run(options: argparse.Namespace) -> int:
-    remote = Remote.of(options)
+    remote = Remote.at(read_settings(options), options.url)  # the token may be root's alone
     try:
         status = remote.get("/api/v1/status")
         ready = remote.ready()
