@@ -132,6 +132,22 @@ def test_stages_of_copies_and_batches_of_stored_mattes_are_not_counted(
     assert list(report.stages) == ["decode"]
     assert report.stages["decode"].counts[:4] == (0, 0, 1, 0)  # a bound belongs to its bucket
     assert sum(report.batch.counts) == 0
+    assert tally.saved_seconds() is None  # nothing made yet to compare with
+
+
+def test_the_time_saved_is_what_a_photo_takes_without_the_cache(
+    clock: ManualClock, jobs: Finished
+) -> None:
+    tally = Tally(jobs, clock)
+    clock.time += 1
+    for number, (cache, seconds) in enumerate(
+        [("miss", 2.0), ("miss", 4.0), ("exact", 0.5), ("matte", 9.0)], 1
+    ):
+        jobs.add(
+            number, clock.time, result=replace(RESULT, cache=cache, seconds={"total": seconds})
+        )
+    tally.step()
+    assert tally.saved_seconds() == 2.5
 
 
 def test_the_time_left_follows_the_pace_of_busy_time_only() -> None:

@@ -64,6 +64,7 @@ class Tally:
         self._lock = threading.Lock()
         self._finished: Counter[tuple[JobState, str]] = Counter()
         self._cache: Counter[str] = Counter()
+        self._made_seconds = self._saved_seconds = 0.0
         self._seconds = Histogram(SECONDS)
         self._end_to_end = Histogram(END_TO_END)
         self._batch = Histogram(BATCH)
@@ -90,6 +91,11 @@ class Tally:
                 for state in FINISHED
             }
 
+    def saved_seconds(self) -> float | None:
+        """Work that the cache saved, by the mean of the photos that were made."""
+        with self._lock:
+            return round(self._saved_seconds, 1) if self._cache["miss"] else None
+
     def report(self) -> WorkReport:
         with self._lock:
             return WorkReport(
@@ -115,6 +121,11 @@ class Tally:
 
     def _count_result(self, result: Result) -> None:
         self._cache[result.cache] += 1
+        seconds = result.seconds.get("total")
+        if seconds is not None and result.cache == "miss":
+            self._made_seconds += seconds
+        elif seconds is not None and self._cache["miss"]:
+            self._saved_seconds += max(0.0, self._made_seconds / self._cache["miss"] - seconds)
         if result.cache == "exact":
             return  # a copy: its execution and stages are those of another job
         if result.cache == "miss":

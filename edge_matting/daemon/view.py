@@ -343,7 +343,8 @@ class View:
 
     def _cache(self) -> CacheReport:
         hits, misses = (0, 0) if self._parts is None else self._parts.supervisor.answers()
-        return CacheReport(self._hits + hits, self._misses + misses)
+        saved = self._tally.saved_seconds()
+        return CacheReport(self._hits + hits, self._misses + misses, saved)
 
 
 def _count(counts: Mapping[JobState, int], state: JobState) -> int:

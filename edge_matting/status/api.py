@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from flask import Blueprint, Response, request, send_from_directory
 
+from edge_matting.core.clock import Clock
 from edge_matting.core.jobs import Job
 from edge_matting.core.states import JobState
 from edge_matting.status.answers import Answer, Answers
+from edge_matting.status.crowd import Crowd
 from edge_matting.status.ports import ActionRefused, Appliance, JobReader
 from edge_matting.status.questions import (
     JOB,
@@ -41,14 +43,17 @@ class Api:
         self,
         appliance: Appliance,
         jobs: JobReader,
+        *,
         guard: Guard,
         answers: Answers,
         previews_dir: Path,
+        clock: Clock,
     ) -> None:
         self._appliance = appliance
         self._jobs = jobs
         self._guard = guard
         self._answers = answers
+        self._crowd = Crowd(clock)
         self._previews = previews_dir.absolute()
 
     def blueprint(self) -> Blueprint:
@@ -73,7 +78,10 @@ class Api:
             body = status_json(self._appliance.snapshot(), self._appliance.readiness())
             return Answer.of(dump(body), dump(quiet(body)))
 
-        return self._answers.get("status", make).response()
+        answer = self._answers.get("status", make).response()
+        pause = self._crowd.pause(request.headers.get("X-Page", ""))
+        answer.headers["X-Poll-Seconds"] = f"{pause:.0f}"
+        return answer
 
     def jobs(self) -> Response:
         only({"state", "limit", "before"}, set(request.args))

@@ -47,8 +47,17 @@ def create_app(
     app = Flask("edge_matting.status", static_folder=None)  # assets by name only, see pages.py
     app.url_map.strict_slashes = True
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    app.register_blueprint(Pages(appliance, registry(appliance, jobs)).blueprint())
-    app.register_blueprint(Api(appliance, jobs, guard, Answers(clock), previews_dir).blueprint())
+    app.register_blueprint(Pages(appliance, jobs, registry(appliance, jobs)).blueprint())
+    app.register_blueprint(
+        Api(
+            appliance,
+            jobs,
+            guard=guard,
+            answers=Answers(clock),
+            previews_dir=previews_dir,
+            clock=clock,
+        ).blueprint()
+    )
     app.register_blueprint(Transfer(appliance, jobs, guard).blueprint())
     app.before_request(lambda: guard.check_host(request))
     app.after_request(_harden)

@@ -79,6 +79,11 @@ def _work(snapshot: StatusSnapshot, counts: Mapping[JobState, int]) -> Iterator[
     requests.add_metric(["hit"], snapshot.cache.hits)
     requests.add_metric(["miss"], snapshot.cache.misses)
     yield requests
+    yield CounterMetricFamily(
+        "edge_matting_cache_saved_seconds",
+        "Work saved by the cache since the start, estimated",
+        value=snapshot.cache.saved_seconds or 0.0,
+    )
 
 
 def _finished(work: WorkReport) -> Iterator[Metric]:

@@ -5,42 +5,53 @@ from __future__ import annotations
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from flask import (
     Blueprint,
     Response,
     current_app,
+    redirect,
     render_template,
     request,
     send_from_directory,
 )
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from edge_matting.status.ports import ActionRefused, Appliance
+from edge_matting.status.ports import ActionRefused, Appliance, JobReader
+from edge_matting.status.questions import JOB
 from edge_matting.status.render import dump
-from edge_matting.status.texts import TEXTS
+from edge_matting.status.texts import NAMES, TEXTS
 
 ASSETS: Final = MappingProxyType(
     {
         "page.css": "text/css",
+        "common.js": "text/javascript",
         "page.js": "text/javascript",
+        "charts.js": "text/javascript",
+        "upload.js": "text/javascript",
+        "job.js": "text/javascript",
         "icon.svg": "image/svg+xml",
     }
 )
 """All that ``/static/`` gives out; a name that is not here is never looked for on disk."""
 
+LANGUAGE_COOKIE: Final = "edge_matting_language"
+LANGUAGE_SECONDS: Final = 365 * 24 * 3600
+
 
 class Pages:
     """The answers behind the routes; each method is one route."""
 
-    def __init__(self, appliance: Appliance, metrics: CollectorRegistry) -> None:
+    def __init__(self, appliance: Appliance, jobs: JobReader, metrics: CollectorRegistry) -> None:
         self._appliance = appliance
+        self._jobs = jobs
         self._metrics = metrics
 
     def blueprint(self) -> Blueprint:
         pages = Blueprint("pages", __name__)
         pages.get("/")(self.page)
+        pages.get(JOB)(self.job)
         pages.get("/static/<name>")(self.asset)
         pages.get("/healthz")(self.healthz)
         pages.get("/readyz")(self.readyz)
@@ -48,13 +59,12 @@ class Pages:
         return pages
 
     def page(self) -> Response:
-        language = request.accept_languages.best_match(list(TEXTS)) or "en"
-        html = render_template("page.html", language=language, t=TEXTS[language])
-        answer = Response(html, mimetype="text/html")
-        answer.headers["Cache-Control"] = "no-cache"
-        answer.headers["Content-Language"] = language
-        answer.vary.add("Accept-Language")
-        return answer
+        return _localised("page.html")
+
+    def job(self, job_id: int) -> Response:
+        if self._jobs.get(job_id) is None:
+            raise ActionRefused("no_such_job", f"there is no job {job_id}", HTTPStatus.NOT_FOUND)
+        return _localised("job.html", job_id=job_id)
 
     def asset(self, name: str) -> Response:
         if name not in ASSETS:
@@ -73,6 +83,33 @@ class Pages:
         return Response(
             text, content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"}
         )
+
+
+def _localised(template: str, **values: Any) -> Response:
+    """The page in the language chosen on it, else in the one that the browser asks for."""
+    wanted = request.args.get("lang")
+    if wanted is not None and wanted in TEXTS:
+        return _choose(wanted)
+    chosen = request.cookies.get(LANGUAGE_COOKIE)
+    language = chosen if chosen in TEXTS else request.accept_languages.best_match(list(TEXTS))
+    language = language or "en"
+    html = render_template(
+        template, language=language, languages=NAMES.items(), t=TEXTS[language], **values
+    )
+    answer = Response(html, mimetype="text/html")
+    answer.headers["Cache-Control"] = "no-cache"
+    answer.headers["Content-Language"] = language
+    answer.vary.update(("Accept-Language", "Cookie"))
+    return answer
+
+
+def _choose(language: str) -> Response:
+    answer = redirect(request.path, HTTPStatus.SEE_OTHER)
+    assert isinstance(answer, Response)
+    answer.set_cookie(
+        LANGUAGE_COOKIE, language, max_age=LANGUAGE_SECONDS, httponly=True, samesite="Strict"
+    )
+    return answer
 
 
 def _verdict(good: str, bad: str, reasons: tuple[str, ...]) -> Response:

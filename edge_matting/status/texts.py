@@ -1,6 +1,7 @@
-"""Every text of the page, by language; the template and the script have none of their own.
+"""Every text of the pages, by language; templates and scripts have none of their own.
 
-A further language is one more entry with the same keys.
+A further language is one more module with the same keys, and one more line here. What the
+appliance itself says (reasons, notes, messages) stays in English: it also stands in the log.
 """
 
 from __future__ import annotations
@@ -8,104 +9,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
-ENGLISH: Final = MappingProxyType(
-    {
-        "title": "edge-matting",
-        "connecting": "Connecting",
-        "no_script": "This page needs JavaScript. The same facts: /api/v1/status, /metrics.",
-        "state_starting": "Starting",
-        "state_working": "Working",
-        "state_idle": "Idle",
-        "state_paused": "Paused",
-        "state_degraded": "Degraded",
-        "state_stopped": "Stopped",
-        "state_stuck": "Stuck",
-        "state_blocked": "Blocked",
-        "state_unreachable": "No answer",
-        "do_starting": "The model is being loaded. Photos dropped now are not lost.",
-        "do_working": "Nothing to do.",
-        "do_idle": "Drop photos into a folder below.",
-        "do_paused": "Photos wait until you resume.",
-        "do_degraded": "Work goes on, more slowly than it could. See the reasons.",
-        "do_stopped": "It stops or has stopped. Start the service again.",
-        "do_stuck": "Look at the reasons; restarting the service often helps.",
-        "do_unreachable": "Is the appliance on? This page goes on by itself once it answers.",
-        "do_blocked": "It cannot work now. It goes on by itself once this is put right.",
-        "do_look": "Some photos need a look, see below.",
-        "since": "since {time}",
-        "pause": "Pause",
-        "resume": "Resume",
-        "retry": "Retry",
-        "accept": "Accept",
-        "numbers": "Numbers",
-        "waiting": "Waiting",
-        "oldest": "oldest {time}",
-        "left": "about {time} left",
-        "in_work": "In work",
-        "rate": "Photos a minute",
-        "rate_hour": "{n} over the last hour",
-        "succeeded": "Done",
-        "review": "To review",
-        "failed": "Failed",
-        "attention": "Needs attention",
-        "attention_none": "Nothing. All photos went well.",
-        "results": "Last results",
-        "results_none": "No results yet.",
-        "no_preview": "no preview",
-        "preview_of": "Before and after: {name}",
-        "local_only": "Buttons and previews are for the appliance's own browser, "
-        "until a token is set.",
-        "token_needed": "Enter the token to see previews and use the buttons.",
-        "token": "Token",
-        "token_send": "Unlock",
-        "token_forget": "Lock",
-        "folders": "Folders",
-        "recipe": "Recipe",
-        "free": "Free",
-        "device": "Device",
-        "board": "Machine",
-        "processor": "Processor",
-        "processor_line": "{model}, {n} cores usable",
-        "memory": "Memory",
-        "memory_free": "{free} free of {total}",
-        "gpu": "GPU",
-        "gpu_none": "none found",
-        "temperature": "Temperature",
-        "throttled": "slowed down by heat or power",
-        "slow_thermal": "heat",
-        "slow_soft_temperature": "heat",
-        "slow_power_cap": "power limit",
-        "slow_power_brake": "power supply",
-        "slow_under_voltage": "low voltage",
-        "slow_over_current": "too much current",
-        "slow_frequency_capped": "clock capped",
-        "slow_throttled": "firmware",
-        "slow_hardware": "hardware",
-        "power": "Power",
-        "gpu_cap": "GPU up to {n} MHz",
-        "provider": "Runs on",
-        "provider_same": "{actual}, as asked for",
-        "provider_other": "{actual}; asked for: {requested}",
-        "provider_waiting": "{requested} asked for, not loaded yet",
-        "engine": "Engine",
-        "engine_up": "process {pid}, restarts: {restarts}",
-        "engine_down": "not running, restarts: {restarts}",
-        "cache": "Cache",
-        "cache_counts": "{hits} of {all} photos answered from it",
-        "plan": "Plan",
-        "plan_line": "{provider}, {precision}, {width} x {height}, batch {batch}, "
-        "{workers} in flight",
-        "plan_none": "not made yet",
-        "notes": "Notes",
-        "unknown": "unknown",
-        "action_done": "Done.",
-        "action_failed": "Not done: {message}",
-        "version": "Version {version}",
-        "seconds": "{n} s",
-        "minutes": "{n} min",
-        "hours": "{n} h",
-        "days": "{n} d",
-    }
-)
+from edge_matting.status.texts_chinese import CHINESE
+from edge_matting.status.texts_english import ENGLISH
 
-TEXTS: Final = MappingProxyType({"en": ENGLISH})
+TEXTS: Final = MappingProxyType({"en": ENGLISH, "zh": CHINESE})
+NAMES: Final = MappingProxyType({"en": "English", "zh": "中文"})

@@ -1,100 +1,15 @@
-// The live part of the status page. Names and messages come from files that anybody may drop:
-// they only ever become text nodes, never markup.
-"use strict";
+// The live part of the status page.
+import {
+  ask, act, at, bytes, duration, fill, jobButtons, live, make, may, moment, notice, number,
+  picture, reasonOf, say, send, showSession, text,
+} from "./common.js";
+import { showHistory } from "./charts.js";
+import { showUpload, startUpload } from "./upload.js";
 
-const TEXTS = JSON.parse(document.getElementById("texts").textContent);
-const POLL_MS = 2000;
-const LISTS_EVERY = 5; // polls after which the lists are asked for although no count changed
-const SHOWN = { results: 12, attention: 20 };
-const may = { trusted: false };
-let polls = 0;
-let lastCounts = "";
-
-const at = (id) => document.getElementById(id);
-const text = (key, values = {}) =>
-  (TEXTS[key] ?? key).replace(/\{(\w+)\}/g, (all, name) => String(values[name] ?? all));
-
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value !== null && value !== undefined) node.setAttribute(name, value);
-  }
-  node.append(...children.filter((child) => child !== null)); // strings become text nodes
-  return node;
-}
-
-function say(id, words) {
-  const node = at(id);
-  if (node.textContent !== words) node.textContent = words; // unchanged: no announcement, no repaint
-}
-
-function duration(seconds) {
-  if (seconds < 100) return text("seconds", { n: Math.round(seconds) });
-  if (seconds < 6000) return text("minutes", { n: Math.round(seconds / 60) });
-  if (seconds < 172800) return text("hours", { n: Math.round(seconds / 3600) });
-  return text("days", { n: Math.round(seconds / 86400) });
-}
-
-function bytes(count) {
-  if (count === null) return text("unknown");
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  const step = count < 1 ? 0 : Math.min(Math.floor(Math.log10(count) / 3), units.length - 1);
-  return (count / 1000 ** step).toFixed(step > 2 ? 1 : 0) + " " + units[step];
-}
-
-const moment = (iso) =>
-  new Intl.DateTimeFormat(document.documentElement.lang, {
-    month: "short", day: "numeric", hour: "2-digit", minute: "2-digit",
-  }).format(new Date(iso));
-const rate = (value) => (value === null ? "–" : value.toFixed(value < 10 ? 1 : 0));
-
-// Keeps the node of every unchanged entry: focus, scrolling and pictures stay as they are.
-function fill(list, entries, keyOf, build) {
-  const old = new Map([...list.children].map((node) => [node.dataset.key, node]));
-  const nodes = entries.map((entry) => {
-    const seen = JSON.stringify([entry, may.trusted]);
-    const known = old.get(String(keyOf(entry)));
-    if (known && known.dataset.seen === seen) return known;
-    const node = build(entry);
-    node.dataset.key = keyOf(entry);
-    node.dataset.seen = seen;
-    return node;
-  });
-  const same = nodes.length === list.children.length && nodes.every((n, i) => n === list.children[i]);
-  if (!same) list.replaceChildren(...nodes);
-}
-
-async function call(path, method = "GET", body = undefined) {
-  const options = { method, headers: { "X-Requested-With": "edge-matting" } };
-  if (body !== undefined) {
-    options.headers["Content-Type"] = "application/json";
-    options.body = JSON.stringify(body);
-  }
-  const answer = await fetch(path, options);
-  const told = await answer.json();
-  if (!answer.ok) throw new Error(told.error.message);
-  return told;
-}
-
-async function act(button, path) {
-  button.disabled = true;
-  try {
-    await call(path, "POST");
-    notice(text("action_done"));
-  } catch (error) {
-    notice(text("action_failed", { message: error.message }));
-  }
-  button.disabled = false;
-  lastCounts = "";
-  await refresh();
-}
-
-function notice(words) {
-  say("notice", words);
-  at("notice").hidden = false;
-  clearTimeout(notice.timer);
-  notice.timer = setTimeout(() => { at("notice").hidden = true; }, 8000);
-}
+const LISTS_MS = 4000; // the lists of jobs are asked for at most so often
+const HISTORY_MS = 30000;
+const shown = { counts: "", lists: 0, history: 0, session: false, models: [] };
+const chosen = new Set(); // jobs marked for a download
 
 function showState(status) {
   const header = at("state");
@@ -116,12 +31,27 @@ function showState(status) {
   at("resume").hidden = !may.trusted || status.state !== "paused";
 }
 
+function showPreparing({ preparing }) {
+  at("preparing").hidden = preparing === null;
+  if (preparing === null) return;
+  const { what, fraction, detail } = preparing;
+  const known = text("preparing_" + what);
+  say("preparing-text", (known.startsWith("preparing_") ? what : known)
+    + (detail === null ? "" : ` · ${detail}`));
+  if (fraction === null) at("preparing-bar").removeAttribute("value");
+  else at("preparing-bar").value = fraction;
+}
+
 function showNumbers({ queue, rates }) {
   say("waiting", String(queue.counts.pending));
   const oldest = queue.oldest_pending_seconds;
   say("oldest", oldest === null ? "" : text("oldest", { time: duration(oldest) }));
   say("running", String(queue.counts.running));
-  say("eta", queue.eta_seconds ? text("left", { time: duration(queue.eta_seconds) }) : "");
+  const busy = queue.counts.pending + queue.counts.running > 0;
+  const left = queue.eta_seconds === null ? text("left_unknown")
+    : text("left", { time: duration(queue.eta_seconds) });
+  say("eta", busy ? left : "");
+  const rate = (value) => (value === null ? "–" : number(value));
   say("rate", rate(rates.last_minute));
   say("rate-hour", rates.last_hour === null ? "" : text("rate_hour", { n: rate(rates.last_hour) }));
   for (const kind of ["succeeded", "review", "failed"]) {
@@ -165,7 +95,15 @@ function powerText({ power_mode, gpu_clock_limit_hz, input_power_milliwatts, gpu
   ].filter((part) => part !== null).join(" · ");
 }
 
-function deviceFacts({ device, vitals, plan, execution, engine, cache }) {
+function cacheText({ hits, misses, saved_seconds: saved }) {
+  const all = hits + misses;
+  if (all === 0) return text("cache_none");
+  const words = text("cache_counts", { hits, all, percent: Math.round((hits / all) * 100) });
+  return hits > 0 && saved !== null ? words + text("cache_saved", { time: duration(saved) }) : words;
+}
+
+function deviceFacts(status) {
+  const { device, vitals, plan, execution, engine } = status;
   const load = (percent) => (percent === null ? "" : ` · ${Math.round(percent)} %`);
   const gpus = device.gpus.map((gpu) => gpu.name + load(vitals.gpu_percent)).join(", ");
   const power = powerText(vitals);
@@ -184,7 +122,8 @@ function deviceFacts({ device, vitals, plan, execution, engine, cache }) {
     ["provider", providerText(execution)],
     ["plan", planned, plan === null ? [] : plan.reasons],
     ["engine", text(engine.pid === null ? "engine_down" : "engine_up", engine)],
-    ["cache", text("cache_counts", { hits: cache.hits, all: cache.hits + cache.misses })],
+    ["cache", cacheText(status.cache)],
+    ["state_disk", bytes(status.state_free_bytes)],
     ...(device.notes.length ? [["notes", "", device.notes]] : []),
   ];
 }
@@ -201,32 +140,33 @@ function showDevice(status) {
   ]));
 }
 
-function picture(job) {
-  if (!(job.preview && may.trusted)) return null;
-  const version = encodeURIComponent(job.updated_at);
-  return make("img", { src: `${job.preview}?v=${version}`, loading: "lazy",
-    alt: text("preview_of", { name: job.source }) });
-}
-
-function button(job, action) {
-  const node = make("button", { type: "button", "aria-label": `${text(action)}: ${job.source}` },
-    text(action));
-  node.addEventListener("click", () => act(node, `/api/v1/jobs/${job.id}/${action}`));
-  return node;
-}
+const jobLink = (job) =>
+  make("a", { class: "title", href: `/jobs/${job.id}` }, make("bdi", {}, job.source));
 
 function attentionRow(job) {
-  const reason = [job.message, job.code].find((words) => words) ?? text("unknown");
-  const buttons = may.trusted
-    ? make("div", { class: "buttons" }, job.state === "review" ? button(job, "accept") : null,
-      button(job, "retry"))
-    : null;
   return make("li", { "data-kind": job.state }, picture(job),
     make("div", { class: "what" },
-      make("bdi", { class: "title" }, job.source),
+      jobLink(job),
       make("span", { class: "detail" },
-        [text(job.state), moment(job.updated_at), reason].join(" · "))),
-    buttons);
+        [text(job.state), moment(job.updated_at), reasonOf(job)].join(" · "))),
+    jobButtons(job, shown.models));
+}
+
+function mark(job) {
+  const box = make("input", { type: "checkbox", "aria-label": text("choose", { name: job.source }) });
+  box.checked = chosen.has(job.id);
+  box.addEventListener("change", () => {
+    if (box.checked) chosen.add(job.id); else chosen.delete(job.id);
+    showChosen();
+  });
+  return box;
+}
+
+function showChosen() {
+  const link = at("download-chosen");
+  link.hidden = chosen.size === 0;
+  link.href = `/api/v1/results.zip?jobs=${[...chosen].join(",")}`;
+  link.textContent = text("download_chosen", { n: chosen.size });
 }
 
 function resultCard(job) {
@@ -234,29 +174,35 @@ function resultCard(job) {
   return make("li", {},
     picture(job) ?? (may.trusted ? make("span", { class: "blank" }, text("no_preview")) : null),
     make("div", { class: "text" },
-      make("bdi", { class: "title", title: job.source }, job.source),
-      make("span", { class: "detail" }, moment(job.finished_at ?? job.updated_at) + took)));
+      may.trusted ? mark(job) : null,
+      make("div", { class: "what" }, jobLink(job),
+        make("span", { class: "detail" }, moment(job.finished_at ?? job.updated_at) + took))));
 }
 
 async function showJobs() {
-  const ask = (state, limit) => call(`/api/v1/jobs?state=${state}&limit=${limit}`);
-  const [done, failed, review] = await Promise.all([
-    ask("succeeded", SHOWN.results), ask("failed", SHOWN.attention), ask("review", SHOWN.attention),
-  ]);
-  const newest = (a, b) => b.id - a.id;
-  const doubtful = [...failed.jobs, ...review.jobs].sort(newest).slice(0, SHOWN.attention);
-  fill(at("attention"), doubtful, (job) => job.id, attentionRow);
-  fill(at("results"), done.jobs, (job) => job.id, resultCard);
-  at("attention-none").hidden = doubtful.length > 0;
-  at("results-none").hidden = done.jobs.length > 0;
+  const { body } = await ask("/api/v1/recent");
+  fill(at("attention"), body.attention, (job) => job.id, attentionRow);
+  fill(at("results"), body.results, (job) => job.id, resultCard);
+  at("attention-none").hidden = body.attention.length > 0;
+  at("results-none").hidden = body.results.length > 0;
 }
 
-async function showSession() {
-  const session = await call("/api/v1/session");
-  may.trusted = session.trusted;
+async function checkSession() {
+  const session = await showSession();
   at("unlock").hidden = session.trusted || !session.token_set;
   at("local-only").hidden = session.trusted || session.token_set;
   at("lock").hidden = !(session.trusted && session.token_set);
+  shown.session = true;
+}
+
+function showStatus(status) {
+  shown.models = status.models;
+  showState(status);
+  showPreparing(status);
+  showNumbers(status);
+  showDevice(status);
+  showUpload(status);
+  fill(at("folders"), status.folders, (folder) => folder.path, folderRow);
 }
 
 function showNoAnswer() {
@@ -264,49 +210,52 @@ function showNoAnswer() {
   say("word", text("state_unreachable"));
   say("todo", text("do_unreachable"));
   at("reasons").replaceChildren();
-  lastCounts = "";
+  Object.assign(shown, { counts: "", lists: 0, history: 0, session: false });
 }
 
 async function refresh() {
   try {
-    if (lastCounts === "") await showSession();
-    const status = await call("/api/v1/status");
-    showState(status);
-    showNumbers(status);
-    showDevice(status);
-    fill(at("folders"), status.folders, (folder) => folder.path, folderRow);
+    if (!shown.session) await checkSession();
+    const { body: status, changed } = await ask("/api/v1/status");
+    if (changed || shown.counts === "") showStatus(status);
     const counts = JSON.stringify([status.queue.counts, status.finished]);
-    if (counts !== lastCounts || polls % LISTS_EVERY === 0) await showJobs();
-    lastCounts = counts;
-    polls += 1;
+    const now = performance.now();
+    if (counts !== shown.counts && (shown.lists === 0 || now - shown.lists >= LISTS_MS)) {
+      await showJobs();
+      Object.assign(shown, { counts, lists: now });
+    }
+    if (shown.history === 0 || now - shown.history >= HISTORY_MS) {
+      showHistory((await ask("/api/v1/history")).body);
+      shown.history = now;
+    }
   } catch (error) {
     console.info("no answer:", error.message);
     showNoAnswer();
   }
 }
 
-async function enter(path, method, body) {
+async function enter(method, body) {
   try {
-    await call(path, method, body);
+    await send(method, "/api/v1/session", body);
   } catch (error) {
     notice(text("action_failed", { message: error.message }));
   }
   at("token").value = "";
-  lastCounts = "";
-  await refresh();
-}
-
-async function live() {
-  if (!document.hidden) await refresh();
-  setTimeout(live, POLL_MS);
+  shown.session = false;
+  document.dispatchEvent(new Event("acted"));
 }
 
 at("pause").addEventListener("click", () => act(at("pause"), "/api/v1/pause"));
 at("resume").addEventListener("click", () => act(at("resume"), "/api/v1/resume"));
-at("lock").addEventListener("click", () => enter("/api/v1/session", "DELETE"));
+at("lock").addEventListener("click", () => enter("DELETE"));
 at("unlock").addEventListener("submit", (event) => {
   event.preventDefault();
-  enter("/api/v1/session", "POST", { token: at("token").value });
+  enter("POST", { token: at("token").value });
 });
-document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
-live();
+at("day").addEventListener("change", () => {
+  at("download-day").href = `/api/v1/results.zip?day=${at("day").value}`;
+  at("download-day").hidden = !at("day").value;
+});
+document.addEventListener("acted", () => { shown.counts = ""; shown.lists = 0; });
+startUpload();
+live(refresh);

@@ -1,0 +1,95 @@
+// Photos dropped on the page or chosen in a dialog, sent part by part, one after the other.
+import { at, bytes, make, may, send, text } from "./common.js";
+
+const SHOWN = 8;
+const offer = { recipes: [], folders: [], limit: 0 };
+const waiting = [];
+let sending = false;
+
+function options(select, entries, chosen) {
+  const seen = JSON.stringify(entries);
+  if (select.dataset.seen === seen) return;
+  select.dataset.seen = seen;
+  const before = select.value || chosen;
+  select.replaceChildren(...entries.map(([value, words]) => make("option", { value }, words)));
+  if (entries.some(([value]) => value === before)) select.value = before;
+}
+
+function explain() {
+  const recipe = offer.recipes.find((one) => one.name === at("upload-recipe").value);
+  if (!recipe) return;
+  const over = recipe.background === null ? "" : " · " + text("over", { colour: recipe.background });
+  at("upload-makes").textContent = text("makes", { outputs: recipe.outputs.join(", ") }) + over;
+}
+
+export function showUpload({ recipes, folders, max_file_bytes: limit }) {
+  Object.assign(offer, { recipes, folders, limit });
+  options(at("upload-recipe"), recipes.map(({ name }) => [name, name]), folders[0]?.recipe);
+  options(at("upload-folder"), folders.map(({ path }, index) => [String(index), path]), "0");
+  at("upload-folder-row").hidden = folders.length < 2;
+  at("upload-limit").textContent = text("upload_limit", { size: bytes(limit) });
+  explain();
+}
+
+function row(file) {
+  const bar = make("progress", { max: 1, value: 0, "aria-label": file.name });
+  const told = make("span", { class: "detail" }, text("upload_waiting"));
+  const node = make("li", {}, make("bdi", { class: "title" }, file.name), bar, told);
+  at("uploads").prepend(node);
+  while (at("uploads").children.length > SHOWN) at("uploads").lastChild.remove();
+  return { bar, told };
+}
+
+async function upload({ file, recipe, folder, shown }) {
+  const begun = await send("POST", "/api/v1/uploads",
+    { name: file.name, size: file.size, recipe, folder });
+  for (let offset = 0; offset < file.size; offset += begun.part_bytes) {
+    const part = file.slice(offset, offset + begun.part_bytes);
+    await send("PUT", `/api/v1/uploads/${begun.id}?offset=${offset}`, part,
+      "application/octet-stream");
+    shown.bar.value = Math.min(1, (offset + begun.part_bytes) / file.size);
+  }
+}
+
+async function sendAll() {
+  if (sending) return;
+  sending = true;
+  for (let next = waiting.shift(); next; next = waiting.shift()) {
+    try {
+      await upload(next);
+      next.shown.told.textContent = text("upload_done");
+    } catch (error) {
+      next.shown.told.textContent = text("upload_failed", { message: error.message });
+    }
+    next.shown.bar.remove();
+  }
+  sending = false;
+  document.dispatchEvent(new Event("acted"));
+}
+
+function take(files) {
+  const recipe = at("upload-recipe").value || null;
+  const folder = Number(at("upload-folder").value || 0);
+  for (const file of files) waiting.push({ file, recipe, folder, shown: row(file) });
+  sendAll();
+}
+
+export function startUpload() {
+  const zone = at("drop");
+  at("upload-recipe").addEventListener("change", explain);
+  at("upload-files").addEventListener("change", (event) => {
+    take([...event.target.files]);
+    event.target.value = "";
+  });
+  // The whole page takes a drop: a photo that misses the field must not replace the page.
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    zone.dataset.over = may.trusted ? "yes" : "no";
+  });
+  document.addEventListener("dragleave", () => { zone.dataset.over = "no"; });
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    zone.dataset.over = "no";
+    if (may.trusted) take([...event.dataTransfer.files]);
+  });
+}
