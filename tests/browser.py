@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,9 +101,7 @@ class Browser:
             },
         )
         path = SCREENSHOTS / f"{name}.png"
-        import base64
-
-        path.write_bytes(base64.b64decode(shot["data"]))
+        path.write_bytes(b64decode(shot["data"]))
         return path
 
     def resize(self, width: int, height: int = 800) -> None:

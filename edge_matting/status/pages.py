@@ -91,8 +91,7 @@ def _localised(template: str, **values: Any) -> Response:
     if wanted is not None and wanted in TEXTS:
         return _choose(wanted)
     chosen = request.cookies.get(LANGUAGE_COOKIE)
-    language = chosen if chosen in TEXTS else request.accept_languages.best_match(list(TEXTS))
-    language = language or "en"
+    language = chosen if chosen in TEXTS else _language_asked_for()
     html = render_template(
         template, language=language, languages=NAMES.items(), t=TEXTS[language], **values
     )
@@ -101,6 +100,12 @@ def _localised(template: str, **values: Any) -> Response:
     answer.headers["Content-Language"] = language
     answer.vary.update(("Accept-Language", "Cookie"))
     return answer
+
+
+def _language_asked_for() -> str:
+    """The best-liked language we have; werkzeug's own match takes ``en`` before ``zh-CN``."""
+    liked = (tag.partition("-")[0].lower() for tag, quality in request.accept_languages if quality)
+    return next((primary for primary in liked if primary in TEXTS), "en")
 
 
 def _choose(language: str) -> Response:
