@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 from harness import PATIENCE_SECONDS
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 ROOT = Path(__file__).parents[1]
@@ -86,6 +88,10 @@ class Browser:
             return False
 
         self.wait(click, f"button {label} in {selector}")
+
+    def tab(self) -> None:
+        """Press the tabulator key."""
+        ActionChains(self.driver).send_keys(Keys.TAB).perform()
 
     def picture(self, name: str) -> Path:
         """The whole page, however long, as an artefact."""

@@ -90,7 +90,7 @@ def _localised(template: str, **values: Any) -> Response:
     wanted = request.args.get("lang")
     if wanted is not None and wanted in TEXTS:
         return _choose(wanted)
-    chosen = request.cookies.get(LANGUAGE_COOKIE)
+    chosen = request.cookies.get(LANGUAGE_COOKIE, "")
     language = chosen if chosen in TEXTS else _language_asked_for()
     html = render_template(
         template, language=language, languages=NAMES.items(), t=TEXTS[language], **values
