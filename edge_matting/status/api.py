@@ -13,6 +13,7 @@ from edge_matting.core.jobs import Job
 from edge_matting.core.states import JobState
 from edge_matting.status.answers import Answer, Answers
 from edge_matting.status.crowd import Crowd
+from edge_matting.status.openapi import openapi_document
 from edge_matting.status.ports import ActionRefused, Appliance, JobReader
 from edge_matting.status.questions import (
     JOB,
@@ -59,6 +60,7 @@ class Api:
     def blueprint(self) -> Blueprint:
         api = Blueprint("api", __name__, url_prefix="/api/v1")
         api.get("/status")(self.status)
+        api.get("/openapi.json")(self.openapi)
         api.get("/recent")(self.recent)
         api.get("/history")(self.history)
         api.get("/jobs")(self.jobs)
@@ -96,6 +98,10 @@ class Api:
             return Answer.of(dump({"jobs": [self._tell(j) for j in page], "next_before": more}))
 
         return self._answers.get(("jobs", state, limit, before), make).response()
+
+    def openapi(self) -> Response:
+        document = openapi_document(self._appliance.snapshot().version)
+        return self._answers.get("openapi", lambda: Answer.of(dump(document))).response()
 
     def recent(self) -> Response:
         """What the page shows of jobs, in one answer: a question a list would be three."""
