@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 DEV := $(VENV)/.dev
 LOWER_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/python3.10; do \
 	if command -v $$p >/dev/null 2>&1 && $$p -c 'import ensurepip' 2>/dev/null; then echo $$p; break; fi; done)
+AXE := build/npm/node_modules/axe-core/axe.min.js
 SAMPLE := edge_matting/data/photos/astronaut.jpg
 
-.PHONY: run test check bench clean test-lower test-slow chaos burst install uninstall wheelhouse soak trial
+.PHONY: run test axe check bench clean test-lower test-slow chaos burst install uninstall wheelhouse soak trial
 
 run: $(VENV)/.installed
 	@mkdir -p hotfolder/in
@@ -17,12 +18,19 @@ run: $(VENV)/.installed
 	@echo "Status page:   http://127.0.0.1:8080/   (Ctrl-C stops everything)"
 	@exec $(BIN)/edge-matting run -c config/demo.yaml
 
-test: $(DEV)
+test: $(DEV) axe
 	mkdir -p build/coverage && rm -f build/coverage/*
 	$(BIN)/coverage run -m pytest -m "not slow and not gpu"
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=85
 	$(MAKE) --no-print-directory test-lower
+
+# axe-core judges the page's accessibility in the browser tests; it is used there and nowhere else.
+axe:
+	@if [ -f $(AXE) ]; then :; elif command -v npm >/dev/null 2>&1; then \
+		npm install --silent --no-audit --no-fund --prefix build/npm axe-core@4 >/dev/null 2>&1 || \
+		echo "SKIPPED: axe-core could not be installed, accessibility is not checked by it"; \
+	else echo "SKIPPED: no npm here, accessibility is not checked by axe-core"; fi
 
 # The oldest supported set of packages, on Python 3.10 as on a Jetson with JetPack 6.
 test-lower:
@@ -44,6 +52,7 @@ bench: $(DEV)
 	$(BIN)/edge-matting bench
 	$(BIN)/python tools/bench/stages.py
 	$(BIN)/python tools/bench/memory.py
+	$(BIN)/python tools/bench/pages.py
 
 test-slow: $(DEV)
 	$(BIN)/python -m pytest -m slow

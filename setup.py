@@ -62,6 +62,8 @@ setup(
             "types-tqdm",
             "types-waitress",
             "onnx>=1.17",
+            "schemathesis>=4.0",
+            "selenium>=4.25",
         ],
     },
     entry_points={"console_scripts": ["edge-matting=edge_matting.cli.main:main"]},

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from flask.testing import FlaskClient
-from house import House
+from house import SNAPSHOT, House
 from prometheus_client.parser import text_string_to_metric_families
+
+from edge_matting.core.plan import Rail, Vitals
 
 
 def samples(client: FlaskClient) -> dict[tuple[str, str], float]:
@@ -60,3 +68,57 @@ def test_histograms_are_cumulative_and_end_with_all(client: FlaskClient) -> None
     assert found["edge_matting_stage_seconds_bucket", "0.1,decode"] == 2
     assert found["edge_matting_batch_size_count", ""] == 3
     assert found["edge_matting_results_total", "perceptual"] == 0
+
+
+PROMTOOL = shutil.which("promtool")
+CONFIG = Path(__file__).parents[1] / "config"
+needs_promtool = pytest.mark.skipif(
+    PROMTOOL is None, reason="promtool (Debian: prometheus) is not installed"
+)
+
+
+def promtool(*arguments: str, given: bytes = b"") -> None:
+    done = subprocess.run(
+        [str(PROMTOOL), *arguments], input=given, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr.decode()) == (0, ""), done.stdout.decode()
+
+
+@needs_promtool
+def test_promtool_finds_nothing_to_say_about_the_metrics(house: House) -> None:
+    vitals = Vitals(73.0, 3 * 2**30, 61.5, 20.0, 2**30, 55.0, throttled=True, taken_at=1.0)
+    full = replace(
+        vitals,
+        rails=(Rail("VDD_IN", 5000.0),),
+        slowdowns=("thermal",),
+        power_mode="15W",
+        gpu_clock_hz=10**9,
+        gpu_clock_limit_hz=10**9,
+        cpu_clock_limit_hz=10**9,
+        gpu_power_milliwatts=9000.0,
+        heat_headroom_celsius=20.0,
+        over_current_events=1,
+        memory_some_stall_percent=1.0,
+        memory_full_stall_percent=0.5,
+    )
+    for told in (SNAPSHOT, replace(SNAPSHOT, vitals=full, state_free_bytes=10**9)):
+        house.appliance.state = told
+        promtool("check", "metrics", given=house.client().get("/metrics").data)
+
+
+@needs_promtool
+def test_promtool_accepts_the_alert_rules() -> None:
+    promtool("check", "rules", "--lint-fatal", str(CONFIG / "prometheus-alerts.yaml"))
+
+
+def test_alerts_and_dashboard_name_only_metrics_that_there_are(client: FlaskClient) -> None:
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    there = {family.name for family in families}
+    dashboard = (CONFIG / "grafana-dashboard.json").read_text("utf-8")
+    alerts = (CONFIG / "prometheus-alerts.yaml").read_text("utf-8")
+    for text in (dashboard, alerts):
+        named = set(re.findall(r"\bedge_matting_\w+", text))
+        bare = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in named}
+        assert bare
+        assert bare <= there
+    assert all(panel["targets"] for panel in json.loads(dashboard)["panels"])
