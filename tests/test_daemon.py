@@ -303,7 +303,7 @@ def test_a_ledger_error_while_recovering_is_retried(tmp_path, monkeypatch):
     class Full:
         calls = 0
 
-        def recover_after_engine_death(self, *, guilty: bool):
+        def recover_after_engine_death(self, *, guilty: bool, owner: str | None = None):
             self.calls += 1
             raise LedgerError("the disk is full")
 

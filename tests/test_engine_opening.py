@@ -138,7 +138,7 @@ def test_a_model_that_works_is_opened_as_planned_with_its_proof(opener, plan) ->
     script = Script()
     opened: Opened = opener(script).open(plan, "default")
     assert (opened.plan, opened.lowered) == (plan, ())
-    assert opened.test.difference < 0.001
+    assert opened.test.difference < TOLERANCE["fp32"] / 2
     proof = opened.proof
     assert (proof.requested, proof.actual, proof.missing) == ("tensorrt", "tensorrt", None)
     assert proof.cpu_seconds is not None

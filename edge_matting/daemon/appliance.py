@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import FrameType
 
 from edge_matting.config import Settings
@@ -17,10 +19,12 @@ from edge_matting.core.clock import Clock, SystemClock
 from edge_matting.core.durable import sweep_temporaries
 from edge_matting.core.errors import ConfigError, LedgerError, StartError
 from edge_matting.core.lock import exclusive_lock
+from edge_matting.core.plan import DeviceProfile
+from edge_matting.core.seat import Seat
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.notify import LifeSigns, Notifier
 from edge_matting.daemon.rebuild import open_ledger
-from edge_matting.daemon.supervisor import Supervisor
+from edge_matting.daemon.supervisor import Supervisor, cards
 from edge_matting.daemon.upkeep import Upkeep
 from edge_matting.daemon.view import View
 from edge_matting.device import probe_device
@@ -63,7 +67,7 @@ class Appliance:
                 f"{state_dir} cannot be made: {error.strerror}", hint="set state_dir"
             ) from error
         with exclusive_lock(state_dir / "daemon.lock", "appliance"):
-            with exclusive_lock(state_dir / "engine.lock", "engine", ENGINE_GONE_SECONDS):
+            with _engines_gone(state_dir):
                 ledger = self._open_ledger()
                 if ledger is None:
                     return 0
@@ -96,14 +100,15 @@ class Appliance:
     # -- one set of settings after another -------------------------------------------
 
     def _serve(self, ledger: Ledger) -> int:
-        view = View(ledger, self._clock, probe_device(), self.wake)
+        profile = probe_device()
+        view = View(ledger, self._clock, profile, self.wake)
         server: StatusServer | None = None
         try:
             while True:
                 if server is None:
                     server = self._start_page(ledger, view)
                 page = self._settings.status
-                status = self._work(ledger, view, server)
+                status = self._work(ledger, view, server, profile)
                 if status is not None:
                     return status
                 if self._settings.status != page:
@@ -129,10 +134,12 @@ class Appliance:
         server.start()
         return server
 
-    def _work(self, ledger: Ledger, view: View, server: StatusServer) -> int | None:
+    def _work(
+        self, ledger: Ledger, view: View, server: StatusServer, profile: DeviceProfile
+    ) -> int | None:
         """Work with the present settings; None when new ones were read."""
         settings = self._settings
-        supervisor = Supervisor(settings, ledger, self.wake)
+        supervisor = Supervisor(settings, ledger, self.wake, cards(profile, settings))
         intakes = [
             Intake(folder, settings, ledger, self._clock, self.wake)
             for folder in settings.hot_folders
@@ -226,3 +233,13 @@ def check_folders(settings: Settings) -> None:
     faults = tuple(overlaps(settings.hot_folders))
     if faults:
         raise ConfigError("\n".join(faults), faults=faults)
+
+
+@contextmanager
+def _engines_gone(state_dir: Path) -> Iterator[None]:
+    """Hold the lock of every engine there ever was: none of an earlier life works on."""
+    locks = {state_dir / Seat().lock_name, *state_dir.glob("engine-*.lock")}
+    with ExitStack() as stack:
+        for path in sorted(locks):
+            stack.enter_context(exclusive_lock(path, "engine", ENGINE_GONE_SECONDS))
+        yield

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from edge_matting.config import Settings
 from edge_matting.core.exits import CLEAN, DEVICE_LOST, RECYCLE, START_ERROR
+from edge_matting.core.seat import Seat
 
 log = logging.getLogger(__name__)
 
@@ -61,19 +62,22 @@ class EngineVoice:
 class EngineProcess:
     """One life of the engine."""
 
-    def __init__(self, settings: Settings, said: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: Settings, said: Callable[[], None], seat: Seat | None = None
+    ) -> None:
+        seat = seat or Seat()
         self._said = said
         self.voice = EngineVoice()
         self._oom_kills = oom_kills()
         read_end, write_end = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "edge_matting.engine", str(write_end)],
+                [sys.executable, "-m", "edge_matting.engine", str(write_end), seat.as_argument()],
                 stdin=subprocess.PIPE,
                 stdout=sys.stderr,
                 pass_fds=[write_end],
                 text=True,
-                env={**os.environ, **ENGINE_ENVIRONMENT},
+                env={**os.environ, **ENGINE_ENVIRONMENT, **_own_card(seat)},
             )
         finally:
             os.close(write_end)
@@ -153,6 +157,13 @@ class EngineProcess:
         self.voice.heard = time.monotonic()
         if message.get("event") != "alive":
             self._said()
+
+
+def _own_card(seat: Seat) -> dict[str, str]:
+    """CUDA is shown one card alone, and none where it is not to be used."""
+    if seat.gpu_lost is not None:
+        return {"CUDA_VISIBLE_DEVICES": ""}
+    return {} if seat.gpu is None else {"CUDA_VISIBLE_DEVICES": seat.gpu}
 
 
 def hear(voice: EngineVoice, message: dict[str, Any]) -> None:

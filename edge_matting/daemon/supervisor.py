@@ -1,20 +1,22 @@
-"""Keeps one engine at work, and judges it by progress.
+"""Keeps the engines at work: one, or one for each GPU.
 
-A dead engine's jobs go back before the next one starts: all of them refunded when several were
-in work, for one cannot tell which was guilty; they run alone then, and death while alone counts.
+The second and further engines start when the first is ready and its card is proved to be in use;
+on the processor several engines would only divide it. All claim from the same ledger.
 """
 
 from __future__ import annotations
 
 import logging
-import signal
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from edge_matting.config import Settings
-from edge_matting.core.errors import LedgerError
-from edge_matting.core.exits import RECYCLE, START_ERROR
+from edge_matting.core.plan import DeviceProfile
+from edge_matting.core.seat import Seat
 from edge_matting.daemon.process import EngineProcess
+from edge_matting.daemon.slot import EngineSlot, Launch
 from edge_matting.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -22,200 +24,136 @@ log = logging.getLogger(__name__)
 STOP_SECONDS = 8.0
 """What is in work may be finished for so long when the appliance stops."""
 
-SECOND_LOOK_SECONDS = 1.0
 
-HOPELESS = 3
-"""So many engines in a row without success, and systemd is to restart everything."""
+def cards(
+    profile: DeviceProfile, settings: Settings, environ: Mapping[str, str] = os.environ
+) -> tuple[str, ...]:
+    """UUIDs of the cards that get an engine each; () where one engine takes what there is.
 
-BACKOFF_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Pause before a restart, by the number of deaths in a row without a ready engine between."""
+    Who set CUDA_VISIBLE_DEVICES has chosen already.
+    """
+    if settings.device.accelerator == "cpu" or "CUDA_VISIBLE_DEVICES" in environ:
+        return ()
+    found = tuple(gpu.uuid for gpu in profile.usable_gpus if gpu.uuid is not None)
+    return found if len(found) > 1 else ()
 
 
 class Supervisor:
-    """Starts, watches and replaces the engine.
+    """The engines as one. Driven by the daemon's main loop; other threads may ask."""
 
-    Driven by the daemon's main loop. Other threads may ask (``problem``, ``answers``, ...); each
-    such question takes ``_engine`` once, for the main loop may replace it at any moment.
-    """
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        said: Callable[[], None],
+        gpus: tuple[str, ...] = (),
+        launch: Launch = EngineProcess,
+    ) -> None:
+        seats = [Seat(number, len(gpus), gpu) for number, gpu in enumerate(gpus)] or [Seat()]
+        self._slots = [EngineSlot(settings, ledger, said, seat, launch) for seat in seats]
+        self._first = self._slots[0]
+        self._proved = False  # that the first engine's card works, once
 
-    def __init__(self, settings: Settings, ledger: Ledger, said: Callable[[], None]) -> None:
-        self._settings = settings
-        self._ledger = ledger
-        self._said = said
-        self._engine: EngineProcess | None = None
-        self._deaths = 0  # in a row, without a ready engine in between
-        self._start_at = 0.0
-        self._paused = False
-        # Guilt of a death whose jobs are not back yet. At the start: what was in work when the
-        # daemon or the machine went down.
-        self._recover: bool | None = False
-        self._suspected: float | None = None  # when the engine was first found without progress
-        self.restarts = 0
-        self._reused = 0  # by the engines before this one
-        self._made = 0
-        self.replaced_in_a_row = 0  # replaced for want of progress, none in between
-        self.start_error: str | None = None
-        self.last_problem: str | None = None
+    def step(self) -> None:
+        """Notice death or hanging, bring new engines up."""
+        self._first.step()
+        if len(self._slots) == 1:
+            return
+        self._prove()
+        if self._proved:
+            for slot in self._slots[1:]:
+                slot.step()
+
+    def _prove(self) -> None:
+        """Start the others on the first one's word, or give it the whole machine."""
+        engine = self._first.engine
+        ready = None if engine is None else engine.voice.ready
+        if self._proved or ready is None:
+            return
+        if ready["session"]["actual_provider"] != "cpu":
+            self._proved = True
+            return
+        log.warning("%d GPUs, and none in use: one engine takes the processor", len(self._slots))
+        del self._slots[1:]
+        self._first.recycle(replace(self._first.seat, engines=1))
+
+    # -- asked by the daemon and the page ---------------------------------------------
 
     @property
     def engine(self) -> EngineProcess | None:
-        return self._engine
+        """An engine that is ready, if there is one."""
+        return next((slot.engine for slot in self._slots if slot.ready()), self._first.engine)
+
+    @property
+    def engines(self) -> tuple[EngineProcess, ...]:
+        found = (slot.engine for slot in self._slots)
+        return tuple(engine for engine in found if engine is not None)
+
+    @property
+    def restarts(self) -> int:
+        return sum(slot.restarts for slot in self._slots)
+
+    @property
+    def replaced_in_a_row(self) -> int:
+        """Replaced for want of progress, none in between."""
+        return max(slot.replaced_in_a_row for slot in self._slots)
+
+    @property
+    def start_error(self) -> str | None:
+        """Why no engine can start, and starting again unchanged would not help."""
+        return self._first.start_error
 
     def answers(self) -> tuple[int, int]:
         """Photos answered from an earlier result, and photos made, since the start."""
-        engine = self._engine
-        reused, made = (engine.voice.reused, engine.voice.made) if engine else (0, 0)
-        return self._reused + reused, self._made + made
+        each = [slot.answers() for slot in self._slots]
+        return sum(reused for reused, _ in each), sum(made for _, made in each)
 
     def ready(self) -> bool:
-        engine = self._engine
-        return engine is not None and engine.voice.ready is not None
+        return any(slot.ready() for slot in self._slots)
 
     def is_starting(self) -> bool:
-        engine = self._engine
-        return engine is not None and engine.voice.ready is None
+        return not self.ready() and self._first.is_starting()
 
     def comes_up(self) -> bool:
         """Whether waiting for an engine may help: few before it died at getting ready."""
-        return self._deaths < HOPELESS
+        return self._first.comes_up()
 
     def is_hopeless(self) -> bool:
         """Whether engines are replaced one after the other and none finishes anything."""
-        return self.replaced_in_a_row >= HOPELESS
-
-    def step(self) -> None:
-        """Notice death or hanging, bring a new engine up."""
-        engine, now = self._engine, time.monotonic()
-        if engine is not None:
-            if engine.returncode() is not None:
-                self._bury(engine, guilty=engine.death_is_the_photos_fault())
-            elif self._hangs(engine, now):
-                self._replace(engine, now)
-            elif engine.voice.ready is not None:
-                self._deaths = 0
-                if engine.voice.finished:
-                    self.replaced_in_a_row = 0
-        if self._engine is None and self.start_error is None and now >= self._start_at:
-            self._start()
-
-    def wake(self) -> None:
-        """There may be work; a lost wake-up costs a second."""
-        if self._engine is not None:
-            self._engine.tell("wake")
-
-    def pause(self, *, paused: bool) -> None:
-        if paused == self._paused:
-            return
-        self._paused = paused
-        if self._engine is not None:
-            self._engine.tell("pause" if paused else "resume")
-
-    def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """Let what is in work finish, then end the engine; what is left goes back refunded."""
-        engine, self._engine = self._engine, None
-        if engine is None:
-            return
-        engine.tell("stop")
-        if not engine.wait(seconds):
-            log.warning("the engine did not stop within %g s; its jobs go back", seconds)
-            engine.kill()
-        engine.close()
-        self._give_back(guilty=False)
+        return all(slot.is_hopeless() for slot in self._slots)
 
     def problem(self) -> str | None:
-        """Why nothing can be done at the moment, as far as the engine is concerned."""
-        if self.start_error is not None:
-            return self.start_error
-        engine = self._engine
-        if engine is None:
-            return self.last_problem or "the engine is being restarted"
-        voice = engine.voice
-        if voice.problem is not None:
-            return voice.problem
-        return None if voice.ready is not None else "the model is being loaded"
+        """Why nothing can be done at the moment, as far as the engines are concerned."""
+        problems = [slot.problem() for slot in self._slots]
+        return None if None in problems else problems[0]
+
+    def partial_problems(self) -> tuple[str, ...]:
+        """What keeps some of several engines from working."""
+        if len(self._slots) == 1 or not self._proved:
+            return ()
+        found = ((slot.seat.number, slot.problem()) for slot in self._slots)
+        return tuple(f"engine {number}: {why}" for number, why in found if why is not None)
 
     def obstacles(self) -> tuple[str, ...]:
         """What photos in the queue wait for: room, a folder, a ledger that can be written."""
-        engine = self._engine
-        return () if engine is None else engine.voice.obstacles
+        found = [what for slot in self._slots for what in slot.obstacles()]
+        return tuple(dict.fromkeys(found))
 
-    # -- life and death ---------------------------------------------------------------
+    # -- told by the daemon -----------------------------------------------------------
 
-    def _start(self) -> None:
-        if self._recover is not None and not self._give_back(guilty=self._recover):
-            self._start_at = time.monotonic() + 1.0
-            return
-        self._suspected = None
-        self._engine = EngineProcess(self._settings, self._said)
-        log.info("engine started (process %d)", self._engine.pid)
-        if self._paused:
-            self._engine.tell("pause")
+    def wake(self) -> None:
+        """There may be work; a lost wake-up costs a second."""
+        for slot in self._slots:
+            slot.wake()
 
-    def _hangs(self, engine: EngineProcess, now: float) -> bool:
-        """Whether it is held, or without progress at two looks.
+    def pause(self, *, paused: bool) -> None:
+        for slot in self._slots:
+            slot.pause(paused=paused)
 
-        When the daemon itself was held (SIGSTOP, a frozen container) the first look comes before
-        what the engine said meanwhile is read; when the engine was, before its workers go on.
-        """
-        if engine.voice.silent_seconds(now) <= self._settings.engine.stall_seconds:
-            self._suspected = None
-            return False
-        if self._suspected is None:
-            self._suspected = now
-        return engine.stopped_by_signal() or now - self._suspected >= SECOND_LOOK_SECONDS
-
-    def _replace(self, engine: EngineProcess, now: float) -> None:
-        held = engine.stopped_by_signal()
-        seconds = engine.voice.silent_seconds(now)
-        reason = "held by SIGSTOP" if held else "without progress"
-        log.error("engine %d %s for %.0f s: replaced", engine.pid, reason, seconds)
-        self.last_problem = f"the engine was {reason} and is being replaced"
-        engine.kill()
-        self.replaced_in_a_row += 1
-        self._bury(engine, guilty=not held)
-
-    def _bury(self, engine: EngineProcess, *, guilty: bool) -> None:
-        status = engine.returncode()
-        engine.close()
-        self._engine = None
-        self._reused += engine.voice.reused
-        self._made += engine.voice.made
-        if status == START_ERROR:
-            self.start_error = engine.voice.problem or "the engine cannot start; see the log"
-        elif status != RECYCLE:
-            self._deaths += 1
-            self.restarts += 1
-            said = engine.voice.problem
-            self.last_problem = said or f"the engine {_cause(status)} and is being restarted"
-            log.error("engine %d %s", engine.pid, _cause(status))
-        delay = BACKOFF_SECONDS[min(self._deaths, len(BACKOFF_SECONDS) - 1)]
-        self._start_at = time.monotonic() + (delay if self._deaths > 1 else 0.0)
-        self._give_back(guilty=guilty)
-
-    def _give_back(self, *, guilty: bool) -> bool:
-        """Hand the dead engine's jobs back; False when the ledger cannot be written now."""
-        try:
-            recovered = self._ledger.recover_after_engine_death(guilty=guilty)
-        except LedgerError as error:
-            problem = f"what was in work cannot be handed back yet: {error}"
-            if problem != self.last_problem:
-                log.error("%s", problem)
-            self.last_problem = problem
-            self._recover = guilty
-            return False
-        self._recover = None
-        if recovered.returned or recovered.failed:
-            log.warning(
-                "%d photos go back to the queue, %d are given up",
-                len(recovered.returned),
-                len(recovered.failed),
-            )
-        return True
-
-
-def _cause(status: int | None) -> str:
-    if status is None:
-        return "was lost"
-    if status < 0:
-        return f"was ended by {signal.Signals(-status).name}"
-    return f"ended with status {status}"
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Let what is in work finish, then end the engines; what is left goes back refunded."""
+        end = time.monotonic() + seconds
+        for slot in self._slots:
+            slot.ask_to_stop()
+        for slot in self._slots:
+            slot.stop(end - time.monotonic())

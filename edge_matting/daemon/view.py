@@ -263,8 +263,9 @@ class View:
             *reasons,
         }:
             reasons.append(str(missing))
-        session = None if parts is None else _session(parts)
-        reasons += [] if session is None else session["notes"]
+        if parts is not None:
+            reasons += parts.supervisor.partial_problems()
+            reasons += (_session(parts) or {}).get("notes", ())
         return tuple(dict.fromkeys(reasons))
 
     def _degraded(self, parts: Parts) -> bool:

@@ -45,14 +45,18 @@ class ModelsAtWork:
         *,
         cache: MatteCache | None,
         device_lost: Callable[[DeviceLost], None],
+        gpu_lost: str | None = None,
         serves_meanwhile: bool = True,
     ) -> None:
-        """``serves_meanwhile``: CUDA may serve while TensorRT compiles."""
+        """``gpu_lost`` says why the GPU is not to be used, None: it may be.
+        ``serves_meanwhile``: CUDA may serve while TensorRT compiles.
+        """
         self._opener = opener
         self._default = default
         self._reporter = reporter
         self._cache = cache
         self._device_lost = device_lost
+        self._gpu_lost = gpu_lost
         self._serves_meanwhile = serves_meanwhile
         self._gate = PixelGate(plan.pixels_in_flight)
         self._plan = plan
@@ -102,7 +106,7 @@ class ModelsAtWork:
 
     def _load(self, model_id: str) -> Tools:
         with self._patience(f"model {model_id}"):
-            opened = self._opener.open(self._plan, model_id)
+            opened = self._opener.open(self._plan, model_id, self._gpu_lost)
         if model_id == self._default:
             self._opened, self._plan = opened, opened.plan
         return self._tools(opened)

@@ -1,7 +1,7 @@
 """What engine and daemon tell each other, as lines of text over two pipes.
 
 daemon -> engine (stdin): the settings as one line of JSON, then ``wake``, ``pause``,
-``resume`` and ``stop``; end of file means that the daemon is dead.
+``resume``, ``recycle`` and ``stop``; end of file means that the daemon is dead.
 engine -> daemon (an own descriptor, for libraries write to stdout): one JSON object a line,
 ``{"event": "ready" | "alive" | "problem" | "models" | "preparing", ...}``. ``models`` lists the
 ``ids`` that can be asked for; ``preparing`` tells ``what`` it is busy with (null: no more) and,

@@ -23,6 +23,7 @@ from edge_matting.core.errors import DeviceLost, EdgeMattingError, LedgerError, 
 from edge_matting.core.exits import CLEAN, DEVICE_LOST, FAULT, RECYCLE, START_ERROR
 from edge_matting.core.jobs import Claim
 from edge_matting.core.lock import exclusive_lock
+from edge_matting.core.seat import Seat
 from edge_matting.device import probe_device
 from edge_matting.engine.at_work import ModelsAtWork
 from edge_matting.engine.channel import Reporter, listen
@@ -58,10 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     faulthandler.enable()  # a native crash leaves its stack in the log
     logs.configure()
     reporter = Reporter(int(arguments[0]))
+    seat = Seat.from_argument(arguments[1])
     settings = Settings.model_validate_json(sys.stdin.readline())
     try:
-        with _only_engine(settings):
-            return Engine(settings, reporter).run()
+        with _only_engine(settings, seat):
+            return Engine(settings, reporter, seat).run()
     except StartError as error:
         log.error("the engine cannot start: %s", error)
         reporter.send("problem", message=str(error))
@@ -77,11 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _only_engine(settings: Settings) -> Iterator[None]:
-    """Hold the engine's lock; the one before may take a moment to be gone, so try again later."""
+def _only_engine(settings: Settings, seat: Seat) -> Iterator[None]:
+    """Hold the seat's lock; the one before may take a moment to be gone, so try again later."""
     with ExitStack() as stack:
         try:
-            path = settings.state_dir / "engine.lock"
+            path = settings.state_dir / seat.lock_name
             stack.enter_context(exclusive_lock(path, "engine", LOCK_SECONDS))
         except StartError as error:
             raise EdgeMattingError(str(error)) from error
@@ -91,7 +93,7 @@ def _only_engine(settings: Settings) -> Iterator[None]:
 class Engine:
     """One life of the work process."""
 
-    def __init__(self, settings: Settings, reporter: Reporter) -> None:
+    def __init__(self, settings: Settings, reporter: Reporter, seat: Seat) -> None:
         self._settings = settings
         self._reporter = reporter
         self._clock = SystemClock()
@@ -100,11 +102,14 @@ class Engine:
         self._next_settling = 0.0
         self._next_listing = 0.0
         self._ledger = Ledger.open(
-            settings.ledger_path, clock=self._clock, max_attempts=settings.limits.max_attempts
+            settings.ledger_path,
+            clock=self._clock,
+            max_attempts=settings.limits.max_attempts,
+            owner=seat.owner,
         )
         self._originals = Originals(self._ledger, self._folders, self._clock)
         self._cache = open_cache(settings)
-        profile = probe_device()
+        profile = seat.share_of(probe_device())
         plan = plan_for(settings, profile)
         self._models = ModelsAtWork(
             Opener(settings, open_catalog(settings), profile),
@@ -114,6 +119,7 @@ class Engine:
             cache=self._cache,
             device_lost=self._device_lost,
             # Who wants the accelerator or nothing waits for it.
+            gpu_lost=seat.gpu_lost,
             serves_meanwhile=settings.device.missing_accelerator != "fail",
         )
         self._check_up = CheckUp(
@@ -159,6 +165,7 @@ class Engine:
             "pause": self._loop.pause,
             "resume": self._loop.resume,
             "stop": self._loop.stop,
+            "recycle": self._recycle,
         }
         threading.Thread(
             target=listen, args=(sys.stdin, commands, _orphaned), name="commands", daemon=True
@@ -215,6 +222,10 @@ class Engine:
         if self._models.pool.unload_one():
             return
         log.warning("memory is past its budget of %d MiB: a new engine takes over", budget >> 20)
+        self._recycle()
+
+    def _recycle(self) -> None:
+        """End when the photos in work are done; the daemon starts another process."""
         self._status = RECYCLE
         self._loop.stop()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from edge_matting.config import Settings
 from edge_matting.core.errors import (
+    DeviceLost,
     EdgeMattingError,
     OutOfMemory,
     SelfTestFailed,
@@ -83,8 +84,10 @@ class Opener:
         self._catalog = catalog
         self._make = make or SessionMaker(settings, catalog, profile).make
 
-    def open(self, plan: Plan, model_id: str) -> Opened:
+    def open(self, plan: Plan, model_id: str, gpu_lost: str | None = None) -> Opened:
         """The model by ``plan``, or by the first lower plan that passes the self-test.
+
+        ``gpu_lost`` says why no accelerator is to be tried.
 
         Raises ``ModelError``, ``SessionError`` when nothing passes, ``DeviceLost`` when this
         process cannot use the GPU any more, and ``StartError`` when the accelerator is missing
@@ -93,17 +96,17 @@ class Opener:
         manifest = self._catalog.get(model_id)
         steps: list[str] = []
         wanted = plan.provider
+        while gpu_lost is not None and plan.provider != "cpu":
+            plan, words = self._lower(plan, DeviceLost(gpu_lost, hint=""))
+            steps.append(words)
         while True:
             try:
                 opened = self._try(plan, manifest)
                 break
             except (SessionError, OutOfMemory) as error:
-                step = next_step(plan, cause_of(error))
-                if step is None:
-                    raise self._end(plan, error) from error
-                plan = step.plan
-                steps.append(f"{step.reason}: {error.message}")
-                log.error("model %s: %s", model_id, steps[-1])
+                plan, words = self._lower(plan, error)
+                steps.append(words)
+                log.error("model %s: %s", model_id, words)
         opened = replace(opened, lowered=tuple(steps))
         if plan.provider != wanted:
             proof = replace(opened.proof, requested=wanted, reason="; ".join(steps))
@@ -146,6 +149,13 @@ class Opener:
         return self._make(
             manifest, replace(plan, provider="cpu", precision="fp32", resolution=resolution)
         )
+
+    def _lower(self, plan: Plan, error: EdgeMattingError) -> tuple[Plan, str]:
+        """The next plan and what to say of it; raises ``error`` where nothing is left."""
+        step = next_step(plan, cause_of(error))
+        if step is None:
+            raise self._end(plan, error) from error
+        return step.plan, f"{step.reason}: {error.message}"
 
     def _end(self, plan: Plan, error: EdgeMattingError) -> EdgeMattingError:
         """No rung is left; without leave to go to the processor that is the end of the start."""

@@ -36,15 +36,21 @@ class Ledger:
     full, locked for 10 s, damaged: ``LedgerCorrupt``); nothing has changed then.
     """
 
-    def __init__(self, database: Database, clock: Clock, max_attempts: int) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, max_attempts: int, owner: str = ""
+    ) -> None:
         self._database = database
         self._clock = clock
         self._max_attempts = max_attempts
+        self._owner = owner
 
     @classmethod
-    def open(cls, path: Path, *, clock: Clock, max_attempts: int) -> Ledger:
-        """Open the ledger, made new where there is none and brought to the newest version."""
-        return cls(Database(path), clock, max_attempts)
+    def open(cls, path: Path, *, clock: Clock, max_attempts: int, owner: str = "") -> Ledger:
+        """Open the ledger, made new where there is none and brought to the newest version.
+
+        ``owner`` names who claims with it, one name for each engine.
+        """
+        return cls(Database(path), clock, max_attempts, owner)
 
     def close(self) -> None:
         self._database.close()
@@ -80,7 +86,7 @@ class Ledger:
     def claim(self, limit: int) -> Sequence[Claim]:
         """At most ``limit`` due jobs, oldest first, their attempts counted."""
         with self._database.write() as connection:
-            return work.claim(connection, limit, self._clock.now())
+            return work.claim(connection, limit, self._clock.now(), self._owner)
 
     def holds(self, claim: Claim) -> bool:
         """Whether the claim is still the valid one."""
@@ -101,15 +107,15 @@ class Ledger:
         with self._database.write() as connection:
             return work.finish(connection, claim, outcome, self._clock.now(), self._max_attempts)
 
-    def recover_after_engine_death(self, *, guilty: bool) -> Recovered:
-        """Take back what a dead engine had claimed.
+    def recover_after_engine_death(self, *, guilty: bool, owner: str | None = None) -> Recovered:
+        """Take back what a dead engine had claimed: the one called ``owner``, or all.
 
         ``guilty`` says that a photo may have killed it (a crash, out of memory, a hang), not we.
         Several claimed: all refunded, and each runs alone next. One: its attempt counts.
         """
         with self._database.write() as connection:
             return work.recover_after_engine_death(
-                connection, self._clock.now(), self._max_attempts, guilty=guilty
+                connection, self._clock.now(), self._max_attempts, guilty=guilty, owner=owner
             )
 
     def recover_after_restart(self) -> Recovered:

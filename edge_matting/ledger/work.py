@@ -28,11 +28,12 @@ class Recovered:
     failed: tuple[Job, ...]  # given up
 
 
-def claim(connection: sqlite3.Connection, limit: int, now: float) -> list[Claim]:
+def claim(connection: sqlite3.Connection, limit: int, now: float, owner: str = "") -> list[Claim]:
     """Take at most ``limit`` due jobs; one that must run alone gets the engine for itself.
 
     While such a one is due nothing else is handed out, so that the engine drains and its turn
-    comes; while it runs nothing else is handed out either.
+    comes; while it runs nothing else is handed out either. ``owner`` names the engine that
+    claims; it begins the token, so that its death gives back its own jobs alone.
     """
     lonely = _due(connection, alone=True, limit=1, now=now)
     if _is_running(connection, alone=True):
@@ -41,7 +42,7 @@ def claim(connection: sqlite3.Connection, limit: int, now: float) -> list[Claim]
         chosen = [] if _is_running(connection, alone=False) else lonely[: max(limit, 0)]
     else:
         chosen = _due(connection, alone=False, limit=max(limit, 0), now=now)
-    return [_take(connection, job_id, now) for job_id in chosen]
+    return [_take(connection, job_id, now, owner) for job_id in chosen]
 
 
 def held(connection: sqlite3.Connection, claim: Claim) -> sqlite3.Row | None:
@@ -79,9 +80,14 @@ def finish(
 
 
 def recover_after_engine_death(
-    connection: sqlite3.Connection, now: float, max_attempts: int, *, guilty: bool
+    connection: sqlite3.Connection,
+    now: float,
+    max_attempts: int,
+    *,
+    guilty: bool,
+    owner: str | None = None,
 ) -> Recovered:
-    running = _running(connection)
+    running = _running(connection, owner)
     jobs = []
     for row in running:
         job, delays = rows.job(row), row["delays"]
@@ -124,8 +130,8 @@ def _is_running(connection: sqlite3.Connection, *, alone: bool) -> bool:
     return row is not None
 
 
-def _take(connection: sqlite3.Connection, job_id: int, now: float) -> Claim:
-    token = secrets.token_hex(16)
+def _take(connection: sqlite3.Connection, job_id: int, now: float, owner: str) -> Claim:
+    token = f"{owner}-{secrets.token_hex(16)}"
     connection.execute(
         """
         UPDATE jobs SET state = 'running', token = ?, attempts = attempts + 1, updated_at = ?
@@ -136,10 +142,12 @@ def _take(connection: sqlite3.Connection, job_id: int, now: float) -> Claim:
     return Claim(read(connection, job_id), token)
 
 
-def _running(connection: sqlite3.Connection) -> list[sqlite3.Row]:
-    return connection.execute(
+def _running(connection: sqlite3.Connection, owner: str | None) -> list[sqlite3.Row]:
+    """Jobs in work, of one engine or of all."""
+    rows = connection.execute(
         "SELECT * FROM job_rows WHERE state = 'running' ORDER BY id"
     ).fetchall()
+    return [row for row in rows if owner is None or row["token"].startswith(f"{owner}-")]
 
 
 def _is_phantom(connection: sqlite3.Connection, row: sqlite3.Row) -> bool:
