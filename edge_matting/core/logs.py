@@ -1,10 +1,26 @@
-"""Logging to stderr: plain lines on a terminal, journald priorities under systemd."""
+"""Logging to stderr: one line an event, as text or JSON, with journald's priorities under systemd.
+
+``EDGE_MATTING_LOG=json`` chooses JSON, for the daemon and, by inheritance, its engine. What is said
+in the same words again and again is told three times a minute; the next line tells how often it
+was held back.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final
+
+from edge_matting.core.clock import iso_utc
 
 PRIORITIES = (
     (logging.CRITICAL, "<2>"),
@@ -14,27 +30,130 @@ PRIORITIES = (
     (logging.NOTSET, "<7>"),
 )
 
+FORMAT_VARIABLE: Final = "EDGE_MATTING_LOG"
+REPEATS: Final = 3
+REPEAT_SECONDS: Final = 60.0
+MAX_REMEMBERED: Final = 256
+
+_job: ContextVar[int | None] = ContextVar("job", default=None)
+
+
+@contextmanager
+def about_job(job_id: int) -> Iterator[None]:
+    """Whatever is logged inside, in this thread, belongs to the job."""
+    before = _job.set(job_id)
+    try:
+        yield
+    finally:
+        _job.reset(before)
+
+
+class TextFormatter(logging.Formatter):
+    """One event, one line; the job's number leads where the message does not name it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        job = _job.get()
+        if job is not None and f"job {job}" not in record.message:
+            record.message = f"job {job}: {record.message}"
+        return super().formatMessage(record)
+
+
+class JsonFormatter(logging.Formatter):
+    """One event, one JSON object on one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told: dict[str, object] = {
+            "time": iso_utc(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if (job := _job.get()) is not None:
+            told["job"] = job
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        return json.dumps(told)
+
 
 class JournalFormatter(logging.Formatter):
-    """One record, one line, led by the priority that journald understands (sd-daemon(3))."""
+    """Leads each line of another formatter with journald's priority (sd-daemon(3))."""
+
+    def __init__(self, lines: logging.Formatter) -> None:
+        super().__init__()
+        self._lines = lines
 
     def format(self, record: logging.LogRecord) -> str:
         prefix = next(text for level, text in PRIORITIES if record.levelno >= level)
-        return "\n".join(prefix + line for line in super().format(record).splitlines())
+        return "\n".join(prefix + line for line in self._lines.format(record).splitlines())
 
 
-def configure(*, verbose: bool = False) -> None:
+@dataclass(slots=True)
+class _Said:
+    since: float
+    times: int = 0
+    held_back: int = 0
+
+
+class Repeats:
+    """Lets the same words through three times a minute, and then says how often they came.
+
+    Words that differ, as each photo's do, are never held back.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._said: OrderedDict[tuple[str, str], _Said] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, record: logging.LogRecord) -> bool:
+        words = record.getMessage()
+        with self._lock:
+            held_back = self._held_back((record.name, words))
+        if held_back is None:
+            return False
+        if held_back:
+            record.msg, record.args = f"{words} (and {held_back} times more before)", ()
+        return True
+
+    def _held_back(self, key: tuple[str, str]) -> int | None:
+        """How many were held back before this one; None when this one is, too."""
+        now = self._monotonic()
+        said = self._said.setdefault(key, _Said(now))
+        self._said.move_to_end(key)
+        if len(self._said) > MAX_REMEMBERED:
+            self._said.popitem(last=False)
+        held_back = 0
+        if now - said.since >= REPEAT_SECONDS:
+            held_back = said.held_back
+            said.since, said.times, said.held_back = now, 0, 0
+        said.times += 1
+        if said.times <= REPEATS:
+            return held_back
+        said.held_back += 1
+        return None
+
+
+def configure(*, verbose: bool = False, environment: Mapping[str, str] = os.environ) -> None:
     """Send the package's log to stderr; names with odd bytes are escaped, never fatal."""
-    if "JOURNAL_STREAM" in os.environ:
-        formatter: logging.Formatter = JournalFormatter("%(message)s")
-    else:
-        formatter = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
+    handler.setFormatter(formatter_for(environment))
     handler.addFilter(_is_told)
+    handler.addFilter(Repeats())
     # Other packages' warnings too, in the same form.
     logging.getLogger().handlers[:] = [handler]
     logging.getLogger("edge_matting").setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def formatter_for(environment: Mapping[str, str]) -> logging.Formatter:
+    """The form that systemd and ``EDGE_MATTING_LOG`` ask for."""
+    journal = "JOURNAL_STREAM" in environment
+    if environment.get(FORMAT_VARIABLE) == "json":
+        lines: logging.Formatter = JsonFormatter()
+    elif journal:
+        lines = TextFormatter("%(message)s")
+    else:
+        lines = TextFormatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+    return JournalFormatter(lines) if journal else lines
 
 
 def _is_told(record: logging.LogRecord) -> bool:

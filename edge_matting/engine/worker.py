@@ -23,7 +23,7 @@ from edge_matting.core.errors import (
     TemporaryError,
 )
 from edge_matting.core.jobs import Claim, Done, Failed, Job, JobSource, Outcome, Place
-from edge_matting.core.logs import shown
+from edge_matting.core.logs import about_job, shown
 from edge_matting.core.states import JobState
 from edge_matting.engine.folders import Folders
 from edge_matting.engine.models import ModelPool
@@ -75,17 +75,21 @@ class Worker:
         """Do one claim; every error ends as the job's outcome."""
         self._progress("start")
         try:
-            outcome = self._outcome(claim)
-            job = None if outcome is None else self._record(claim, outcome)
-            if job is not None and outcome is not None:
-                _tell(job, outcome)
-                waits = job.state is JobState.PENDING and job.code in _PLACE_CODES
-                self._obstacle(job.folder, job.message if waits else None)
-                if isinstance(outcome, Done):
-                    self._finished(outcome.result.cache != "miss")
-                self._originals.settle(job)
+            with about_job(claim.job.id):
+                self._do(claim)
         finally:
             self._rest()
+
+    def _do(self, claim: Claim) -> None:
+        outcome = self._outcome(claim)
+        job = None if outcome is None else self._record(claim, outcome)
+        if job is not None and outcome is not None:
+            _tell(job, outcome)
+            waits = job.state is JobState.PENDING and job.code in _PLACE_CODES
+            self._obstacle(job.folder, job.message if waits else None)
+            if isinstance(outcome, Done):
+                self._finished(outcome.result.cache != "miss")
+            self._originals.settle(job)
 
     def _outcome(self, claim: Claim) -> Outcome | None:
         begin = time.perf_counter()
