@@ -15,7 +15,7 @@ from harness import PHOTO
 
 from edge_matting.config import HotFolder, parse_settings
 from edge_matting.core.clock import SystemClock
-from edge_matting.core.errors import LedgerError, SessionError, Truncated
+from edge_matting.core.errors import DeviceLost, LedgerError, SessionError, Truncated
 from edge_matting.core.jobs import Claim, Job, Original, Place, Signature, Source
 from edge_matting.core.states import JobState
 from edge_matting.engine.channel import Reporter, listen
@@ -219,6 +219,7 @@ class Box:
         self.ledger = Ledger.open(self.settings.ledger_path, clock=SystemClock(), max_attempts=3)
         folders = Folders(self.settings.hot_folders)
         self.stopping = False
+        self.lost: list[DeviceLost] = []
         self.worker = Worker(
             jobs=self.ledger,
             settings=self.settings,
@@ -229,6 +230,7 @@ class Box:
             rest=lambda: None,
             finished=lambda _reused: None,
             stopping=lambda: self.stopping,
+            device_lost=self.lost.append,
         )
 
     def drop(self, name: str) -> Claim:
@@ -276,6 +278,16 @@ def test_every_error_ends_as_the_jobs_outcome(box, error, code, state):
     job = made.ledger.get(claim.job.id)
     assert (job.state, job.code, job.attempts) == (state, code, 1)
     assert (made.folder.inbox / "a.jpg").exists()
+
+
+def test_a_lost_device_is_told_and_costs_the_photo_nothing(box):
+    error = DeviceLost("CUDA failure 700")
+    made = box(raising(error))
+    claim = made.drop("a.jpg")
+    made.worker.perform(claim)
+    job = made.ledger.get(claim.job.id)
+    assert (job.state, job.code, job.attempts) == (JobState.PENDING, "device_lost", 0)
+    assert made.lost == [error]
 
 
 def test_a_stale_worker_changes_nothing(box):

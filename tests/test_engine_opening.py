@@ -216,6 +216,17 @@ def test_a_lost_device_is_not_worked_around_in_the_same_process(opener, plan) ->
     assert script.open == 0
 
 
+def test_a_gpu_that_is_to_be_left_alone_is_not_even_tried(opener, plan) -> None:
+    script = Script()
+    opened = opener(script).open(plan, "default", "it was lost 3 times in a row")
+    assert rungs_of(script) == []
+    assert opened.plan.provider == "cpu"
+    assert "it was lost 3 times in a row" in (opened.proof.missing or "")
+    fixed = replace(plan, rungs=Rungs(("tensorrt",), ("fp16",), (), (4,)))
+    with pytest.raises(StartError, match="cannot be used: it was lost"):
+        opener(Script(), missing_accelerator="fail").open(fixed, "default", "it was lost")
+
+
 def test_a_processor_that_fails_too_is_the_end(opener, plan) -> None:
     on_cpu = replace(plan, provider="cpu", precision="fp32")
     with pytest.raises(SelfTestFailed, match=r"default on cpu in fp32.*off by"):

@@ -730,3 +730,20 @@ def test_names_of_lost_results_are_adopted_where_they_are_free(ledger: Ledger) -
     assert claim_one(ledger).job.stem == "a~png"
     assert ledger.check() == []
     assert ledger.damage() == []
+
+
+def test_an_engines_death_gives_back_its_own_jobs_alone(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    first = Ledger.open(path, clock=ManualClock(), max_attempts=3, owner="1")
+    other = Ledger.open(path, clock=ManualClock(), max_attempts=3, owner="11")
+    with first, other:
+        for name in ("a.jpg", "b.jpg"):
+            first.enqueue([source(name)])
+        (mine,) = first.claim(1)
+        (theirs,) = other.claim(1)
+        recovered = first.recover_after_engine_death(guilty=True, owner="1")
+        assert [job.id for job in recovered.returned] == [mine.job.id]
+        assert (recovered.returned[0].attempts, recovered.returned[0].alone) == (1, True)
+        assert first.holds(theirs)
+        assert not first.holds(mine)
+        assert [job.id for job in first.recover_after_restart().returned] == [theirs.job.id]
