@@ -15,6 +15,7 @@ from house import SNAPSHOT, House
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge_matting.core.plan import Rail, Vitals
+from edge_matting.status.ports import ExecutionReport
 
 
 def samples(client: FlaskClient) -> dict[tuple[str, str], float]:
@@ -44,6 +45,26 @@ def test_metrics_tell_jobs_queue_and_device(client: FlaskClient) -> None:
     assert found["edge_matting_device_load_ratio", "cpu"] == 0.73
     assert found["edge_matting_folder_usable", r"/mnt/caf\xe9"] == 0
     assert found["edge_matting_execution_info", "cpu,fp32,cuda"] == 1  # by label name
+
+
+def test_metrics_tell_where_the_model_runs_and_how_that_was_shown(house: House) -> None:
+    used = ExecutionReport(
+        "cuda",
+        "cuda",
+        "fp16",
+        None,
+        nodes={"cuda": 160, "cpu": 6},
+        seconds=0.01,
+        cpu_seconds=0.08,
+        self_test=0.002,
+    )
+    house.appliance.state = replace(SNAPSHOT, execution=used)
+    found = samples(house.client())
+    assert found["edge_matting_execution_nodes", "cuda"] == 160
+    assert found["edge_matting_execution_reference_seconds", "in_use"] == 0.01
+    assert found["edge_matting_execution_reference_seconds", "cpu"] == 0.08
+    assert found["edge_matting_execution_missing", ""] == 0
+    assert found["edge_matting_self_test_difference", ""] == 0.002
 
 
 def test_a_missing_reading_has_no_sample(house: House) -> None:
