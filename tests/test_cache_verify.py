@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from adversary.edits import edits
+from adversary.edits import Scene, edits
 from adversary.reexports import accepted_reexports, exposed, resized, saved
 from harness import PHOTO
 
@@ -56,11 +56,11 @@ def test_reexports_share_the_matte():
 
 @pytest.mark.parametrize("name", [name for name, _ in edits(np.random.default_rng(0))])
 def test_an_edit_never_does(name):
-    full = subject(RGB.shape[:2])
+    scene = Scene(RGB, subject(RGB.shape[:2]))
     for seed in range(3):
         chance = np.random.default_rng(seed)
         edit = dict(edits(chance))[name]
-        edited = saved(edit(RGB, full, chance), "jpg", 85)
+        edited = saved(edit(scene, chance), "jpg", 85)
         found = distances(edited)
         assert not found.within(Limits()), (seed, found)
 

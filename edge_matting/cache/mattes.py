@@ -72,7 +72,7 @@ class MatteCache:
         limits: Limits | None = None,
     ) -> None:
         """Entries lie below ``root``; without it, or where it cannot be used, in memory alone."""
-        self._shelves = Shelves(root, memory_bytes, disk_bytes, min_free_bytes)
+        self.shelves = Shelves(root, memory_bytes, disk_bytes, min_free_bytes)
         self._perceptual = perceptual
         self._limits = limits or Limits()
         self._flight = SingleFlight()
@@ -93,7 +93,7 @@ class MatteCache:
         self, context: str, mark: Fingerprint, thumbnail: Rgb, alpha: Alpha, seconds: float
     ) -> None:
         """Store a fresh matte (h x w float32 in [0, 1] at model size) of the photo."""
-        self._shelves.put(*encode_entry(context, Entry(mark, alpha, thumbnail, seconds)))
+        self.shelves.put(*encode_entry(context, Entry(mark, alpha, thumbnail, seconds)))
 
     def turn(
         self, context: str, mark: Fingerprint, waiting: Callable[[], None]
@@ -109,20 +109,20 @@ class MatteCache:
 
     def tend(self) -> None:
         """Give space back that the disk lacks, and see what other processes changed."""
-        self._shelves.tend()
+        self.shelves.tend()
 
     def keep_models(self, sha256s: Collection[str]) -> None:
         """Drop the entries of all other models."""
-        self._shelves.keep_models(sha256s)
+        self.shelves.keep_models(sha256s)
 
     def check(self) -> list[str]:
         """What is wrong with the stored entries, one line each; none: all is well."""
-        return self._shelves.check()
+        return self.shelves.check()
 
     def facts(self) -> CacheFacts:
         with self._lock:
             requests, saved = dict(self._requests), self._saved
-        stored = self._shelves.stored()
+        stored = self.shelves.stored()
         return CacheFacts(
             requests,
             round(saved, 3),
@@ -137,14 +137,14 @@ class MatteCache:
 
     def _same_input(self, context: str, mark: Fingerprint) -> Answer | None:
         """The model's own input again, bit for bit, whatever the photo's size or file."""
-        name = self._shelves.with_pixels(context, mark.pixels)
-        entry = None if name is None else self._load(name)
+        name = self.shelves.with_pixels(context, mark.pixels)
+        entry = None if name is None else self.load(name)
         return None if entry is None else Answer("matte", entry.alpha, entry.seconds)
 
     def _nominated(self, context: str, mark: Fingerprint, thumbnail: Rgb) -> Answer:
         refused: Mapping[str, float] = {}
         for phash, name in self._alike(context, mark):
-            entry = self._load(name)
+            entry = self.load(name)
             if entry is None:
                 continue
             size = comparable_size(mark.size, entry.mark.size, _size(entry.thumbnail))
@@ -162,22 +162,23 @@ class MatteCache:
         if not self._perceptual:
             return []
         found = []
-        for phash, name in self._shelves.near(context, mark.phash, PHASH_BITS):
+        for phash, name in self.shelves.near(context, mark.phash, PHASH_BITS):
             if alike(mark, parse_name(name)[1]):
                 found.append((phash, name))
                 if len(found) == CANDIDATES:
                     break
         return found
 
-    def _load(self, name: str) -> Entry | None:
-        data = self._shelves.get(name)
+    def load(self, name: str) -> Entry | None:
+        """The entry of that name, checked; a damaged one is dropped."""
+        data = self.shelves.get(name)
         if data is None:
             return None
         try:
             return decode_entry(name, data)
         except EntryDamaged as error:
             log.warning("the cached matte %s is damaged and dropped: %s", name, error)
-            self._shelves.remove(name)
+            self.shelves.remove(name)
             return None
 
 
