@@ -1,4 +1,4 @@
-"""Entries on disk: one file each, named by its fingerprint, so that a listing is the index.
+"""Mattes and notes on disk: one file each, named so that a listing is the index.
 
 There is no second file that could contradict the entries. Writes are renamed into place and not
 synced: a power cut may cost the newest entries, and a torn one fails its digest. Several
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_matting.cache.entry import SUFFIX, decode_entry, parse_name
+from edge_matting.cache.remembered import NOTE_SUFFIX, decode_note
 from edge_matting.core.durable import is_temporary, temporary_name
 
 _ABANDONED_SECONDS: Final = 3600.0
@@ -128,8 +129,7 @@ class DiskShelf:
         faults = []
         for name, entry in self._listed():
             try:
-                parse_name(name)
-                decode_entry(name, Path(entry.path).read_bytes())
+                _check(name, Path(entry.path).read_bytes())
             except FileNotFoundError:
                 continue  # another process dropped it meanwhile
             except ValueError as error:  # EntryDamaged, or a name that is none
@@ -157,7 +157,7 @@ class DiskShelf:
             for context in self._folders(Path(model.path)):
                 with os.scandir(context.path) as entries:
                     for entry in entries:
-                        if entry.name.endswith(SUFFIX):
+                        if entry.name.endswith((SUFFIX, NOTE_SUFFIX)):
                             yield f"{model.name}/{context.name}/{entry.name}", entry
 
     def _folders(self, path: Path) -> list[os.DirEntry[str]]:
@@ -174,3 +174,11 @@ class DiskShelf:
                 for path in Path(context.path).iterdir():
                     if is_temporary(path.name) and path.stat().st_mtime < before:
                         path.unlink(missing_ok=True)
+
+
+def _check(name: str, data: bytes) -> None:
+    if name.endswith(NOTE_SUFFIX):
+        decode_note(name, data)
+        return
+    parse_name(name)
+    decode_entry(name, data)

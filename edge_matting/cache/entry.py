@@ -92,17 +92,12 @@ def encode_entry(context: str, entry: Entry) -> tuple[str, bytes]:
         "alpha_bytes": len(alpha),
         "seconds": round(entry.seconds, 4),
     }
-    body = json.dumps(header).encode() + b"\n" + alpha + thumbnail
-    return name, MAGIC + _digest(body) + body
+    return name, sealed(json.dumps(header).encode() + b"\n" + alpha + thumbnail)
 
 
 def decode_entry(name: str, data: bytes) -> Entry:
     """The entry called ``name``; ``EntryDamaged`` unless every byte is as it was written."""
-    start = len(MAGIC) + _DIGEST_BYTES
-    body = data[start:]
-    if data[: len(MAGIC)] != MAGIC or data[len(MAGIC) : start] != _digest(body):
-        raise EntryDamaged("its digest is wrong")
-    line, _, rest = body.partition(b"\n")
+    line, _, rest = unsealed(data).partition(b"\n")
     header: dict[str, Any] = json.loads(line)
     if header["name"] != name:
         raise EntryDamaged(f"it was written as {header['name']}")
@@ -112,6 +107,20 @@ def decode_entry(name: str, data: bytes) -> Entry:
     thumbnail = simplejpeg.decode_jpeg(rest[header["alpha_bytes"] :], colorspace="RGB")
     alpha = levels.astype(np.float32) / np.float32(_TOP)
     return Entry(parse_name(name)[1], alpha, thumbnail, header["seconds"])
+
+
+def sealed(body: bytes) -> bytes:
+    """``body`` with its digest before it."""
+    return MAGIC + _digest(body) + body
+
+
+def unsealed(data: bytes) -> bytes:
+    """What was sealed; ``EntryDamaged`` unless it is whole."""
+    start = len(MAGIC) + _DIGEST_BYTES
+    body = data[start:]
+    if data[: len(MAGIC)] != MAGIC or data[len(MAGIC) : start] != _digest(body):
+        raise EntryDamaged("its digest is wrong")
+    return body
 
 
 def _sixteen_bits(alpha: Alpha) -> bytes:

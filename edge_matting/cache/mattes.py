@@ -8,19 +8,22 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import numpy as np
 
 from edge_matting.cache.entry import Entry, EntryDamaged, decode_entry, encode_entry, parse_name
 from edge_matting.cache.fingerprint import Fingerprint
+from edge_matting.cache.remembered import decode_note, encode_note, note_name
 from edge_matting.cache.shelves import Shelves
 from edge_matting.cache.single_flight import SingleFlight
 from edge_matting.cache.verify import Distances, Limits, comparable_size, compare, same_aspect
 from edge_matting.core.arrays import Alpha, Rgb
+from edge_matting.core.jobs import StoredResult
 
 log = logging.getLogger(__name__)
 
+Kept = TypeVar("Kept")
 Verdict = Literal["matte", "perceptual", "rejected", "miss"]
 RESULTS: Final = ("exact", "matte", "perceptual", "miss", "rejected")
 
@@ -94,6 +97,16 @@ class MatteCache:
     ) -> None:
         """Store a fresh matte (h x w float32 in [0, 1] at model size) of the photo."""
         self.shelves.put(*encode_entry(context, Entry(mark, alpha, thumbnail, seconds)))
+
+    def find_result(self, sha256: str, recipe_key: str, model_sha256: str) -> StoredResult | None:
+        """Where a result of the same bytes, recipe and model was published, if it was noted."""
+        name = note_name(sha256, recipe_key, model_sha256)
+        data = self.shelves.get(name)
+        return None if data is None else self._intact(decode_note, name, data)
+
+    def keep_result(self, stored: StoredResult) -> None:
+        """Note where a result was published; ``stored.root`` must be given."""
+        self.shelves.put(*encode_note(stored))
 
     def turn(
         self, context: str, mark: Fingerprint, waiting: Callable[[], None]
@@ -172,12 +185,13 @@ class MatteCache:
     def load(self, name: str) -> Entry | None:
         """The entry of that name, checked; a damaged one is dropped."""
         data = self.shelves.get(name)
-        if data is None:
-            return None
+        return None if data is None else self._intact(decode_entry, name, data)
+
+    def _intact(self, decode: Callable[[str, bytes], Kept], name: str, data: bytes) -> Kept | None:
         try:
-            return decode_entry(name, data)
+            return decode(name, data)
         except EntryDamaged as error:
-            log.warning("the cached matte %s is damaged and dropped: %s", name, error)
+            log.warning("%s in the cache is damaged and dropped: %s", name, error)
             self.shelves.remove(name)
             return None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_matting.cache.disk import DiskShelf
-from edge_matting.cache.entry import parse_name
+from edge_matting.cache.entry import SUFFIX, parse_name
 from edge_matting.cache.index import HammingIndex
 from edge_matting.cache.memory import MemoryShelf
 
@@ -187,7 +187,7 @@ class Shelves:
         self._problem = problem
 
     def _enter(self, names: Iterable[str]) -> None:
-        for name in list(names):
+        for name in filter(is_matte, list(names)):
             try:
                 context, mark = parse_name(name)
             except ValueError as error:
@@ -197,7 +197,7 @@ class Shelves:
             self._indexes.setdefault(context, HammingIndex()).add(name, mark.phash)
 
     def _leave(self, names: Iterable[str]) -> None:
-        for name in names:
+        for name in filter(is_matte, names):
             context, mark = parse_name(name)
             if self._by_pixels.get((context, mark.pixels)) == name:
                 del self._by_pixels[context, mark.pixels]
@@ -209,3 +209,8 @@ class Shelves:
 
     def _kept(self, name: str) -> bool:
         return name in self._memory or (self._disk is not None and name in self._disk.names())
+
+
+def is_matte(name: str) -> bool:
+    """Whether the entry is a matte, which is looked up by what it shows."""
+    return name.endswith(SUFFIX)

@@ -77,7 +77,7 @@ class Places:
     def __init__(self, out: Path, recipe: str, *, reuse: bool) -> None:
         self.out = out
         self.recipe = recipe
-        self._reuse = reuse
+        self.reuses = reuse
         self._taken: dict[str, Photo] = {}
         self._made: dict[tuple[str, str, str], StoredResult] = {}
         self._lock = threading.Lock()
@@ -106,7 +106,7 @@ class Places:
 
     def recall(self, key: tuple[str, str, str]) -> StoredResult | None:
         with self._lock:
-            return self._made.get(key) if self._reuse else None
+            return self._made.get(key)
 
     def _is_free(self, stem: str, photo: Photo) -> bool:
         if any(other in self._taken for other in conflicting_stems(stem)):
@@ -165,15 +165,21 @@ class DirectoryResults:
                 return True
         return False
 
+    @property
+    def reuses(self) -> bool:
+        return self._places.reuses
+
+    def root(self, state: JobState) -> Path:
+        return self._places.root(state).absolute()
+
     def find(self, sha256: str, recipe_key: str, model_sha256: str) -> StoredResult | None:
         return self._places.recall((sha256, recipe_key, model_sha256))
 
     def reuse(self, stored: StoredResult, result: Result) -> Result | None:
-        root = self._places.root(stored.state)
         outputs = copy_result(
-            root,
+            self._places.root(stored.state) if stored.root is None else Path(stored.root),
             stored.result.outputs,
-            root,
+            self._places.made_root(stored.state),
             self._stem,
             lambda copies: self._sidecar(result, copies),
         )

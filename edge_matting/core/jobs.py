@@ -166,6 +166,7 @@ class StoredResult:
     folder: str
     result: Result
     job_id: int = 0  # 0 where no ledger is
+    root: str | None = None  # what its outputs are relative to; None: its folder's place for them
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,29 +38,43 @@ class HotFolderResults:
     clock: Clock
     may_reuse: bool
 
+    @property
+    def reuses(self) -> bool:
+        return self.may_reuse
+
+    def root(self, state: JobState) -> Path:
+        return self.folders.results(self.claim.job.folder, state)
+
     def find(self, sha256: str, recipe_key: str, model_sha256: str) -> StoredResult | None:
-        if not self.may_reuse:
-            return None
         return self.jobs.find_result(sha256, recipe_key, model_sha256)
 
     def reuse(self, stored: StoredResult, result: Result) -> Result | None:
-        if not self.folders.known(stored.folder):
+        origin = self._origin(stored)
+        if origin is None:
             return None
         self._check_claim()
         job = self.claim.job
-        root = self.folders.results(job.folder, stored.state)
         outputs = copy_result(
-            self.folders.results(stored.folder, stored.state),
+            origin,
             stored.result.outputs,
-            root,
+            self.root(stored.state),
             job.stem,
             lambda copies: self._sidecar(result, copies),
         )
         if outputs is None:
             return None
         self._replace_earlier(stored.state, outputs)
-        self._copy_preview(stored.job_id)
+        if stored.job_id:
+            self._copy_preview(stored.job_id)
         return replace(result, outputs=outputs)
+
+    def _origin(self, stored: StoredResult) -> Path | None:
+        """What the stored outputs are relative to; None for a folder that nobody knows now."""
+        if stored.root is not None:
+            return Path(stored.root)
+        if not self.folders.known(stored.folder):
+            return None
+        return self.folders.results(stored.folder, stored.state)
 
     def publish(self, state: JobState, files: tuple[EncodedOutput, ...], result: Result) -> Result:
         self._check_claim()

@@ -6,6 +6,7 @@ import os
 import sqlite3
 
 from edge_matting.core.jobs import Job, Result, Slot, StoredResult
+from edge_matting.core.result_text import parse_result
 from edge_matting.core.states import FINISHED, JobState
 from edge_matting.ledger import rows
 
@@ -39,7 +40,7 @@ def result(connection: sqlite3.Connection, job_id: int) -> Result | None:
     row = connection.execute(
         "SELECT result FROM jobs WHERE id = ? AND result IS NOT NULL", (rows.bounded(job_id),)
     ).fetchone()
-    return None if row is None else rows.result(row["result"])
+    return None if row is None else parse_result(row["result"])
 
 
 def counts(connection: sqlite3.Connection) -> dict[JobState, int]:

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
-from edge_matting.core.jobs import (
-    Execution,
-    Job,
-    Original,
-    Output,
-    Place,
-    Quality,
-    Result,
-    Signature,
-    StoredResult,
-)
+from edge_matting.core.jobs import Job, Original, Place, Signature, StoredResult
+from edge_matting.core.result_text import parse_result
 from edge_matting.core.states import JobState
 
 _LARGEST: Final = 2**63 - 1
@@ -57,7 +46,7 @@ def job(row: sqlite3.Row) -> Job:
         code=row["code"],
         message=row["message"],
         sha256=row["sha256"],
-        outputs=result(row["result"]).outputs if row["result"] else (),
+        outputs=parse_result(row["result"]).outputs if row["result"] else (),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         finished_at=row["finished_at"],
@@ -69,20 +58,4 @@ def stored_result(row: sqlite3.Row) -> StoredResult:
     """The result in a row of `job_rows`: its own, or the reviewed one it had before a retry."""
     state = JobState(row["state"]) if row["result"] else JobState.REVIEW
     text = row["result"] or row["earlier"]
-    return StoredResult(state, os.fsdecode(row["folder"]), result(text), row["id"])
-
-
-def result_text(result: Result) -> str:
-    """JSON in ASCII, so that undecodable file names in it survive."""
-    return json.dumps(asdict(result), sort_keys=True)
-
-
-def result(text: str) -> Result:
-    values: dict[str, Any] = json.loads(text)
-    execution, quality = values["execution"], values["quality"]
-    width, height = values["source_size"]
-    values["source_size"] = (width, height)
-    values["outputs"] = tuple(Output(**output) for output in values["outputs"])
-    values["execution"] = Execution(**{**execution, "resolution": tuple(execution["resolution"])})
-    values["quality"] = Quality(**{**quality, "reasons": tuple(quality["reasons"])})
-    return Result(**values)
+    return StoredResult(state, os.fsdecode(row["folder"]), parse_result(text), row["id"])

@@ -13,6 +13,7 @@ from typing import Final
 
 from edge_matting.core.errors import SourceGone
 from edge_matting.core.jobs import Claim, Done, Failed, Job, Outcome, Place
+from edge_matting.core.result_text import result_text
 from edge_matting.core.states import FINISHED, JobState
 from edge_matting.ledger import rows, verdict
 from edge_matting.ledger.verdict import Verdict
@@ -188,7 +189,7 @@ def _complete(connection: sqlite3.Connection, row: sqlite3.Row, done: Done, now:
             "recipe_key": result.recipe_key,
             "model_sha256": result.model_sha256,
             "own": result.cache != "exact",  # "exact" outputs are copies of another job's
-            "result": rows.result_text(result),
+            "result": result_text(result),
         },
     )
     return read(connection, row["id"])

@@ -38,6 +38,13 @@ class PhotoTask:
 class Results(Protocol):
     """Where results are looked up and published."""
 
+    @property
+    def reuses(self) -> bool:
+        """Whether earlier results may be published again."""
+
+    def root(self, state: JobState) -> Path:
+        """What the outputs of results in that state are relative to."""
+
     def find(self, sha256: str, recipe_key: str, model_sha256: str) -> StoredResult | None:
         """An earlier result for the same bytes, recipe and model."""
 
@@ -106,6 +113,7 @@ def process_photo(task: PhotoTask, tools: Tools, results: Results, data: bytes) 
     result = _result(task, tools, sha256, finished, watch)
     with watch.stage("publish"):
         published = results.publish(state, finished.files, result)
+    _note(tools, results, state, published)
     if finished.preview is not None:
         results.preview(finished.preview)
     return Done(state, published)
@@ -155,19 +163,30 @@ def _reuse(
     task: PhotoTask, tools: Tools, results: Results, sha256: str, watch: Stopwatch
 ) -> Done | None:
     """Answer from an earlier result of the same bytes, recipe and model, where it still stands."""
-    stored = results.find(sha256, task.recipe.key(), tools.manifest.sha256)
-    if stored is None:
+    if not results.reuses:
         return None
-    with watch.stage("reuse"):
-        result = results.reuse(
-            stored,
-            replace(stored.result, cache="exact", cache_evidence={}, seconds=watch.reading()),
-        )
-    if result is None:
-        return None
+    key = sha256, task.recipe.key(), tools.manifest.sha256
+    lookups = [results.find] if tools.cache is None else [results.find, tools.cache.find_result]
+    for look_up in lookups:
+        stored = look_up(*key)
+        if stored is None:
+            continue
+        with watch.stage("reuse"):
+            same = replace(stored.result, cache="exact", cache_evidence={}, seconds=watch.reading())
+            result = results.reuse(stored, same)
+        if result is not None:
+            if tools.cache is not None:
+                tools.cache.count("exact", stored.result.seconds.get("infer", 0.0))
+            _note(tools, results, stored.state, result)
+            return Done(stored.state, result)
+    return None
+
+
+def _note(tools: Tools, results: Results, state: JobState, result: Result) -> None:
+    """Where the outputs lie is remembered beyond this folder and this ledger."""
     if tools.cache is not None:
-        tools.cache.count("exact", stored.result.seconds.get("infer", 0.0))
-    return Done(stored.state, result)
+        root = str(results.root(state))
+        tools.cache.keep_result(StoredResult(state, root, result, root=root))
 
 
 def _still_the_same(task: PhotoTask) -> None:

@@ -1,0 +1,26 @@
+"""A result as text and back, for whoever has to remember one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from edge_matting.core.jobs import Execution, Output, Quality, Result
+
+
+def result_text(result: Result) -> str:
+    """JSON in ASCII, so that undecodable file names in it survive."""
+    return json.dumps(asdict(result), sort_keys=True)
+
+
+def parse_result(text: str) -> Result:
+    """The result that ``result_text`` wrote; ``ValueError``, ``KeyError`` or ``TypeError`` for others."""
+    values: dict[str, Any] = json.loads(text)
+    execution, quality = values["execution"], values["quality"]
+    width, height = values["source_size"]
+    values["source_size"] = (width, height)
+    values["outputs"] = tuple(Output(**output) for output in values["outputs"])
+    values["execution"] = Execution(**{**execution, "resolution": tuple(execution["resolution"])})
+    values["quality"] = Quality(**{**quality, "reasons": tuple(quality["reasons"])})
+    return Result(**values)
