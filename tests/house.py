@@ -126,7 +126,7 @@ SNAPSHOT = StatusSnapshot(
     execution=ExecutionReport("cuda", "cpu", "fp32", "libcudnn.so.9 is missing"),
     queue=QueueReport({JobState.PENDING: 7, JobState.SUCCEEDED: 3}, 12.5, 70.0),
     rates=RateReport(6.0, 5.5, None),
-    cache=CacheReport(hits=2, misses=5),
+    cache=CacheReport(hits=2, misses=5, entries=4, disk_bytes=9000, evictions=1),
     folders=(
         FolderReport("/srv/edge-matting", "cutout", "native", 40 * 10**9, None),
         FolderReport("/mnt/caf\udce9", "cutout", "polling: nfs", None, "not mounted"),
@@ -138,7 +138,7 @@ SNAPSHOT = StatusSnapshot(
 
 WORK = WorkReport(
     finished={(JobState.SUCCEEDED, ""): 3, (JobState.FAILED, "truncated"): 1},
-    cache={"miss": 3},
+    cache={"miss": 2, "rejected": 1},
     end_to_end=Distribution((1.0, 10.0), (1, 2, 1), 30.5),
     seconds=Distribution((1.0,), (2, 1), 3.75),
     batch=Distribution((1.0,), (3, 0), 3.0),

@@ -158,11 +158,11 @@ def test_a_disk_that_runs_out_of_room_gets_it_back_from_the_cache(tmp_path):
         cache = open_cache(tmp_path / "disk" / "cache", min_free_bytes=300_000)
         for number in range(40):
             kept(cache, number)
-        assert cache.facts().disk_bytes > 0
+        assert cache.stored().disk_bytes > 0
         fill(tmp_path / "disk", leave=280_000)
-        before = cache.facts()
+        before = cache.stored()
         cache.tend()
-        after = cache.facts()
+        after = cache.stored()
         assert after.disk_bytes < before.disk_bytes
         assert after.evictions > before.evictions
         kept(cache, 100)  # no room for it: no fault either
@@ -175,7 +175,7 @@ def test_a_full_disk_costs_no_photo_and_leaves_no_torn_entry(tmp_path):
         kept(cache, 1)
         fill(tmp_path / "disk")
         kept(cache, 2)
-        assert "cannot write" in (cache.facts().problem or "")
+        assert "cannot write" in (cache.stored().problem or "")
         assert answered(cache, 1) == "matte"
         assert answered(cache, 2) == "miss"
         assert cache.check() == []
@@ -221,7 +221,7 @@ def test_a_file_that_is_no_entry_is_left_alone_and_told(tmp_path):
 def test_a_folder_that_cannot_be_used_leaves_the_memory(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     cache = open_cache(tmp_path / "file" / "cache")
-    assert "stays in memory" in (cache.facts().problem or "")
+    assert "stays in memory" in (cache.stored().problem or "")
     kept(cache, 1)
     assert answered(cache, 1) == "matte"
     cache.tend()
@@ -233,7 +233,7 @@ def test_without_memory_and_disk_nothing_is_kept(tmp_path):
     cache = MatteCache(None, memory_bytes=0, disk_bytes=0)
     kept(cache, 1)
     assert answered(cache, 1) == "miss"
-    assert cache.facts().entries == 0
+    assert cache.stored().entries == 0
 
 
 def test_entries_of_models_that_left_are_dropped(tmp_path):
@@ -254,8 +254,8 @@ def test_mattes_survive_a_restart(tmp_path):
     kept(open_cache(tmp_path), 1)
     cache = open_cache(tmp_path)
     assert answered(cache, 1) == "matte"
-    assert cache.facts().requests["matte"] == 1
-    assert cache.facts().saved_seconds == 0.125
+    assert cache.answers().requests["matte"] == 1
+    assert cache.answers().saved_seconds == 0.125
 
 
 # -- several at once ------------------------------------------------------------------

@@ -37,7 +37,12 @@ def test_metrics_tell_jobs_queue_and_device(client: FlaskClient) -> None:
     assert found["edge_matting_queue_oldest_age_seconds", ""] == 12.5
     assert found["edge_matting_jobs_finished_total", "truncated,failed"] == 1
     assert found["edge_matting_jobs_finished_total", ",review"] == 0
-    assert found["edge_matting_cache_requests_total", "hit"] == 2
+    assert found["edge_matting_cache_requests_total", "miss"] == 2
+    assert found["edge_matting_cache_requests_total", "rejected"] == 1
+    assert found["edge_matting_results_total", "miss"] == 3
+    assert found["edge_matting_cache_bytes", "disk"] == 9000
+    assert found["edge_matting_cache_entries", ""] == 4
+    assert found["edge_matting_cache_evictions_total", ""] == 1
     assert found["edge_matting_engine_restarts_total", ""] == 1
     assert found["edge_matting_build_info", "0.1.0"] == 1
     assert found["edge_matting_ready", ""] == 1

@@ -2,13 +2,13 @@
 
 from edge_matting.cache.entry import EntryDamaged
 from edge_matting.cache.fingerprint import Fingerprint, content_digest, fingerprint
-from edge_matting.cache.mattes import RESULTS, Answer, CacheFacts, MatteCache
+from edge_matting.cache.mattes import RESULTS, Answer, Answers, MatteCache
 from edge_matting.cache.verify import Distances, Limits
 
 __all__ = [
     "RESULTS",
     "Answer",
-    "CacheFacts",
+    "Answers",
     "Distances",
     "EntryDamaged",
     "Fingerprint",

@@ -15,7 +15,7 @@ import numpy as np
 from edge_matting.cache.entry import Entry, EntryDamaged, decode_entry, encode_entry, parse_name
 from edge_matting.cache.fingerprint import Fingerprint
 from edge_matting.cache.remembered import decode_note, encode_note, note_name
-from edge_matting.cache.shelves import Shelves
+from edge_matting.cache.shelves import Shelves, Stored
 from edge_matting.cache.single_flight import SingleFlight
 from edge_matting.cache.verify import Distances, Limits, comparable_size, compare, same_aspect
 from edge_matting.core.arrays import Alpha, Rgb
@@ -49,16 +49,11 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class CacheFacts:
-    """Counted since the start of the process, and what is stored now."""
+class Answers:
+    """Photos by what the cache said, and the inference they did not take, since the start."""
 
     requests: Mapping[str, int]
     saved_seconds: float
-    evictions: int
-    entries: int
-    memory_bytes: int
-    disk_bytes: int
-    problem: str | None
 
 
 class MatteCache:
@@ -132,19 +127,14 @@ class MatteCache:
         """What is wrong with the stored entries, one line each; none: all is well."""
         return self.shelves.check()
 
-    def facts(self) -> CacheFacts:
+    def answers(self) -> Answers:
+        """Counted by this process."""
         with self._lock:
-            requests, saved = dict(self._requests), self._saved
-        stored = self.shelves.stored()
-        return CacheFacts(
-            requests,
-            round(saved, 3),
-            stored.evictions,
-            stored.entries,
-            stored.memory_bytes,
-            stored.disk_bytes,
-            stored.problem,
-        )
+            return Answers(dict(self._requests), round(self._saved, 3))
+
+    def stored(self) -> Stored:
+        """What is stored now."""
+        return self.shelves.stored()
 
     # -- pieces -----------------------------------------------------------------------
 

@@ -15,7 +15,10 @@ def result_text(result: Result) -> str:
 
 
 def parse_result(text: str) -> Result:
-    """The result that ``result_text`` wrote; ``ValueError``, ``KeyError`` or ``TypeError`` for others."""
+    """The result that ``result_text`` wrote.
+
+    Raises ``ValueError``, ``KeyError`` or ``TypeError`` for other text.
+    """
     values: dict[str, Any] = json.loads(text)
     execution, quality = values["execution"], values["quality"]
     width, height = values["source_size"]

@@ -43,6 +43,7 @@ class EngineVoice:
     oldest_progress: float = 0.0  # age of the least recent worker progress when heard
     reused: int = 0  # photos answered from an earlier result
     made: int = 0  # photos that went through the model
+    cache: dict[str, Any] = field(default_factory=dict)  # what is stored, as CacheReport names it
     ready: dict[str, Any] | None = None
     problem: str | None = None
     preparing: dict[str, Any] | None = None  # calibration and the like; None: it works
@@ -172,6 +173,7 @@ def hear(voice: EngineVoice, message: dict[str, Any]) -> None:
         case "alive":
             voice.reused, voice.made = int(message["reused"]), int(message["made"])
             voice.oldest_progress = float(message["oldest"])
+            voice.cache = dict(message.get("cache") or {})
             voice.obstacles = tuple(map(str, message["obstacles"]))
         case "ready":
             voice.ready, voice.problem = message, None

@@ -94,7 +94,7 @@ class Tally:
     def saved_seconds(self) -> float | None:
         """Work that the cache saved, by the mean of the photos that were made."""
         with self._lock:
-            return round(self._saved_seconds, 1) if self._cache["miss"] else None
+            return round(self._saved_seconds, 1) if self._made() else None
 
     def report(self) -> WorkReport:
         with self._lock:
@@ -120,12 +120,12 @@ class Tally:
                 self._count_result(result)
 
     def _count_result(self, result: Result) -> None:
-        self._cache[result.cache] += 1
+        self._cache[_answer(result)] += 1
         seconds = result.seconds.get("total")
         if seconds is not None and result.cache == "miss":
             self._made_seconds += seconds
-        elif seconds is not None and self._cache["miss"]:
-            self._saved_seconds += max(0.0, self._made_seconds / self._cache["miss"] - seconds)
+        elif seconds is not None and self._made():
+            self._saved_seconds += max(0.0, self._made_seconds / self._made() - seconds)
         if result.cache == "exact":
             return  # a copy: its execution and stages are those of another job
         if result.cache == "miss":
@@ -133,3 +133,12 @@ class Tally:
         for stage, seconds in result.seconds.items():
             if stage != "total":
                 self._stages[stage].add(seconds)
+
+    def _made(self) -> int:
+        """Photos that went through the model."""
+        return self._cache["miss"] + self._cache["rejected"]
+
+
+def _answer(result: Result) -> str:
+    """What the cache said; a photo that was near another and refused has the distances."""
+    return "rejected" if result.cache == "miss" and result.cache_evidence else result.cache

@@ -345,7 +345,9 @@ class View:
     def _cache(self) -> CacheReport:
         hits, misses = (0, 0) if self._parts is None else self._parts.supervisor.answers()
         saved = self._tally.saved_seconds()
-        return CacheReport(self._hits + hits, self._misses + misses, saved)
+        engine = None if self._parts is None else self._parts.supervisor.engine
+        stored = {} if engine is None else engine.voice.cache
+        return CacheReport(self._hits + hits, self._misses + misses, saved, **stored)
 
 
 def _count(counts: Mapping[JobState, int], state: JobState) -> int:

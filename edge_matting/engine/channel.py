@@ -76,14 +76,14 @@ class Reporter:
             else:
                 self._obstacles[place] = what
 
-    def alive(self) -> None:
+    def alive(self, **facts: Any) -> None:
         """A sign of life, with the age of the least recent progress among busy workers."""
         with self._lock:
             begun = min(self._busy.values(), default=None)
             counted = {"reused": self._reused, "made": self._made}
             obstacles = list(self._obstacles.values())
         oldest = 0.0 if begun is None else round(time.monotonic() - begun, 1)
-        self.send("alive", oldest=oldest, obstacles=obstacles, **counted)
+        self.send("alive", oldest=oldest, obstacles=obstacles, **counted, **facts)
 
 
 def listen(lines: Any, commands: dict[str, Callable[[], None]], ended: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -200,9 +201,7 @@ class Engine:
         self._loop.wake()
 
     def _tick(self) -> None:
-        self._reporter.alive()
-        if self._cache is not None:
-            self._cache.tend()
+        self._reporter.alive(cache=self._tended())
         now = self._clock.monotonic()
         if now >= self._next_settling:
             self._next_settling = now + SETTLE_SECONDS
@@ -213,6 +212,13 @@ class Engine:
             self._reporter.send("models", ids=[entry.id for entry in models if not entry.fault])
         self._check_up.step(now, idle=self._loop.idle)
         self._mind_memory()
+
+    def _tended(self) -> dict[str, object]:
+        """What the cache holds, after it was looked after."""
+        if self._cache is None:
+            return {}
+        self._cache.tend()
+        return asdict(self._cache.stored())
 
     def _mind_memory(self) -> None:
         """A model that only a retry asked for goes first, then the whole process."""

@@ -19,6 +19,7 @@ from edge_matting.core.states import FINISHED, JobState
 from edge_matting.status.ports import (
     Appliance,
     ApplianceState,
+    CacheReport,
     Distribution,
     FolderReport,
     JobReader,
@@ -48,7 +49,9 @@ class ApplianceCollector(Collector):
         yield _gauge("healthy", "0 when the appliance is stuck", not self._appliance.health())
         yield from _identity(snapshot)
         yield from _work(snapshot, self._jobs.counts())
-        yield from _finished(self._appliance.work())
+        work = self._appliance.work()
+        yield from _finished(work)
+        yield from _cache(snapshot.cache, work)
         yield from _engine(snapshot)
         yield from _folders(snapshot.folders)
         yield _gauge(
@@ -73,16 +76,29 @@ def _work(snapshot: StatusSnapshot, counts: Mapping[JobState, int]) -> Iterator[
     oldest = queue.oldest_pending_seconds or 0
     yield _gauge("queue_oldest_age_seconds", "Age of the oldest waiting job", oldest)
     yield _gauge("queue_eta_seconds", "Estimated time until the queue is empty", queue.eta_seconds)
+
+
+def _cache(cache: CacheReport, work: WorkReport) -> Iterator[Metric]:
     requests = CounterMetricFamily(
-        "edge_matting_cache_requests", "Cache look-ups since the start", labels=["result"]
+        "edge_matting_cache_requests",
+        "Photos since the start by what the cache said",
+        labels=["result"],
     )
-    requests.add_metric(["hit"], snapshot.cache.hits)
-    requests.add_metric(["miss"], snapshot.cache.misses)
+    for result in ("exact", "matte", "perceptual", "miss", "rejected"):
+        requests.add_metric([result], work.cache.get(result, 0))
     yield requests
     yield CounterMetricFamily(
         "edge_matting_cache_saved_seconds",
         "Work saved by the cache since the start, estimated",
-        value=snapshot.cache.saved_seconds or 0.0,
+        value=cache.saved_seconds or 0.0,
+    )
+    stored = [("memory", cache.memory_bytes), ("disk", cache.disk_bytes)]
+    yield _labelled("cache_bytes", "Size of the stored mattes", "store", stored)
+    yield _gauge("cache_entries", "Stored mattes", cache.entries)
+    yield CounterMetricFamily(
+        "edge_matting_cache_evictions",
+        "Entries that had to leave since the start of the work process",
+        value=cache.evictions,
     )
 
 
@@ -100,8 +116,9 @@ def _finished(work: WorkReport) -> Iterator[Metric]:
     results = CounterMetricFamily(
         "edge_matting_results", "Results since the start by use of the cache", labels=["cache"]
     )
-    for kind in ("miss", "exact", "matte", "perceptual"):
+    for kind in ("exact", "matte", "perceptual"):
         results.add_metric([kind], work.cache.get(kind, 0))
+    results.add_metric(["miss"], work.cache.get("miss", 0) + work.cache.get("rejected", 0))
     yield results
     yield _histogram("end_to_end_seconds", "From taken in to finished", work.end_to_end)
     yield _histogram("job_seconds", "Time in work of a finished job, last attempt", work.seconds)

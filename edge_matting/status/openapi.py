@@ -337,7 +337,18 @@ def _status(counts: Schema) -> Schema:
         "execution": {"type": ["object", "null"]},
         "queue": _full(queue),
         "rates": _full(rates),
-        "cache": _full({"hits": WHOLE, "misses": WHOLE, "saved_seconds": MAYBE_NUMBER}),
+        "cache": _full(
+            {
+                "hits": WHOLE,
+                "misses": WHOLE,
+                "saved_seconds": MAYBE_NUMBER,
+                "entries": WHOLE,
+                "memory_bytes": WHOLE,
+                "disk_bytes": WHOLE,
+                "evictions": WHOLE,
+                "problem": MAYBE_TEXT,
+            }
+        ),
         "folders": {"type": "array", "items": _full(folder)},
         "engine": _full(
             {"pid": MAYBE_WHOLE, "restarts": WHOLE, "last_progress_seconds": MAYBE_NUMBER}

@@ -80,6 +80,11 @@ class CacheReport:
     hits: int
     misses: int
     saved_seconds: float | None = None  # of work, estimated from what a photo takes without it
+    entries: int = 0  # stored mattes
+    memory_bytes: int = 0
+    disk_bytes: int = 0
+    evictions: int = 0  # since the start of the work process
+    problem: str | None = None  # why the disk is not used, if it should be
 
 
 @dataclass(frozen=True, slots=True)
