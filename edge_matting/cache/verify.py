@@ -34,11 +34,11 @@ _EXPOSURE_ROUNDS: Final = 2
 class Limits:
     """The largest distances between photos that share a matte; levels of 255."""
 
-    difference: float = 6.0
+    difference: float = 7.0
     patch: float = 1.6
-    colour: float = 5.5
+    colour: float = 7.5
     gain: float = 0.15
-    drift: float = 0.03
+    drift: float = 0.035
 
 
 @dataclass(frozen=True, slots=True)
