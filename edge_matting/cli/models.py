@@ -15,6 +15,10 @@ from edge_matting.inference import Catalog
 from edge_matting.inference.add import Added, add_model
 from edge_matting.inference.propose import Answers
 
+_CLOSE = 1.5
+"""Two normalisations are hard to tell apart below this ratio: a robust network, fed in another way
+than it was trained with, was seen to do better than with its own by a third."""
+
 
 def run(options: argparse.Namespace) -> int:
     catalog = open_catalog(read_settings(options))
@@ -67,7 +71,10 @@ def told(added: Added) -> Iterator[str]:
         f"mean {found.mean:.3f}, deviation {found.deviation:.3f}"
     )
     if close := rivals(added):
-        yield f"if the cut-outs look wrong, remove it and add it with --preset {' or '.join(close)}"
+        yield (
+            f"{' and '.join(close)} did nearly as well: if its makers document one of them, "
+            f"remove the model and add it with --preset {close[0]}"
+        )
     yield f"added as {manifest.id}; use it with --model {manifest.id}, or as model: in the settings"
 
 
@@ -75,7 +82,7 @@ def rivals(added: Added) -> tuple[str, ...]:
     """Normalisations that did nearly as well as the one chosen."""
     if not added.verdicts:
         return ()
-    bound = 1.1 * added.verdicts[added.normalisation].total
+    bound = _CLOSE * added.verdicts[added.normalisation].total
     return tuple(
         name
         for name, verdict in added.verdicts.items()
