@@ -19,6 +19,8 @@ import pytest
 from graphs import manifest_of, save
 from onnx import TensorProto, helper, numpy_helper
 
+import edge_matting
+from edge_matting.cli.main import main
 from edge_matting.cli.sample import sample_photo
 from edge_matting.cli.trial import BuiltInPhotos
 from edge_matting.core.errors import InferenceFailed, ModelError, SessionError
@@ -27,7 +29,7 @@ from edge_matting.core.tensors import InputSize, ModelInput, ModelOutput
 from edge_matting.engine.sessions import part_for
 from edge_matting.inference import Catalog, Manifest, ModelFile
 from edge_matting.inference.add import add_model
-from edge_matting.inference.backends import open_session, read_graph
+from edge_matting.inference.backends import available_providers, open_session, read_graph
 from edge_matting.inference.pt2_archive import archive_format, read_pt2
 from edge_matting.inference.torch_graph import KEPT, GraphedModule
 from edge_matting.inference.torch_session import TorchSession
@@ -37,6 +39,7 @@ torch = pytest.importorskip(
     "torch", reason="torch is not installed: pip install edge-matting[torch]"
 )
 
+PHOTOS = Path(edge_matting.__file__).parent / "data" / "photos"
 SPEC = ModelInput("image", InputSize(64, 48, "multiple_of", multiple=8))
 
 
@@ -159,6 +162,12 @@ def test_a_gpu_that_is_not_there_is_told_with_its_reason(exported: Path) -> None
         assert re.search(words, info.reason or "")
 
 
+def test_the_providers_are_those_of_the_backend_that_runs() -> None:
+    assert "cpu" in available_providers("torch")
+    assert "cpu" in available_providers("ort")
+    assert ("cuda" in available_providers("torch")) == torch.cuda.is_available()
+
+
 def test_an_exported_program_is_added_like_any_model(exported: Path, tmp_path: Path) -> None:
     facts = read_graph(exported)
     assert [(each.name, each.shape) for each in facts.inputs] == [("photo", (None, 3, None, None))]
@@ -192,7 +201,6 @@ def test_torchscript_is_loaded_with_a_notice(
 
 
 def test_a_part_is_chosen_by_the_plans_backend_then_by_its_precision(exported: Path) -> None:
-    sha256 = "0" * 64
     variants = [
         ModelFile(precision=precision, backend=backend, file=name, sha256="0" * 64)
         for precision, backend, name in (
@@ -398,3 +406,16 @@ def test_a_recording_is_made_once_for_each_shape_and_replayed() -> None:
         run(FakeTensor(1.0, (batch, 3, 8, 8)))
     run(FakeTensor(3.0))
     assert fake.said.count("record") == 1 + KEPT + 1 + 1
+
+
+def test_a_torch_model_does_photos_from_the_command_line(exported: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("state_dir: state\nhot_folders: [{path: hot}]\ndevice: {precision: bf16}\n")
+    assert main(["models", "add", str(exported), "--id", "mine", "-c", str(config)]) == 0
+    out = tmp_path / "out"
+    photo = [str(path) for path in PHOTOS.glob("portrait-002.jpg")]
+    command = ["process", *photo, "-o", str(out), "--model", "mine", "-c", str(config)]
+    assert main(command) == 0
+    (sidecar,) = out.rglob("*.json")
+    told = json.loads(sidecar.read_text())["execution"]
+    assert (told["backend"], told["provider"], told["precision"]) == ("torch", "cpu", "bf16")

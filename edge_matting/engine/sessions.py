@@ -7,8 +7,8 @@ import os
 from edge_matting.config import Settings
 from edge_matting.core.plan import DeviceProfile, Plan
 from edge_matting.inference import Catalog, Manifest, ModelFile, Session
-from edge_matting.inference.backends import open_session
-from edge_matting.inference.ort import GpuUse, available_providers
+from edge_matting.inference.backends import available_providers, open_session
+from edge_matting.inference.ort import GpuUse
 from edge_matting.inference.ort_options import GpuMemory
 
 
@@ -27,7 +27,9 @@ class SessionMaker:
             manifest,
             self._catalog.verify(manifest.id, part),
             part,
-            provider=wanted_provider(plan, self._profile, self._settings, available_providers()),
+            provider=wanted_provider(
+                plan, self._profile, self._settings, available_providers(plan.backend)
+            ),
             precision=plan.precision,
             threads=plan.session_threads,
             resolution=plan.resolution,

@@ -10,7 +10,7 @@ from edge_matting.core.plan import DeviceProfile, Plan
 from edge_matting.device import probe_device
 from edge_matting.engine.opening import Opened, Opener
 from edge_matting.inference import Catalog, Manifest, Session, shipped_models_dir
-from edge_matting.inference.ort import available_providers
+from edge_matting.inference.backends import available_providers, backend_of
 from edge_matting.planner import Evaluated, ModelNeeds, make_plan
 
 
@@ -22,8 +22,10 @@ def open_catalog(settings: Settings) -> Catalog:
 def plan_for(settings: Settings, profile: DeviceProfile | None = None) -> Plan:
     """The plan for this device, the settings' model and the installed runtime."""
     catalog = open_catalog(settings)
-    needs = needs_of(catalog.get(settings.model), catalog.path(settings.model))
-    return make_plan(profile or probe_device(), needs, settings, available_providers())
+    manifest = catalog.get(settings.model)
+    needs = needs_of(manifest, catalog.path(settings.model))
+    available = available_providers(backend_of(manifest, settings.device.backend))
+    return make_plan(profile or probe_device(), needs, settings, available)
 
 
 def needs_of(manifest: Manifest, path: Path) -> ModelNeeds:

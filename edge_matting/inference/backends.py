@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from edge_matting.core.errors import ModelError, SessionError
+from edge_matting.inference import ort, torch_session
 from edge_matting.inference.graph import GraphFacts
 from edge_matting.inference.manifest import Manifest, ModelFile
 from edge_matting.inference.onnx_graph import read_onnx
-from edge_matting.inference.ort import GpuUse, OrtSession
 from edge_matting.inference.session import Session
-from edge_matting.inference.torch_session import TorchSession, read_torch
 
 _NO_MODELS: Final = (
     (0, b"\x80", "a pickle, which is not loaded here"),
@@ -32,7 +31,7 @@ def open_session(
     threads: int = 0,
     resolution: tuple[int, int] | None = None,
     batch: int = 1,
-    gpu: GpuUse | None = None,
+    gpu: ort.GpuUse | None = None,
 ) -> Session:
     """A session of ``part``, one of the manifest's files, that lies at ``path`` and is verified.
 
@@ -40,7 +39,7 @@ def open_session(
     what the backend raises.
     """
     if part.backend == "torch":
-        return TorchSession(
+        return torch_session.TorchSession(
             manifest,
             path,
             provider=provider,
@@ -50,7 +49,7 @@ def open_session(
         )
     if precision == "bf16":
         raise SessionError("onnxruntime does not compute in bf16", hint="use fp32, fp16 or int8")
-    return OrtSession(
+    return ort.OrtSession(
         manifest,
         path,
         provider=provider,
@@ -62,12 +61,27 @@ def open_session(
     )
 
 
+def backend_of(manifest: Manifest, wanted: str) -> str:
+    """The backend that ``device.backend`` means for a model: that of its main file for ``auto``,
+    and where the model has no file for the wanted one."""
+    offered = [part.backend for part in manifest.files]
+    return wanted if wanted in offered else offered[0]
+
+
+def available_providers(backend: str) -> tuple[str, ...]:
+    """Providers that the installed build of a backend's runtime contains; ``StartError`` where it
+    is not installed."""
+    if backend == "torch":
+        return torch_session.available_providers()
+    return ort.available_providers()
+
+
 def read_graph(path: Path) -> GraphFacts:
     """What the file tells of itself, by its content and not its name."""
     with path.open("rb") as file:
         start = file.read(16)
     if start.startswith(b"PK"):
-        return read_torch(path)
+        return torch_session.read_torch(path)
     for offset, mark, words in _NO_MODELS:
         if start[offset:].startswith(mark):
             raise ModelError(

@@ -171,8 +171,9 @@ def read_torch(path: Path) -> GraphFacts:
     )
 
 
-def torch_version() -> str:
-    return str(_torch().__version__)
+def available_providers() -> tuple[str, ...]:
+    """What torch can compute on here."""
+    return ("cpu", "cuda") if _torch().cuda.is_available() else ("cpu",)
 
 
 def _numbered(facts: GraphFacts) -> GraphFacts:

@@ -24,6 +24,16 @@ PRECISIONS: Final = MappingProxyType(
 """What a provider computes natively, the exact ones first."""
 
 
+_COMPUTED: Final = MappingProxyType(
+    {
+        ("ort", "tensorrt"): ("fp16", "int8"),
+        ("torch", "cuda"): ("bf16", "fp16"),
+        ("torch", "cpu"): ("bf16", "fp16"),
+    }
+)
+"""What a backend computes from a file of fp32 by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choices:
     """What a plan may choose from; a single entry is fixed."""
@@ -104,8 +114,7 @@ def _precisions(
     wanted = settings.device.precision
     offered = model.precisions(backend)
     if wanted != "auto":
-        # TensorRT computes an fp32 file in other precisions by itself.
-        if wanted in offered or (provider == "tensorrt" and wanted in PRECISIONS["tensorrt"]):
+        if wanted in offered or wanted in _COMPUTED.get((backend, provider), ()):
             reasons.append(f"{wanted}: set by device.precision")
             return (wanted,)
         reasons.append(
