@@ -128,7 +128,7 @@ class Device(_Frozen):
     accelerator: Literal["auto", "tensorrt", "cuda", "cpu"] = "auto"
     backend: Literal["auto", "ort", "torch"] = "auto"
     missing_accelerator: Literal["warn", "degrade", "fail"] = "warn"
-    precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
+    precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = "auto"
     resolution: Literal["auto"] | Annotated[int, Field(ge=32, le=4096)] = "auto"
     batch: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = "auto"
 
