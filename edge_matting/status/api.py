@@ -145,7 +145,9 @@ class Api:
         if not self._has_preview(job_id):
             raise ActionRefused("no_preview", f"job {job_id} has none", HTTPStatus.NOT_FOUND)
         picture = send_from_directory(self._previews, f"{job_id}.jpg", mimetype="image/jpeg")
-        picture.headers["Cache-Control"] = "private, no-cache"
+        # With ?v= the page names the job's last change: another picture has another address.
+        kept = "max-age=86400" if "v" in request.args else "no-cache"
+        picture.headers["Cache-Control"] = f"private, {kept}"
         return picture
 
     def retry(self, job_id: int) -> Response:

@@ -1,12 +1,14 @@
 // The live part of the status page.
 import {
-  ask, act, at, bytes, duration, fill, jobButtons, live, make, may, moment, notice, number,
+  ask, act, at, bytes, duration, fill, jobButtons, live, make, may, moment, notice, number, pace,
   picture, reasonOf, say, send, showSession, text,
 } from "./common.js";
 import { showHistory } from "./charts.js";
 import { showUpload, startUpload } from "./upload.js";
 
-const LISTS_MS = 4000; // the lists of jobs are asked for at most so often
+// The lists of jobs, and with them new thumbnails, are asked for at most so often; where many pages
+// are open much less, for thumbnails cost most.
+const listsMs = () => (pace.seconds <= 2 ? 4000 : pace.seconds * 6000);
 const HISTORY_MS = 30000;
 const shown = { counts: "", lists: 0, history: 0, session: false, models: [] };
 const chosen = new Set(); // jobs marked for a download
@@ -220,7 +222,7 @@ async function refresh() {
     if (changed || shown.counts === "") showStatus(status);
     const counts = JSON.stringify([status.queue.counts, status.finished]);
     const now = performance.now();
-    if (counts !== shown.counts && (shown.lists === 0 || now - shown.lists >= LISTS_MS)) {
+    if (counts !== shown.counts && (shown.lists === 0 || now - shown.lists >= listsMs())) {
       await showJobs();
       Object.assign(shown, { counts, lists: now });
     }
