@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 from edge_matting import __version__
 from edge_matting.config import Settings
@@ -18,11 +16,13 @@ from edge_matting.core.clock import Clock
 from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Job
 from edge_matting.core.logs import shown
-from edge_matting.core.plan import DeviceProfile, Plan
+from edge_matting.core.plan import DeviceProfile
 from edge_matting.core.states import JobState
+from edge_matting.daemon import reports
 from edge_matting.daemon.actions import Actions
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.pace import Pace
+from edge_matting.daemon.reports import Parts
 from edge_matting.daemon.supervisor import Supervisor
 from edge_matting.daemon.tally import Tally
 from edge_matting.daemon.uploads import Uploads
@@ -34,12 +34,8 @@ from edge_matting.status.ports import (
     ApplianceState,
     CacheReport,
     EngineReport,
-    ExecutionReport,
-    FolderReport,
-    PreparingReport,
     QueueReport,
     RateReport,
-    RecipeReport,
     StatusSnapshot,
     UploadReport,
     WorkReport,
@@ -51,17 +47,6 @@ LOOP_SECONDS = 30.0
 
 SHOWN_PROBLEMS = 3
 RATE_WINDOWS = (60.0, 600.0, 3600.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The working parts under the present settings."""
-
-    settings: Settings
-    supervisor: Supervisor
-    intakes: Sequence[Intake]
-    url: str
-    uploads: Uploads
 
 
 class View:
@@ -150,8 +135,8 @@ class View:
         for intake in parts.intakes:
             reasons += [why for why in (intake.problem, intake.ledger_problem) if why is not None]
         reasons += parts.supervisor.obstacles()
-        if self._degraded(parts):
-            reasons.append(self._missing_accelerator(parts) or "the accelerator is missing")
+        if reports.is_degraded(parts):
+            reasons.append(reports.missing_accelerator(parts) or "the accelerator is missing")
         return tuple(dict.fromkeys(reasons))
 
     def snapshot(self) -> StatusSnapshot:
@@ -165,10 +150,10 @@ class View:
             version=__version__,
             started_at=self._started_at,
             uptime_seconds=now - self._started,
-            plan=self._plan(),
+            plan=reports.plan_in_use(parts),
             profile=self._profile,
             vitals=self._vitals,
-            execution=self._execution(),
+            execution=reports.execution(parts),
             queue=QueueReport(
                 counts=counts,
                 oldest_pending_seconds=(
@@ -178,12 +163,12 @@ class View:
             ),
             rates=self._rates(),
             cache=self._cache(),
-            folders=() if parts is None else tuple(_folder(intake) for intake in parts.intakes),
+            folders=() if parts is None else reports.folders(parts),
             engine=self._engine(),
             finished=self._tally.finished(),
-            preparing=_preparing(parts),
-            models=_models(parts),
-            recipes=() if parts is None else _recipes(parts.settings),
+            preparing=reports.preparing(parts),
+            models=reports.models(parts),
+            recipes=() if parts is None else reports.recipes(parts.settings),
             max_file_bytes=0 if parts is None else int(parts.settings.limits.max_file_mb * 1e6),
             state_free_bytes=None if parts is None else free_bytes(parts.settings.state_dir),
         )
@@ -244,7 +229,7 @@ class View:
             return ApplianceState.STOPPED
         if self._paused:
             return ApplianceState.PAUSED
-        if self._degraded(parts):
+        if reports.is_degraded(parts):
             return ApplianceState.DEGRADED
         working = _count(counts, JobState.RUNNING) + _count(counts, JobState.PENDING)
         return ApplianceState.WORKING if working else ApplianceState.IDLE
@@ -258,48 +243,15 @@ class View:
                 f"{problem.reason}; what lies there is not taken"
                 for problem in intake.scan_problems[:SHOWN_PROBLEMS]
             ]
-        if parts is not None and (missing := self._missing_accelerator(parts)) not in {
+        if parts is not None and (missing := reports.missing_accelerator(parts)) not in {
             None,
             *reasons,
         }:
             reasons.append(str(missing))
         if parts is not None:
             reasons += parts.supervisor.partial_problems()
-            reasons += (_session(parts) or {}).get("notes", ())
+            reasons += (reports.session_told(parts) or {}).get("notes", ())
         return tuple(dict.fromkeys(reasons))
-
-    def _degraded(self, parts: Parts) -> bool:
-        wanted = parts.settings.device.missing_accelerator == "degrade"
-        return wanted and self._missing_accelerator(parts) is not None
-
-    def _missing_accelerator(self, parts: Parts) -> str | None:
-        session = _session(parts)
-        if session is None or session["requested_provider"] == session["actual_provider"]:
-            return None
-        return (
-            f"{session['requested_provider']} was asked for, {session['actual_provider']} "
-            f"is in use: {session['reason']}"
-        )
-
-    def _plan(self) -> Plan | None:
-        ready = _ready(self._parts)
-        return None if ready is None else Plan.from_json(ready["plan"])
-
-    def _execution(self) -> ExecutionReport | None:
-        session = None if self._parts is None else _session(self._parts)
-        if session is None:
-            return None
-        return ExecutionReport(
-            requested=session["requested_provider"],
-            actual=session["actual_provider"],
-            precision=session["precision"],
-            cause=session["reason"],
-            nodes=session["nodes"],
-            seconds=session["seconds"],
-            cpu_seconds=session["cpu_seconds"],
-            self_test=session["self_test"],
-            notes=tuple(session["notes"]),
-        )
 
     def _engine(self) -> EngineReport:
         supervisor = None if self._parts is None else self._parts.supervisor
@@ -356,48 +308,3 @@ def _count(counts: Mapping[JobState, int], state: JobState) -> int:
 
 def _active(counts: Mapping[JobState, int]) -> int:
     return _count(counts, JobState.PENDING) + _count(counts, JobState.RUNNING)
-
-
-def _recipes(settings: Settings) -> tuple[RecipeReport, ...]:
-    return tuple(
-        RecipeReport(
-            name,
-            tuple(f"{spec.kind} {spec.format}" for spec in recipe.outputs),
-            recipe.background if any(o.kind == "composite" for o in recipe.outputs) else None,
-        )
-        for name, recipe in settings.recipes.items()
-    )
-
-
-def _models(parts: Parts | None) -> tuple[str, ...]:
-    engine = None if parts is None else parts.supervisor.engine
-    return () if engine is None else engine.voice.models
-
-
-def _preparing(parts: Parts | None) -> PreparingReport | None:
-    engine = None if parts is None else parts.supervisor.engine
-    told = None if engine is None else engine.voice.preparing
-    if told is None:
-        return None
-    return PreparingReport(str(told["what"]), told.get("fraction"), told.get("detail"))
-
-
-def _folder(intake: Intake) -> FolderReport:
-    folder = intake.folder
-    return FolderReport(
-        path=str(folder.path),
-        recipe=folder.recipe,
-        watch=intake.watch,
-        free_bytes=free_bytes(folder.outbox),
-        problem=intake.problem,
-    )
-
-
-def _ready(parts: Parts | None) -> dict[str, Any] | None:
-    engine = None if parts is None else parts.supervisor.engine
-    return None if engine is None else engine.voice.ready
-
-
-def _session(parts: Parts) -> dict[str, Any] | None:
-    ready = _ready(parts)
-    return None if ready is None else dict(ready["session"])
