@@ -116,8 +116,8 @@ def test_many_open_pages_are_asked_to_poll_less_often(house: House) -> None:
         return int(client.get("/api/v1/status", headers={"X-Page": page}).headers["X-Poll-Seconds"])
 
     assert pause("one") == 2
-    assert [pause(f"page {number}") for number in range(100)][-1] == 5
-    assert pause("") == 5  # a script that asks is no page
+    assert [pause(f"page {number}") for number in range(100)][-1] == 10
+    assert pause("") == 10  # a script that asks is no page
     house.clock.time += 300
     assert pause("one") == 2
     for number in range(5000):

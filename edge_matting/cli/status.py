@@ -33,6 +33,20 @@ def _print(status: dict[str, Any]) -> None:
         print_line(f"  {reason}")
     counts = status["queue"]["counts"]
     print_line("jobs     " + ", ".join(f"{number} {state}" for state, number in counts.items()))
+    print_line(f"pace     {_pace(status)}")
+    execution = status["execution"]
+    if execution is not None:
+        print_line(f"runs on  {execution['actual']}, {execution['requested']} was asked for")
     for folder in status["folders"]:
         problem = folder["problem"] or "ready"
         print_line(f"folder   {folder['path']}: {problem} ({folder['watch']})")
+
+
+def _pace(status: dict[str, Any]) -> str:
+    queue = status["queue"]
+    parts = [f"{status['rates']['last_minute'] or 0:g} photos a minute"]
+    if queue["oldest_pending_seconds"] is not None:
+        parts.append(f"the oldest waits for {queue['oldest_pending_seconds']:.0f} s")
+    if queue["eta_seconds"] is not None:
+        parts.append(f"about {queue['eta_seconds']:.0f} s left")
+    return ", ".join(parts)

@@ -10,7 +10,7 @@ from edge_matting.core.clock import Clock
 
 LEAST_SECONDS: Final = 2.0
 MOST_SECONDS: Final = 30.0
-ASKED_A_SECOND: Final = 20.0
+ASKED_A_SECOND: Final = 10.0
 """Polls a second that all pages together are held to."""
 
 MAX_PAGES: Final = 1000

@@ -104,6 +104,7 @@ CHINESE: Final = MappingProxyType(
         "skip": "跳到内容",
         "language": "语言",
         "back": "状态",
+        "preparing_other": "正在准备 {what}",
         "preparing_calibration": "正在测量本设备",
         "preparing_engine_build": "正在为本设备构建引擎；只需一次",
         "preparing_loading": "正在加载模型",

@@ -106,6 +106,7 @@ ENGLISH: Final = MappingProxyType(
         "skip": "Skip to the content",
         "language": "Language",
         "back": "Status",
+        "preparing_other": "Preparing {what}",
         "preparing_calibration": "Measuring this device",
         "preparing_engine_build": "Building the engine for this device; needed once",
         "preparing_loading": "Loading the model",

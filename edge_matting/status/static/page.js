@@ -1,6 +1,6 @@
 // The live part of the status page.
 import {
-  ask, act, at, bytes, duration, fill, jobButtons, live, make, may, moment, notice, number, pace,
+  ask, act, at, bytes, duration, fill, hasText, jobButtons, live, make, may, moment, notice, number, pace,
   picture, reasonOf, say, send, showSession, text,
 } from "./common.js";
 import { showHistory } from "./charts.js";
@@ -37,9 +37,9 @@ function showPreparing({ preparing }) {
   at("preparing").hidden = preparing === null;
   if (preparing === null) return;
   const { what, fraction, detail } = preparing;
-  const known = text("preparing_" + what);
-  say("preparing-text", (known.startsWith("preparing_") ? what : known)
-    + (detail === null ? "" : ` · ${detail}`));
+  const words = hasText("preparing_" + what) ? text("preparing_" + what)
+    : text("preparing_other", { what });
+  say("preparing-text", words + (detail === null ? "" : ` · ${detail}`));
   if (fraction === null) at("preparing-bar").removeAttribute("value");
   else at("preparing-bar").value = fraction;
 }
