@@ -92,7 +92,7 @@ def test_relative_paths_are_taken_from_the_file(tmp_path):
         ),
         (
             {"recipes": {"cutout": {"background": "red"}}},
-            ["recipes.cutout.background: expected a colour like \"#ffffff\", got 'red'"],
+            ["recipes.cutout.background.colour: expected a colour like \"#ffffff\", got 'red'"],
         ),
     ],
 )

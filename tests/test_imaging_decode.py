@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 import edge_matting
 from edge_matting.core.errors import Unsupported
 from edge_matting.imaging import Photo, decode, read_header, to_srgb
-from edge_matting.imaging.tiff import encode_deep_tiff
+from edge_matting.imaging.tiff import encode_tiff
 
 PHOTO = Path(edge_matting.__file__).parent / "data" / "photos" / "astronaut.jpg"
 LIMIT = 10_000_000
@@ -82,7 +82,7 @@ def test_sixteen_bit_colour_is_turned_upright_too(kind: str, orientation: int) -
     if kind == "png":
         data = with_png_exif(cv2.imencode(".png", wide[:, :, ::-1])[1].tobytes(), orientation)
     else:
-        data = with_tiff_orientation(encode_deep_tiff(wide), orientation)
+        data = with_tiff_orientation(encode_tiff(wide), orientation)
     photo = photo_of(data)
     assert photo.rgb.dtype == np.uint16
     assert np.array_equal(photo.rgb, deep)

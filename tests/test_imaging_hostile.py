@@ -25,7 +25,7 @@ from edge_matting.core.errors import (
 )
 from edge_matting.imaging import check_limits, decode, read_header
 from edge_matting.imaging.pillow import job_errors, load_picture, open_picture
-from edge_matting.imaging.tiff import encode_deep_tiff
+from edge_matting.imaging.tiff import encode_tiff
 
 PHOTO = Path(edge_matting.__file__).parent / "data" / "photos" / "astronaut.jpg"
 LIMIT = 10_000_000
@@ -66,7 +66,7 @@ def samples() -> dict[str, bytes]:
         target = io.BytesIO()
         (photo.convert("CMYK") if name.startswith("cmyk") else photo).save(target, kind, **options)
         made[name] = target.getvalue()
-    made["deep.tif"] = encode_deep_tiff(np.asarray(photo).astype(np.uint16) * 257)
+    made["deep.tif"] = encode_tiff(np.asarray(photo).astype(np.uint16) * 257)
     return made
 
 

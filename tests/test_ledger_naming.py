@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_matting.config.settings import OutputKind
+from edge_matting.config.recipe import OutputKind
 from edge_matting.core.naming import KINDS, conflicting_stems, conflicts, stem_candidates
 
 ENDINGS = ("", ".png", ".json", *(f".{kind}.{ext}" for kind in KINDS for ext in ("webp", "json")))

@@ -10,17 +10,22 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edge_matting.matting import (
+    Flat,
     assess,
     composite,
     cutout,
     estimate_foreground,
-    parse_colour,
     refine,
     resample,
     trimap,
 )
 
 GREEN = (30, 200, 60)
+
+
+def flat(colour: tuple[int, int, int]) -> Flat:
+    red, green, blue = (channel / 255 for channel in colour)
+    return Flat((red, green, blue))
 
 
 def disc(height: int = 300, width: int = 400, softness: float = 6.0) -> np.ndarray:
@@ -130,7 +135,7 @@ def test_the_foreground_is_the_photo_where_alpha_is_1_and_black_where_it_is_0() 
 def test_the_estimated_foreground_composes_back_to_the_photo() -> None:
     alpha = disc()
     rgb = photograph(alpha, subject())
-    again = composite(estimate_foreground(rgb, alpha), alpha, GREEN)
+    again = composite(estimate_foreground(rgb, alpha), alpha, flat(GREEN))
     assert np.abs(again.astype(int) - rgb).mean() < 0.5
 
 
@@ -157,7 +162,7 @@ def test_no_colour_is_left_where_the_cutout_is_transparent(rgb, alpha, depth) ->
 
 @given(rgb=PIXELS, alpha=ALPHAS, colour=st.tuples(*[st.integers(0, 255)] * 3))
 def test_a_composite_lies_between_foreground_and_background(rgb, alpha, colour) -> None:
-    result = composite(rgb, alpha, colour).astype(int)
+    result = composite(rgb, alpha, flat(colour)).astype(int)
     low, high = np.minimum(rgb, colour), np.maximum(rgb, colour)
     assert (result >= low).all()
     assert (result <= high).all()
@@ -170,7 +175,7 @@ def test_a_cutout_over_a_colour_equals_the_composite(rgb, alpha) -> None:
     rgba = cutout(rgb, alpha).astype(np.float32)
     share = rgba[:, :, 3:] / 255
     over = rgba[:, :, :3] * share + 255 * (1 - share)
-    assert np.abs(over - composite(rgb, alpha, (255, 255, 255))).max() <= 1.1
+    assert np.abs(over - composite(rgb, alpha, flat((255, 255, 255)))).max() <= 1.1
 
 
 def test_pixels_and_matte_of_different_sizes_are_refused() -> None:
@@ -183,10 +188,6 @@ def test_a_trimap_knows_three_values_and_doubts_every_soft_pixel(alpha) -> None:
     result = trimap(alpha)
     assert set(np.unique(result)) <= {0, 128, 255}
     assert (result[(alpha > 0.05) & (alpha < 0.95)] == 128).all()
-
-
-def test_colours_are_parsed() -> None:
-    assert parse_colour("#ff8000") == (255, 128, 0)
 
 
 def test_an_empty_matte_is_doubted_and_says_why() -> None:

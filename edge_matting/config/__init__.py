@@ -1,18 +1,27 @@
 """YAML to frozen settings, read and checked once."""
 
+from edge_matting.config.builtin import BUILT_IN
 from edge_matting.config.load import find_config, load_settings, parse_settings
-from edge_matting.config.settings import (
-    HotFolder,
+from edge_matting.config.recipe import (
+    Background,
+    Canvas,
+    Crop,
     OutputSpec,
     Recipe,
-    Settings,
+    Shadow,
 )
+from edge_matting.config.settings import HotFolder, Settings
 
 __all__ = [
+    "BUILT_IN",
+    "Background",
+    "Canvas",
+    "Crop",
     "HotFolder",
     "OutputSpec",
     "Recipe",
     "Settings",
+    "Shadow",
     "find_config",
     "load_settings",
     "parse_settings",

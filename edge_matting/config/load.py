@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import os
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +16,8 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from edge_matting.config.builtin import BUILT_IN
+from edge_matting.config.recipe import Recipe
 from edge_matting.config.settings import HotFolder, Settings
 from edge_matting.core.errors import ConfigError
 
@@ -37,6 +41,7 @@ def load_settings(path: Path | None, overrides: Sequence[str] = ()) -> Settings:
     """
     raw = {} if path is None else _read_yaml(path)
     for override in overrides:
+        _seed_recipe(raw, override)
         _apply(raw, override)
     base = Path.cwd() if path is None else path.parent
     return parse_settings(raw, base)
@@ -52,7 +57,7 @@ def parse_settings(raw: Mapping[str, Any], base: Path) -> Settings:
     faults = list(_dangling_names(settings))
     if faults:
         raise _config_error(faults)
-    return _resolved(settings, base.absolute())
+    return _with_pictures(_resolved(settings, base.absolute()))
 
 
 def _config_error(faults: Sequence[str]) -> ConfigError:
@@ -76,6 +81,16 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected keys with values at the top level")
     return raw
+
+
+def _seed_recipe(raw: dict[str, Any], override: str) -> None:
+    """An override that reaches into a built-in recipe changes that one value of it."""
+    match = re.match(r"recipes\.([^.=]+)\.", override)
+    if match is None or match[1] not in BUILT_IN:
+        return
+    recipes = raw.setdefault("recipes", {})
+    if isinstance(recipes, dict):
+        recipes.setdefault(match[1], BUILT_IN[match[1]].model_dump(mode="json"))
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:
@@ -175,6 +190,12 @@ def _resolved(settings: Settings, base: Path) -> Settings:
         out = None if value.out is None else absolute(value.out)
         return value.model_copy(update={"path": absolute(value.path), "out": out})
 
+    def recipe(value: Recipe) -> Recipe:
+        if value.background.image is None:
+            return value
+        image = {"image": absolute(value.background.image)}
+        return value.model_copy(update={"background": value.background.model_copy(update=image)})
+
     token = settings.status.token_file
     status = settings.status.model_copy(
         update={"token_file": None if token is None else absolute(token)}
@@ -184,5 +205,24 @@ def _resolved(settings: Settings, base: Path) -> Settings:
             "state_dir": absolute(settings.state_dir),
             "hot_folders": tuple(folder(value) for value in settings.hot_folders),
             "status": status,
+            "recipes": {name: recipe(value) for name, value in settings.recipes.items()},
         }
     )
+
+
+def _with_pictures(settings: Settings) -> Settings:
+    """The same settings with the digest of each background picture."""
+    recipes, faults = dict(settings.recipes), []
+    for name, recipe in recipes.items():
+        if recipe.background.image is None:
+            continue
+        try:
+            digest = hashlib.sha256(recipe.background.image.read_bytes()).hexdigest()
+        except OSError as error:
+            faults.append(f"recipes.{name}.background.image: cannot be read: {error.strerror}")
+            continue
+        background = recipe.background.model_copy(update={"image_sha256": digest})
+        recipes[name] = recipe.model_copy(update={"background": background})
+    if faults:
+        raise _config_error(faults)
+    return settings.model_copy(update={"recipes": recipes})

@@ -2,94 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
-OutputKind = Literal["cutout", "alpha", "composite", "trimap", "foreground", "preview"]
-OutputFormat = Literal["png", "webp", "jpg", "tiff"]
-
-KINDS_WITH_ALPHA = frozenset({"cutout"})
-FORMATS_WITHOUT_ALPHA = frozenset({"jpg"})
-
-PROCESSING_VERSION = 1
-"""Rises when the same recipe and model would give other pixels; older results are not reused."""
+from edge_matting.config.base import Frozen
+from edge_matting.config.builtin import BUILT_IN
+from edge_matting.config.recipe import Recipe
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class OutputSpec(_Frozen):
-    """One output file of a recipe."""
-
-    kind: OutputKind = "cutout"
-    format: OutputFormat = "png"
-    quality: Annotated[int, Field(ge=1, le=100)] = 92
-    """JPEG and lossy WebP quality; WebP with 100 is lossless."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _preview_is_jpeg(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("kind") == "preview":
-            return {"format": "jpg", **value}
-        return value
-
-    @model_validator(mode="after")
-    def _format_fits_kind(self) -> OutputSpec:
-        if self.kind == "preview" and self.format != "jpg":
-            raise ValueError("a preview is a small JPEG; use jpg")
-        if self.kind in KINDS_WITH_ALPHA and self.format in FORMATS_WITHOUT_ALPHA:
-            raise ValueError(f"{self.format} cannot carry transparency; use png, webp or tiff")
-        return self
-
-
-class Recipe(_Frozen):
-    """How a photo is finished."""
-
-    outputs: tuple[OutputSpec, ...] = (OutputSpec(),)
-    refinement: Literal["auto", "none", "fast"] = "auto"
-    foreground: bool = True
-    colour: Literal["keep", "srgb"] = "keep"
-    metadata: Literal["safe", "all", "none"] = "safe"
-    background: str = "#ffffff"
-    """Colour under composites, #rrggbb."""
-
-    @field_validator("background")
-    @classmethod
-    def _is_a_colour(cls, value: str) -> str:
-        digits = value.removeprefix("#")
-        if len(digits) != 6 or any(c not in "0123456789abcdefABCDEF" for c in digits):
-            raise ValueError('expected a colour like "#ffffff"')
-        return value
-
-    @field_validator("refinement", mode="before")
-    @classmethod
-    def _is_built(cls, value: Any) -> Any:
-        if value == "quality":
-            raise ValueError("quality is not built yet; use fast")
-        return value
-
-    @field_validator("outputs")
-    @classmethod
-    def _some_and_different(cls, value: tuple[OutputSpec, ...]) -> tuple[OutputSpec, ...]:
-        if not value:
-            raise ValueError("list at least one output")
-        kinds = [(spec.kind, spec.format) for spec in value]
-        if len(set(kinds)) != len(kinds):
-            raise ValueError("each kind and format may be listed once")
-        return value
-
-    def key(self) -> str:
-        """Digest of everything that decides the result's pixels, 16 hex digits."""
-        text = json.dumps([PROCESSING_VERSION, self.model_dump(mode="json")], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-class HotFolder(_Frozen):
+class HotFolder(Frozen):
     """A folder that holds in/, out/, done/, failed/ and review/."""
 
     path: Path
@@ -118,13 +41,13 @@ class HotFolder(_Frozen):
         return self.path / "review"
 
 
-class Intake(_Frozen):
+class Intake(Frozen):
     settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 2.0
     rescan_seconds: Annotated[float, Field(gt=0, le=86400)] = 60.0
     watch: Literal["auto", "native", "polling"] = "auto"
 
 
-class Device(_Frozen):
+class Device(Frozen):
     accelerator: Literal["auto", "tensorrt", "cuda", "cpu"] = "auto"
     backend: Literal["auto", "ort", "torch"] = "auto"
     missing_accelerator: Literal["warn", "degrade", "fail"] = "warn"
@@ -133,40 +56,40 @@ class Device(_Frozen):
     batch: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = "auto"
 
 
-class Engine(_Frozen):
+class Engine(Frozen):
     """The work process."""
 
     stall_seconds: Annotated[float, Field(gt=0)] = 120.0
     """Without progress for this long it counts as hung and is replaced."""
 
 
-class Limits(_Frozen):
+class Limits(Frozen):
     max_pixels: Annotated[int, Field(ge=1)] = 120_000_000
     max_file_mb: Annotated[float, Field(gt=0)] = 200.0
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     min_free_mb: Annotated[float, Field(ge=0)] = 500.0
 
 
-class Cache(_Frozen):
+class Cache(Frozen):
     enabled: bool = True
     memory_mb: Annotated[float, Field(ge=0)] = 64.0
     disk_mb: Annotated[float, Field(ge=0)] = 1024.0
     perceptual: bool = True
 
 
-class Status(_Frozen):
+class Status(Frozen):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     token_file: Path | None = None
 
 
-class Retention(_Frozen):
+class Retention(Frozen):
     done_days: Annotated[float, Field(gt=0)] | None = None
     failed_days: Annotated[float, Field(gt=0)] | None = None
     history_days: Annotated[float, Field(gt=0)] | None = 365.0
 
 
-class Settings(_Frozen):
+class Settings(Frozen):
     """Everything a user can set; relative paths were resolved against the config file."""
 
     state_dir: Path = Path("/var/lib/edge-matting")
@@ -179,7 +102,8 @@ class Settings(_Frozen):
     cache: Cache = Cache()
     status: Status = Status()
     retention: Retention = Retention()
-    recipes: dict[str, Recipe] = Field(default_factory=lambda: {"cutout": Recipe()})
+    recipes: dict[str, Recipe] = Field(default_factory=lambda: dict(BUILT_IN))
+    """The built-in ones, and the user's; one of the same name is replaced, not mixed."""
 
     @field_validator("hot_folders")
     @classmethod
@@ -187,6 +111,11 @@ class Settings(_Frozen):
         if not value:
             raise ValueError("list at least one folder")
         return value
+
+    @field_validator("recipes")
+    @classmethod
+    def _beside_the_built_in(cls, value: dict[str, Recipe]) -> dict[str, Recipe]:
+        return {**BUILT_IN, **value}
 
     def as_json(self) -> dict[str, Any]:
         """The settings as plain JSON values, to hand to the engine process."""

@@ -1,6 +1,6 @@
 """Bytes to pixels and back: decode, colour, metadata, encode."""
 
-from edge_matting.imaging.colour import to_srgb
+from edge_matting.imaging.colour import from_srgb, to_srgb
 from edge_matting.imaging.decode import Photo, decode
 from edge_matting.imaging.encode import encode
 from edge_matting.imaging.header import Header, check_limits, read_header
@@ -14,6 +14,7 @@ __all__ = [
     "check_limits",
     "decode",
     "encode",
+    "from_srgb",
     "output_exif",
     "read_header",
     "to_srgb",

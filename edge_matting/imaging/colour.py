@@ -30,18 +30,38 @@ def to_srgb_picture(picture: Image.Image, icc: bytes | None) -> Image.Image:
     """
     if icc is None or profile_space(icc) != _SPACES.get(picture.mode):
         return picture.convert("RGB")
+    return _converted(picture, icc, None) or picture.convert("RGB")
+
+
+def from_srgb(rgb: npt.NDArray[np.uint8], icc: bytes | None) -> npt.NDArray[np.uint8]:
+    """sRGB pixels, H x W x 3, as a photo with the profile ``icc`` says the same colours."""
+    if profile_space(icc) != b"RGB ":
+        return rgb
+    converted = _converted(Image.fromarray(rgb), None, icc)
+    return rgb if converted is None else np.asarray(converted)
+
+
+def _converted(
+    picture: Image.Image, source: bytes | None, target: bytes | None
+) -> Image.Image | None:
+    """From one profile to another, None being sRGB; None where one of them cannot be used."""
     try:
-        converted = ImageCms.profileToProfile(
+        return ImageCms.profileToProfile(
             picture,
-            ImageCms.ImageCmsProfile(io.BytesIO(icc)),
-            ImageCms.createProfile("sRGB"),
+            _profile(source),
+            _profile(target),
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
             outputMode="RGB",
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return picture.convert("RGB")
-    return converted if converted is not None else picture.convert("RGB")
+        return None
+
+
+def _profile(icc: bytes | None) -> ImageCms.ImageCmsProfile:
+    if icc is None:
+        return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    return ImageCms.ImageCmsProfile(io.BytesIO(icc))
 
 
 def to_srgb(rgb: Rgb, icc: bytes | None) -> npt.NDArray[np.uint8] | Rgb:

@@ -1,19 +1,41 @@
-"""Pixels to bytes: PNG, WebP, JPEG, TIFF, with profile, EXIF and resolution."""
+"""Pixels to bytes: PNG, WebP, JPEG, TIFF, AVIF, with profile, EXIF and resolution."""
 
 from __future__ import annotations
 
 import io
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from edge_matting.core.errors import Unsupported
-from edge_matting.imaging.png import Dpi, Pixels, encode_png, isal_deflate
-from edge_matting.imaging.tiff import encode_deep_tiff
+from edge_matting.imaging.metadata import descriptive_texts
+from edge_matting.imaging.png import Dpi, Pixels, effort_deflate, encode_png
+from edge_matting.imaging.tiff import encode_tiff
 
-_LONGEST_SIDE: Final = {"webp": 16383, "jpg": 65500, "png": 2**31 - 1, "tiff": 2**31 - 1}
+_LONGEST_SIDE: Final = {
+    "webp": 16383,
+    "jpg": 65500,
+    "avif": 65536,
+    "png": 2**31 - 1,
+    "tiff": 2**31 - 1,
+}
+_PROGRESSIVE_EFFORT: Final = 5
+_SHARP_QUALITY: Final = 90  # from here 4:4:4, which keeps the coloured edges of a composite
+
+
+Narrow: TypeAlias = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What goes along with the pixels."""
+
+    icc: bytes | None
+    exif: bytes | None
+    dpi: Dpi | None
 
 
 def encode(
@@ -21,27 +43,38 @@ def encode(
     format: str,  # noqa: A002  the recipe's own word
     *,
     quality: int = 92,
+    effort: int = 1,
+    compact: bool = False,
+    premultiplied: bool = False,
     icc: bytes | None = None,
     exif: bytes | None = None,
     dpi: Dpi | None = None,
 ) -> bytes:
     """Encode H x W (grey), H x W x 3 (RGB) or H x W x 4 (RGBA, straight alpha) pixels.
 
-    ``pixels`` are uint8 or uint16; ``png`` and ``tiff`` keep 16 bits, ``webp`` and ``jpg`` reduce
-    to 8. ``quality`` is 1 to 100 for JPEG and lossy WebP; WebP with 100 is lossless. ``exif``
+    ``pixels`` are uint8 or uint16; ``png`` and ``tiff`` keep 16 bits, the others reduce to 8.
+    ``quality`` is 1 to 100 for JPEG, AVIF and lossy WebP; WebP with 100 is lossless. ``effort`` is
+    0 (fastest) to 9 (smallest); ``compact`` asks PNG for the smallest file at any price.
+    ``premultiplied`` only says what RGBA pixels are: TIFF and AVIF have a mark for it. ``exif``
     comes without its prefix; a grey picture takes no ``icc``.
 
     Raises ``Unsupported`` when the format cannot hold the picture.
     """
     _check(pixels, format)
-    profile = icc if pixels.ndim == 3 else None
+    about = _About(icc if pixels.ndim == 3 else None, exif, dpi)
     if format == "png":
-        return encode_png(pixels, icc=profile, exif=exif, dpi=dpi, deflate=isal_deflate())
+        if compact:
+            return encode_png(pixels, icc=about.icc, exif=exif, dpi=dpi, level=9)
+        deflate = effort_deflate(effort)
+        return encode_png(pixels, icc=about.icc, exif=exif, dpi=dpi, deflate=deflate)
     if format == "tiff":
-        return _tiff(pixels, profile, exif, dpi)
+        return _tiff(pixels, effort, about, premultiplied=premultiplied)
+    narrow = _eight_bit(pixels)
     if format == "webp":
-        return _webp(_eight_bit(pixels), quality, profile, exif)
-    return _jpeg(_eight_bit(pixels), quality, profile, exif, dpi)
+        return _webp(narrow, quality, effort, about)
+    if format == "avif":
+        return _avif(narrow, quality, effort, about, premultiplied=premultiplied)
+    return _jpeg(narrow, quality, effort, about)
 
 
 def _check(pixels: Pixels, kind: str) -> None:
@@ -66,42 +99,60 @@ def _eight_bit(pixels: Pixels) -> npt.NDArray[np.uint8]:
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _tiff(pixels: Pixels, icc: bytes | None, exif: bytes | None, dpi: Dpi | None) -> bytes:
-    if pixels.dtype == np.uint16:
-        return encode_deep_tiff(pixels, icc=icc, dpi=dpi)  # type: ignore[arg-type]
-    return _pillow(pixels, "TIFF", icc, exif, compression="tiff_adobe_deflate", **_density(dpi))
+def _tiff(pixels: Pixels, effort: int, about: _About, *, premultiplied: bool) -> bytes:
+    if pixels.dtype == np.uint16 or premultiplied:
+        texts = {} if about.exif is None else descriptive_texts(about.exif)
+        return encode_tiff(
+            pixels,
+            icc=about.icc,
+            dpi=about.dpi,
+            texts=texts,
+            level=effort,
+            premultiplied=premultiplied,
+        )
+    return _pillow(pixels, "TIFF", about, compression="tiff_adobe_deflate", **_density(about.dpi))
 
 
-def _webp(
-    pixels: npt.NDArray[np.uint8], quality: int, icc: bytes | None, exif: bytes | None
-) -> bytes:
+def _webp(pixels: Narrow, quality: int, effort: int, about: _About) -> bytes:
     if quality == 100:
-        return _pillow(pixels, "WEBP", icc, exif, lossless=True, quality=20, method=0)
-    return _pillow(pixels, "WEBP", icc, exif, quality=quality, method=2)
+        search = 20 if effort <= 1 else 10 + 10 * effort  # lossless: how hard, not how well
+        method = min(6, max(0, effort - 1))
+        return _pillow(pixels, "WEBP", about, lossless=True, quality=search, method=method)
+    method = min(6, 1 + round(effort * 2 / 3))
+    return _pillow(pixels, "WEBP", about, quality=quality, method=method)
 
 
-def _jpeg(
-    pixels: npt.NDArray[np.uint8],
-    quality: int,
-    icc: bytes | None,
-    exif: bytes | None,
-    dpi: Dpi | None,
+def _avif(
+    pixels: Narrow, quality: int, effort: int, about: _About, *, premultiplied: bool
 ) -> bytes:
-    subsampling = 0 if quality >= 90 else 2  # 4:4:4 keeps the coloured edges of a composite
-    options = {"quality": quality, "subsampling": subsampling, **_density(dpi)}
-    return _pillow(pixels, "JPEG", icc, exif, **options)
+    options = {
+        "quality": quality,
+        "speed": 9 - effort,
+        "subsampling": "4:4:4" if quality >= _SHARP_QUALITY else "4:2:0",
+        "alpha_premultiplied": premultiplied,
+        "max_threads": 1,  # the photos in flight have the processors already
+    }
+    if pixels.ndim == 2:
+        options["subsampling"] = "4:0:0"
+    return _pillow(pixels, "AVIF", about, **options)
+
+
+def _jpeg(pixels: Narrow, quality: int, effort: int, about: _About) -> bytes:
+    options: dict[str, Any] = {"quality": quality, **_density(about.dpi)}
+    options["subsampling"] = 0 if quality >= _SHARP_QUALITY else 2
+    if effort >= _PROGRESSIVE_EFFORT:
+        options |= {"optimize": True, "progressive": True}
+    return _pillow(pixels, "JPEG", about, **options)
 
 
 def _density(dpi: Dpi | None) -> dict[str, Any]:
     return {} if dpi is None else {"dpi": (round(dpi[0]), round(dpi[1]))}
 
 
-def _pillow(
-    pixels: Pixels, kind: str, icc: bytes | None, exif: bytes | None, **options: Any
-) -> bytes:
-    options["icc_profile"] = icc
-    if exif is not None:
-        options["exif"] = exif if kind == "TIFF" else b"Exif\x00\x00" + exif
+def _pillow(pixels: Pixels, kind: str, about: _About, **options: Any) -> bytes:
+    options["icc_profile"] = about.icc
+    if about.exif is not None:
+        options["exif"] = about.exif if kind == "TIFF" else b"Exif\x00\x00" + about.exif
     target = io.BytesIO()
     Image.fromarray(pixels).save(target, kind, **options)
     return target.getvalue()

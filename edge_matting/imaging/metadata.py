@@ -68,6 +68,22 @@ def tiff_exif(tags: Any) -> bytes | None:
         return None
 
 
+def descriptive_texts(exif: bytes) -> dict[int, bytes]:
+    """The descriptive tags of an EXIF block that are text, for a TIFF's own directory."""
+    source = Image.Exif()
+    try:
+        with quiet():
+            source.load(_PREFIX + exif.removeprefix(_PREFIX))
+            found = {tag: source[tag] for tag in DESCRIPTIVE.intersection(source)}
+    except _BROKEN:
+        return {}
+    return {
+        tag: value.encode("utf-8", "replace").rstrip(b"\x00")
+        for tag, value in found.items()
+        if isinstance(value, str)
+    }
+
+
 def raw_profile(text: object) -> bytes | None:
     """ImageMagick's hexadecimal text chunk ``Raw profile type exif`` as bytes."""
     if not isinstance(text, str):

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from types import ModuleType
 from typing import Any, Final, Protocol, TypeAlias
 
 import cv2
@@ -35,12 +36,14 @@ _STRIP_BYTES: Final = 512 * 1024  # filtered and compressed at a time: it stays 
 _SAMPLES: Final = 5
 _SAMPLE_BYTES: Final = 96 * 1024
 _ISAL_LEVEL: Final = 1
+_ISAL_BEST: Final = 3
+_SMALLEST: Final = 9
 
 
 class Compressor(Protocol):
     """A zlib stream under way."""
 
-    def compress(self, data: Bytes, /) -> bytes: ...
+    def compress(self, data: Any, /) -> bytes: ...
 
     def flush(self) -> bytes: ...
 
@@ -49,15 +52,27 @@ Deflate = Callable[[], Compressor]
 """Begins a zlib stream."""
 
 
+def isal_deflate(level: int = _ISAL_LEVEL) -> Deflate | None:
+    """ISA-L's deflate at ``level`` 0 to 3; None where the package is missing."""
+    isal = _isal()
+    return None if isal is None else lambda: isal.compressobj(level)
+
+
 @cache
-def isal_deflate() -> Deflate | None:
-    """ISA-L's deflate; None where the package is missing, which is logged once."""
+def _isal() -> ModuleType | None:
     try:
         from isal import isal_zlib  # noqa: PLC0415  an optional library, looked for when needed
     except ImportError as error:
         log.warning("PNG files are written by OpenCV, which takes five times as long: %s", error)
         return None
-    return lambda: isal_zlib.compressobj(_ISAL_LEVEL)
+    return isal_zlib
+
+
+def effort_deflate(effort: int) -> Deflate | None:
+    """The deflate for an effort of 0 to 9: ISA-L as far as it goes, zlib beyond."""
+    if effort <= _ISAL_BEST:
+        return isal_deflate(effort)
+    return lambda: zlib.compressobj(effort)
 
 
 def encode_png(
@@ -67,15 +82,17 @@ def encode_png(
     exif: bytes | None = None,
     dpi: Dpi | None = None,
     deflate: Deflate | None = None,
+    level: int = 1,
 ) -> bytes:
     """Encode H x W (grey), H x W x 3 (RGB) or H x W x 4 (RGBA, straight alpha) pixels.
 
     ``pixels`` are uint8 or uint16. ``deflate`` makes the zlib streams; without it libpng writes
-    the file through OpenCV. Raises ``ValueError`` for pixels of another shape or type.
+    the file through OpenCV at ``level`` 1 to 9; at 9 it tries every filter on every row. Raises
+    ``ValueError`` for pixels of another shape or type.
     """
     _check(pixels)
     if deflate is None:
-        return _through_opencv(pixels, _ancillary(icc, exif, dpi))
+        return _through_opencv(pixels, _ancillary(icc, exif, dpi), level)
     body = [_chunk(b"IDAT", part) for part in _streamed(_Strips.of(pixels), deflate)]
     extra = _ancillary(icc, exif, dpi)
     return b"".join((_SIGNATURE, _header(pixels), *extra, *body, _chunk(b"IEND", b"")))
@@ -207,10 +224,13 @@ def _best_filter(strips: _Strips, deflate: Deflate) -> int:
     return min(_FILTERS, key=cost)
 
 
-def _through_opencv(pixels: Pixels, extra: list[bytes]) -> bytes:
-    options = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+def _through_opencv(pixels: Pixels, extra: list[bytes], level: int) -> bytes:
+    options = [cv2.IMWRITE_PNG_COMPRESSION, level]
     if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # since OpenCV 4.11
-        options += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+        smallest = level == _SMALLEST
+        kind = cv2.IMWRITE_PNG_ALL_FILTERS if smallest else cv2.IMWRITE_PNG_FILTER_UP
+        options += [cv2.IMWRITE_PNG_FILTER, kind]
+        options += [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT] * smallest
     done, encoded = cv2.imencode(".png", _bgr(pixels), options)
     if not done:
         raise MemoryError("OpenCV could not encode the PNG")

@@ -1,63 +1,74 @@
-"""A TIFF writer for 16 bits a sample, which Pillow lacks and OpenCV writes without a profile."""
+"""A TIFF writer for what Pillow lacks: 16 bits a sample with a profile, and premultiplied alpha."""
 
 from __future__ import annotations
 
 import struct
 import zlib
-from typing import Final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-_SHORT, _LONG, _RATIONAL, _UNDEFINED = 3, 4, 5, 7
+_ASCII, _SHORT, _LONG, _RATIONAL, _UNDEFINED = 2, 3, 4, 5, 7
 _CODES: Final = {_SHORT: "H", _LONG: "I", _RATIONAL: "I"}
 _ROWS_PER_STRIP: Final = 64
-_DEFLATE, _RGB, _BLACK_IS_ZERO, _STRAIGHT_ALPHA, _INCH = 8, 2, 1, 2, 2
+_DEFLATE, _RGB, _BLACK_IS_ZERO, _INCH = 8, 2, 1, 2
+_ASSOCIATED_ALPHA, _STRAIGHT_ALPHA = 1, 2
 
 
-def encode_deep_tiff(
-    pixels: npt.NDArray[np.uint16],
+def encode_tiff(
+    pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16],
     *,
     icc: bytes | None = None,
     dpi: tuple[float, float] | None = None,
+    texts: Mapping[int, bytes] = MappingProxyType({}),
+    level: int = 1,
+    premultiplied: bool = False,
 ) -> bytes:
-    """A little-endian, deflated TIFF of H x W, H x W x 3 or H x W x 4 (straight alpha) pixels.
+    """A little-endian, deflated TIFF of H x W, H x W x 3 or H x W x 4 pixels.
 
-    TIFF revision 6.0 with the unassociated ExtraSamples of section 18.
+    TIFF revision 6.0; alpha is marked straight or ``premultiplied`` by the ExtraSamples of section
+    18. ``texts`` are ASCII tags, ``level`` is zlib's, 0 to 9.
     """
-    strips = _strips(pixels)
+    strips = _strips(pixels, level)
     offsets, at = [], 8
     for strip in strips:
         offsets.append(at)
         at += len(strip) + len(strip) % 2
-    body = b"".join(strip + b"\x00" * (len(strip) % 2) for strip in strips)
     tags = _tags(pixels, icc, dpi)
+    tags |= {tag: (_ASCII, text + b"\x00") for tag, text in texts.items()}
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        tags[338] = (_SHORT, [_ASSOCIATED_ALPHA if premultiplied else _STRAIGHT_ALPHA])
     tags[273] = (_LONG, offsets)
     tags[279] = (_LONG, [len(strip) for strip in strips])
-    return struct.pack("<2sHI", b"II", 42, 8 + len(body)) + body + _directory(tags, 8 + len(body))
+    padded = (part for strip in strips for part in (strip, b"\x00" * (len(strip) % 2)))
+    return b"".join((struct.pack("<2sHI", b"II", 42, at), *padded, _directory(tags, at)))
 
 
-def _strips(pixels: npt.NDArray[np.uint16]) -> list[bytes]:
+def _strips(pixels: npt.NDArray[Any], level: int) -> list[bytes]:
     rows = range(0, pixels.shape[0], _ROWS_PER_STRIP)
-    return [zlib.compress(pixels[y : y + _ROWS_PER_STRIP].astype("<u2").tobytes(), 1) for y in rows]
+    order = pixels.dtype.newbyteorder("<")
+    return [
+        zlib.compress(pixels[y : y + _ROWS_PER_STRIP].astype(order).tobytes(), level) for y in rows
+    ]
 
 
 def _tags(
-    pixels: npt.NDArray[np.uint16], icc: bytes | None, dpi: tuple[float, float] | None
+    pixels: npt.NDArray[Any], icc: bytes | None, dpi: tuple[float, float] | None
 ) -> dict[int, tuple[int, list[int] | bytes]]:
     height, width = pixels.shape[:2]
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     tags: dict[int, tuple[int, list[int] | bytes]] = {
         256: (_LONG, [width]),
         257: (_LONG, [height]),
-        258: (_SHORT, [16] * channels),
+        258: (_SHORT, [8 * pixels.dtype.itemsize] * channels),
         259: (_SHORT, [_DEFLATE]),
         262: (_SHORT, [_RGB if channels >= 3 else _BLACK_IS_ZERO]),
         277: (_SHORT, [channels]),
         278: (_LONG, [_ROWS_PER_STRIP]),
     }
-    if channels == 4:
-        tags[338] = (_SHORT, [_STRAIGHT_ALPHA])
     if dpi is not None:
         tags[282] = (_RATIONAL, [round(dpi[0] * 100), 100])
         tags[283] = (_RATIONAL, [round(dpi[1] * 100), 100])

@@ -1,24 +1,60 @@
 """Pure arrays: photo to tensor, tensor to matte, matte to finished pixels."""
 
 from edge_matting.matting.assess import assess
-from edge_matting.matting.compositing import composite, cutout, parse_colour, quantised, trimap
+from edge_matting.matting.backdrop import (
+    Backdrop,
+    Flat,
+    Gradient,
+    Shadow,
+    blurred,
+    cover,
+    drop_shadow,
+)
+from edge_matting.matting.compositing import (
+    composite,
+    cutout,
+    premultiplied,
+    quantised,
+    trimap,
+    with_shadow,
+)
 from edge_matting.matting.foreground import estimate_foreground
+from edge_matting.matting.framing import Box, Frame, cropped, fitted, framed, subject_box
+from edge_matting.matting.postprocess import Cast, background_cast, despilled, finish_matte
 from edge_matting.matting.preprocess import Geometry, from_output, input_size, to_tensor
 from edge_matting.matting.refine import refine
 from edge_matting.matting.resize import resample
 
 __all__ = [
+    "Backdrop",
+    "Box",
+    "Cast",
+    "Flat",
+    "Frame",
     "Geometry",
+    "Gradient",
+    "Shadow",
     "assess",
+    "background_cast",
+    "blurred",
     "composite",
+    "cover",
+    "cropped",
     "cutout",
+    "despilled",
+    "drop_shadow",
     "estimate_foreground",
+    "finish_matte",
+    "fitted",
+    "framed",
     "from_output",
     "input_size",
-    "parse_colour",
+    "premultiplied",
     "quantised",
     "refine",
     "resample",
+    "subject_box",
     "to_tensor",
     "trimap",
+    "with_shadow",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha, Rgb, check_alpha, check_rgb
+from edge_matting.matting.backdrop import Backdrop, Shadow
 from edge_matting.matting.resize import three_times
 
 _ROWS: Final = 64  # rows worked on at a time: temporaries stay in the cache
@@ -31,18 +32,55 @@ def cutout(rgb: Rgb, alpha: Alpha) -> Rgb:
     return result
 
 
-def composite(foreground: Rgb, alpha: Alpha, colour: tuple[int, int, int]) -> Rgb:
-    """``foreground`` over one ``colour`` (RGB, 0 to 255), H x W x 3 in the foreground's type."""
+def premultiplied(straight: Rgb) -> Rgb:
+    """RGBA with its colours multiplied by alpha, H x W x 4 in the type of ``straight``."""
+    top = np.float32(1 / np.iinfo(straight.dtype).max)
+    result: Rgb = straight.copy()
+    for start in range(0, straight.shape[0], _ROWS):
+        part = result[start : start + _ROWS]
+        share = part[:, :, 3] * top
+        part[:, :, :3] = np.rint(part[:, :, :3] * three_times(share))
+    return result
+
+
+def composite(
+    foreground: Rgb, alpha: Alpha, backdrop: Backdrop, *, shadow: Shadow | None = None
+) -> Rgb:
+    """``foreground`` over ``backdrop``, H x W x 3 in the foreground's type.
+
+    ``shadow`` lies between the two.
+    """
     _check(foreground, alpha)
     top = np.iinfo(foreground.dtype).max
-    under = np.array(colour, np.float32) * np.float32(top / 255)
     result = np.empty_like(foreground)
     for start in range(0, alpha.shape[0], _ROWS):
         rows = slice(start, start + _ROWS)
         share = three_times(alpha[rows])
-        mixed = foreground[rows] * share + under * (1.0 - share)
+        under = backdrop.rows(start, start + len(share))
+        if shadow is not None:
+            under = shadow.over(under, start, start + len(share))
+        mixed = foreground[rows] * share + under * np.float32(top) * (1.0 - share)
         result[rows] = np.clip(np.rint(mixed), 0, top).astype(foreground.dtype)
     return result
+
+
+def with_shadow(foreground: Rgb, alpha: Alpha, shadow: Shadow) -> tuple[Rgb, Alpha]:
+    """Foreground and matte of a cut-out that carries its shadow along.
+
+    Over any backdrop they give what ``composite`` gives with the same shadow.
+    """
+    _check(foreground, alpha)
+    top = np.iinfo(foreground.dtype).max
+    colours, both = np.empty_like(foreground), np.empty_like(alpha)
+    for start in range(0, alpha.shape[0], _ROWS):
+        rows = slice(start, start + _ROWS)
+        share = alpha[rows]
+        dark = shadow.opacity_of(start, start + len(share)) * (1 - share)
+        both[rows] = np.minimum(share + dark, np.float32(1.0))
+        part = three_times(share / np.maximum(both[rows], np.float32(1e-6)))
+        mixed = foreground[rows] * part + shadow.colour * np.float32(top) * (1 - part)
+        colours[rows] = np.clip(np.rint(mixed), 0, top)
+    return colours, both
 
 
 def trimap(alpha: Alpha) -> npt.NDArray[np.uint8]:
@@ -63,12 +101,6 @@ def quantised(alpha: Alpha, dtype: npt.DTypeLike = np.uint8) -> Rgb:
     kind = np.dtype(dtype)
     rounded: Rgb = np.rint(alpha * np.float32(np.iinfo(kind).max)).astype(kind)
     return rounded
-
-
-def parse_colour(text: str) -> tuple[int, int, int]:
-    """``#rrggbb`` as RGB, 0 to 255."""
-    red, green, blue = bytes.fromhex(text.removeprefix("#"))
-    return red, green, blue
 
 
 def _check(rgb: Rgb, alpha: Alpha) -> None:
