@@ -108,7 +108,7 @@ def _add_process(commands: Commands) -> None:
     parser.add_argument("--model", metavar="ID", help="a model of the catalog")
     parser.add_argument(
         "--format",
-        choices=["png", "webp", "jpg", "tiff"],
+        choices=["png", "webp", "jpg", "tiff", "avif"],
         help="format of the first output; jpg gives a composite over the recipe's background",
     )
     parser.add_argument("--no-cache", action="store_true", help="make every result anew")

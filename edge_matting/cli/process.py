@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from pydantic import ValidationError
 from tqdm import tqdm
 
 from edge_matting.cli.directory import DirectoryResults, Photo, Places, find_photos
@@ -171,8 +172,15 @@ def _with_format(recipe: Recipe, wanted: str) -> tuple[OutputSpec, ...]:
     kind = first.kind
     if wanted == "jpg" and kind == "cutout":
         kind = "composite"  # JPEG has no transparency
-    values = {**first.model_dump(), "kind": kind, "format": wanted}
-    return (OutputSpec.model_validate(values), *recipe.outputs[1:])
+    # Of the first output's other settings only those that every kind and format has.
+    values = {"kind": kind, "format": wanted, "quality": first.quality, "effort": first.effort}
+    try:
+        changed = OutputSpec.model_validate(values)
+    except ValidationError as error:
+        reasons = "; ".join(str(fault["msg"]) for fault in error.errors())
+        raise ConfigError(f"--format {wanted}: {reasons.removeprefix('Value error, ')}") from error
+    others = (spec for spec in recipe.outputs[1:] if (spec.kind, spec.format) != (kind, wanted))
+    return (changed, *others)
 
 
 def _do_all(work: Run, photos: Sequence[Photo], workers: int, interrupt: Interrupt) -> Tally:

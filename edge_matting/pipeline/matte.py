@@ -15,6 +15,7 @@ from edge_matting.cache import MatteCache, fingerprint
 from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.imaging import Photo
 from edge_matting.inference import Manifest, Session, SessionInfo
+from edge_matting.matting.exposure import equalised
 from edge_matting.matting.preprocess import from_output, model_view, to_tensor
 
 PREPROCESSING_VERSION: Final = 1
@@ -47,10 +48,16 @@ def matte(
     cache: MatteCache | None,
     stage: Stage,
     waiting: Callable[[], None],
+    equalise: bool = False,
 ) -> Matted:
-    """The photo's matte; of doubles that come at once the others wait for the first."""
+    """The photo's matte; of doubles that come at once the others wait for the first.
+
+    ``equalise`` makes a very dark or blown-out view legible for the model.
+    """
     info = session.describe()
     view = model_view(photo.rgb, manifest.input, info.resolution)
+    if equalise:
+        view = equalised(view)
     if cache is None:
         with stage("infer"):
             return Matted(infer(view, session, manifest), "miss")

@@ -135,7 +135,7 @@ def _finish(
 ) -> Finished:
     with watch.stage("decode"):
         photo = decode(data, shown(task.source), max_pixels=task.max_pixels)
-    matted = _matted(photo, tools, watch)
+    matted = _matted(photo, task.recipe, tools, watch)
     with watch.stage("refine"):
         alpha = refine(photo.rgb, matted.alpha, task.recipe.refinement)
         if photo.alpha is not None:
@@ -148,7 +148,7 @@ def _finish(
     return Finished((width, height), quality, files, preview, matted)
 
 
-def _matted(photo: Photo, tools: Tools, watch: Stopwatch) -> Matted:
+def _matted(photo: Photo, recipe: Recipe, tools: Tools, watch: Stopwatch) -> Matted:
     return matte(
         photo,
         tools.session,
@@ -156,6 +156,7 @@ def _matted(photo: Photo, tools: Tools, watch: Stopwatch) -> Matted:
         cache=tools.cache,
         stage=watch.stage,
         waiting=lambda: tools.progress("wait"),
+        equalise=recipe.exposure == "auto",
     )
 
 

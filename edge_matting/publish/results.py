@@ -27,7 +27,7 @@ MakeSidecar = Callable[[tuple[Output, ...]], bytes]
 
 @dataclass(frozen=True, slots=True)
 class EncodedOutput:
-    """One output file, not yet written; ``format`` is png, webp, jpg or tiff."""
+    """One output file, not yet written; ``format`` is png, webp, jpg, tiff or avif."""
 
     kind: str
     format: str
