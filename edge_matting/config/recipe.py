@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import re
 from fractions import Fraction
@@ -85,9 +86,8 @@ class OutputSpec(Frozen):
 
 
 def _writes_avif() -> bool:
-    from PIL import features  # noqa: PLC0415  only who asks for AVIF pays for the look
-
-    return bool(features.check("avif"))
+    # Looked for and not loaded: the daemon, which reads settings too, has no picture library.
+    return importlib.util.find_spec("PIL._avif") is not None
 
 
 class Background(Frozen):
