@@ -39,7 +39,6 @@ def test_metrics_tell_jobs_queue_and_device(client: FlaskClient) -> None:
     assert found["edge_matting_jobs_finished_total", ",review"] == 0
     assert found["edge_matting_cache_requests_total", "miss"] == 2
     assert found["edge_matting_cache_requests_total", "rejected"] == 1
-    assert found["edge_matting_results_total", "miss"] == 3
     assert found["edge_matting_cache_bytes", "disk"] == 9000
     assert found["edge_matting_cache_entries", ""] == 4
     assert found["edge_matting_cache_evictions_total", ""] == 1
@@ -93,7 +92,6 @@ def test_histograms_are_cumulative_and_end_with_all(client: FlaskClient) -> None
     assert (found[f"{name}_count", ""], found[f"{name}_sum", ""]) == (4, 30.5)
     assert found["edge_matting_stage_seconds_bucket", "0.1,decode"] == 2
     assert found["edge_matting_batch_size_count", ""] == 3
-    assert found["edge_matting_results_total", "perceptual"] == 0
 
 
 PROMTOOL = shutil.which("promtool")

@@ -113,13 +113,6 @@ def _finished(work: WorkReport) -> Iterator[Metric]:
     for (state, reason), number in known.items():
         finished.add_metric([state.value, display(reason)], number)
     yield finished
-    results = CounterMetricFamily(
-        "edge_matting_results", "Results since the start by use of the cache", labels=["cache"]
-    )
-    for kind in ("exact", "matte", "perceptual"):
-        results.add_metric([kind], work.cache.get(kind, 0))
-    results.add_metric(["miss"], work.cache.get("miss", 0) + work.cache.get("rejected", 0))
-    yield results
     yield _histogram("end_to_end_seconds", "From taken in to finished", work.end_to_end)
     yield _histogram("job_seconds", "Time in work of a finished job, last attempt", work.seconds)
     yield _histogram("batch_size", "Photos through the model together", work.batch)

@@ -80,6 +80,20 @@ function providerText(execution) {
   return execution.cause === null ? words : words + " (" + execution.cause + ")";
 }
 
+// How it is known that the model runs there: nodes, one picture timed, the self-test.
+function proofLines(execution) {
+  if (!execution) return [];
+  const { nodes, seconds, cpu_seconds: onCpu, self_test: test, notes } = execution;
+  const count = Object.entries(nodes).map(([where, n]) => `${where} ${n}`).join(", ");
+  return [
+    count && text("proof_nodes", { count }),
+    seconds && text("proof_seconds", { seconds: number(seconds, 3) })
+      + (onCpu ? text("proof_cpu", { seconds: number(onCpu, 3) }) : ""),
+    test !== null && text("proof_test", { difference: test.toFixed(4) }),
+    ...notes,
+  ].filter((line) => line);
+}
+
 function temperatureText({ cpu_celsius, gpu_celsius, throttled, slowdowns }) {
   const parts = [["CPU", cpu_celsius], ["GPU", gpu_celsius]]
     .filter(([, value]) => value !== null).map(([name, value]) => `${name} ${Math.round(value)} °C`);
@@ -104,6 +118,11 @@ function cacheText({ hits, misses, saved_seconds: saved }) {
   return hits > 0 && saved !== null ? words + text("cache_saved", { time: duration(saved) }) : words;
 }
 
+function cacheLines({ entries, memory_bytes: memory, disk_bytes: disk, problem }) {
+  const stored = text("cache_stored", { n: entries, memory: bytes(memory), disk: bytes(disk) });
+  return [...(entries > 0 ? [stored] : []), ...(problem === null ? [] : [problem])];
+}
+
 function deviceFacts(status) {
   const { device, vitals, plan, execution, engine } = status;
   const load = (percent) => (percent === null ? "" : ` · ${Math.round(percent)} %`);
@@ -121,10 +140,10 @@ function deviceFacts(status) {
     ["gpu", gpus || text("gpu_none"), vitals.gpu_problem === null ? [] : [vitals.gpu_problem]],
     ["temperature", temperatureText(vitals)],
     ...(power ? [["power", power]] : []),
-    ["provider", providerText(execution)],
+    ["provider", providerText(execution), proofLines(execution)],
     ["plan", planned, plan === null ? [] : plan.reasons],
     ["engine", text(engine.pid === null ? "engine_down" : "engine_up", engine)],
-    ["cache", cacheText(status.cache)],
+    ["cache", cacheText(status.cache), cacheLines(status.cache)],
     ["state_disk", bytes(status.state_free_bytes)],
     ...(device.notes.length ? [["notes", "", device.notes]] : []),
   ];
