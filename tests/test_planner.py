@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from vitals import READINGS
+
 from edge_matting.config import parse_settings
 from edge_matting.core.plan import DeviceProfile, Gpu
 from edge_matting.planner import Evaluated, ModelNeeds, make_plan
 from edge_matting.planner.measurements import MeasuredOn, Measurements, Timing
-from tests.vitals import READINGS
 
 PC = DeviceProfile("x86_64", None, "pc", "a cpu", 2, 2.0, 8 << 30, 4096, (), ())
 CARD = Gpu("RTX A2000", 4 << 30, (8, 6), integrated=False)
@@ -48,7 +49,7 @@ def timing(precision: str, side: int, ms: float, threads: int = 1, **more: Any) 
 
 
 def measured(*timings: Timing) -> Measurements:
-    return Measurements(ON, 0.0, 1.0, complete=True, timings=timings)
+    return Measurements(ON, 0.0, 1.0, ended="complete", timings=timings)
 
 
 def said(plan: Any, words: str) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from vitals import READINGS
 
 from edge_matting.core.plan import DeviceProfile, Plan, Rungs, Vitals
 from edge_matting.planner.adaptation import (
@@ -24,7 +25,6 @@ from edge_matting.planner.adaptation import (
 )
 from edge_matting.planner.ladder import Cause, derated
 from edge_matting.planner.signals import Level, signals
-from tests.vitals import READINGS
 
 GOLDEN = Path(__file__).parent / "golden" / "adaptation_hour.txt"
 NANO = DeviceProfile("aarch64", None, "jetson", "a cpu", 6, 6.0, 7 << 30, 4096, (), ())

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from vitals import READINGS
 
 from edge_matting.config import Settings
 from edge_matting.config.settings import Device
@@ -24,7 +25,6 @@ from edge_matting.planner import (
 )
 from edge_matting.planner.measurements import MeasuredOn, Measurements, Timing
 from edge_matting.planner.memory import LEAST_PIXELS
-from tests.vitals import READINGS
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 PROVIDERS = ("cpu", "cuda", "tensorrt")
@@ -100,7 +100,7 @@ measurements = st.none() | st.builds(
     on=st.just(MeasuredOn("a", "b", "c", "d")),
     taken_at=st.just(0.0),
     took_seconds=st.just(1.0),
-    complete=st.booleans(),
+    ended=st.sampled_from(["complete", "time"]),
     timings=st.lists(timings, max_size=3).map(tuple),
 )
 vitals = st.none() | st.builds(

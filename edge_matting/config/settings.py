@@ -54,6 +54,8 @@ class Device(Frozen):
     precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = "auto"
     resolution: Literal["auto"] | Annotated[int, Field(ge=32, le=4096)] = "auto"
     batch: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = "auto"
+    measure: Literal["auto", "never"] = "auto"
+    """Whether the ways to run the model are timed at the first start on a device."""
 
 
 class Engine(Frozen):
@@ -141,6 +143,11 @@ class Settings(Frozen):
     def golden_dir(self) -> Path:
         """Known mattes of the built-in photo."""
         return self.state_dir / "golden"
+
+    @property
+    def measurements_dir(self) -> Path:
+        """What was measured on this device, by model, power mode and runtime."""
+        return self.state_dir / "measurements"
 
     @property
     def engines_dir(self) -> Path:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -48,6 +48,8 @@ class EngineVoice:
     problem: str | None = None
     preparing: dict[str, Any] | None = None  # calibration and the like; None: it works
     models: tuple[str, ...] = ()  # that a retry may name
+    lowered: tuple[str, ...] = ()  # how the plan is stepped down now, and why
+    adapted: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by cause, direction
     obstacles: tuple[str, ...] = ()  # what photos were put back for
 
     @property
@@ -181,6 +183,9 @@ def hear(voice: EngineVoice, message: dict[str, Any]) -> None:
             voice.models = tuple(map(str, message["ids"]))
         case "preparing":
             voice.preparing = message if message.get("what") else None
+        case "adapted":
+            voice.lowered = tuple(map(str, message["active"]))
+            voice.adapted = {(str(c), str(d)): int(count) for c, d, count in message["counts"]}
         case "problem":
             voice.problem = str(message["message"])
         case other:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -67,6 +68,7 @@ class EngineSlot:
         self._lost_in_a_row = 0  # the GPU, by engines that finished nothing
         self._suspected: float | None = None  # when the engine was first found without progress
         self.restarts = 0
+        self._adapted: Counter[tuple[str, str]] = Counter()  # the plan, by the engines before
         self._reused = 0  # by the engines before this one
         self._made = 0
         self.replaced_in_a_row = 0  # replaced for want of progress, none in between
@@ -82,6 +84,11 @@ class EngineSlot:
         engine = self._engine
         reused, made = (engine.voice.reused, engine.voice.made) if engine else (0, 0)
         return self._reused + reused, self._made + made
+
+    def adapted(self) -> Counter[tuple[str, str]]:
+        """How often the plan was adapted since the start, by cause and direction."""
+        engine = self._engine
+        return self._adapted + Counter(engine.voice.adapted if engine else {})
 
     def ready(self) -> bool:
         engine = self._engine
@@ -205,6 +212,7 @@ class EngineSlot:
         status = engine.returncode()
         engine.close()
         self._engine = None
+        self._adapted.update(engine.voice.adapted)
         self._reused += engine.voice.reused
         self._made += engine.voice.made
         self._note_loss(engine, status)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -107,6 +108,10 @@ class Supervisor:
         """Photos answered from an earlier result, and photos made, since the start."""
         each = [slot.answers() for slot in self._slots]
         return sum(reused for reused, _ in each), sum(made for _, made in each)
+
+    def adapted(self) -> Counter[tuple[str, str]]:
+        """How often plans were adapted since the start, by cause and direction."""
+        return sum((slot.adapted() for slot in self._slots), Counter())
 
     def ready(self) -> bool:
         return any(slot.ready() for slot in self._slots)

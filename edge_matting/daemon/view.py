@@ -6,6 +6,7 @@ The main loop attaches its parts and refreshes slow readings; the page's threads
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -31,6 +32,8 @@ from edge_matting.hotfolder.condition import free_bytes
 from edge_matting.ledger import Ledger
 from edge_matting.status.ports import (
     ActionRefused,
+    AdaptationCount,
+    AdaptationReport,
     ApplianceState,
     CacheReport,
     EngineReport,
@@ -70,6 +73,7 @@ class View:
         self._vitals = self._readings.read()
         self._next_vitals = 0.0
         self._tally = Tally(ledger, clock)
+        self._adapted: Counter[tuple[str, str]] = Counter()  # by parts that were replaced
         self._pace = Pace()
         self._actions = Actions(ledger, clock)
 
@@ -80,6 +84,7 @@ class View:
     ) -> None:
         """Show these parts from now on; what the former ones counted is kept."""
         if self._parts is not None:
+            self._adapted += self._parts.supervisor.adapted()
             hits, misses = self._parts.supervisor.answers()
             self._hits, self._misses = self._hits + hits, self._misses + misses
             self._restarts += self._parts.supervisor.restarts
@@ -163,6 +168,7 @@ class View:
             ),
             rates=self._rates(),
             cache=self._cache(),
+            adaptation=self._adaptation(),
             folders=() if parts is None else reports.folders(parts),
             engine=self._engine(),
             finished=self._tally.finished(),
@@ -261,6 +267,15 @@ class View:
             return EngineReport(None, restarts, None)
         silent = engine.voice.silent_seconds(time.monotonic())
         return EngineReport(engine.pid, restarts, round(silent, 1))
+
+    def _adaptation(self) -> AdaptationReport:
+        supervisor = None if self._parts is None else self._parts.supervisor
+        counts = self._adapted + (supervisor.adapted() if supervisor else Counter())
+        engines = supervisor.engines if supervisor else ()
+        return AdaptationReport(
+            lowered=tuple(dict.fromkeys(why for each in engines for why in each.voice.lowered)),
+            counts=tuple(AdaptationCount(*key, count) for key, count in sorted(counts.items())),
+        )
 
     def _tell_queue_changed(self) -> None:
         """The main loop wakes the engine; the page's threads never talk to it."""

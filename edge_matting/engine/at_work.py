@@ -10,7 +10,13 @@ from dataclasses import asdict, replace
 from typing import Protocol
 
 from edge_matting.cache import MatteCache
-from edge_matting.core.errors import DeviceLost, EdgeMattingError
+from edge_matting.core.errors import (
+    DeviceLost,
+    EdgeMattingError,
+    ModelError,
+    OutOfMemory,
+    SessionError,
+)
 from edge_matting.core.plan import Plan
 from edge_matting.engine.models import ModelPool
 from edge_matting.engine.opening import Opened, Opener
@@ -104,6 +110,29 @@ class ModelsAtWork:
         self.pool.put(self._default, self._load(self._default))
         self.announce()
 
+    def work_by(self, plan: Plan) -> None:
+        """Work by another plan from now on; photos in work keep the session that they have.
+
+        The session goes before the next one comes: a plan often changes for want of memory. One
+        that cannot be made leaves the former plan in place.
+        """
+        self._gate.resize(plan.pixels_in_flight)
+        before, opened = self._plan, self._opened
+        assert opened is not None
+        if self.is_building or session_of(plan) == session_of(before):
+            self._plan = with_session_of(plan, before)
+            self._opened = replace(opened, plan=self._plan)
+        else:
+            self._plan = plan
+            self.pool.drop(self._default)
+            try:
+                self.pool.tools(self._default)
+            except (ModelError, SessionError, OutOfMemory) as error:
+                log.error("the former plan stays: %s", error)
+                self._plan = with_session_of(plan, before)
+                self.pool.tools(self._default)
+        self.announce()
+
     def _load(self, model_id: str) -> Tools:
         with self._patience(f"model {model_id}"):
             opened = self._opener.open(self._plan, model_id, self._gpu_lost)
@@ -153,6 +182,31 @@ class ModelsAtWork:
     def _patience(self, what: str) -> AbstractContextManager[None]:
         thread = threading.get_ident()
         return preparing(self._reporter, what, lambda: self._reporter.progress_of(thread))
+
+
+def session_of(plan: Plan) -> tuple[object, ...]:
+    """What of a plan decides the session."""
+    return (
+        plan.backend,
+        plan.provider,
+        plan.precision,
+        plan.resolution,
+        plan.batch,
+        plan.session_threads,
+    )
+
+
+def with_session_of(plan: Plan, other: Plan) -> Plan:
+    """``plan``, but its model is run as in ``other``."""
+    return replace(
+        plan,
+        backend=other.backend,
+        provider=other.provider,
+        precision=other.precision,
+        resolution=other.resolution,
+        batch=other.batch,
+        session_threads=other.session_threads,
+    )
 
 
 def _without_tensorrt(serving: Opened, reason: str) -> Opened:

@@ -3,9 +3,12 @@
 daemon -> engine (stdin): the settings as one line of JSON, then ``wake``, ``pause``,
 ``resume``, ``recycle`` and ``stop``; end of file means that the daemon is dead.
 engine -> daemon (an own descriptor, for libraries write to stdout): one JSON object a line,
-``{"event": "ready" | "alive" | "problem" | "models" | "preparing", ...}``. ``models`` lists the
+``{"event": "ready" | "alive" | "problem" | "models" | "preparing" | "adapted",
+...}``. ``models`` lists the
 ``ids`` that can be asked for; ``preparing`` tells ``what`` it is busy with (null: no more) and,
-where known, the ``fraction`` done (0 to 1) and a ``detail``.
+where known, the ``fraction`` done (0 to 1) and a ``detail``; ``adapted`` tells how the plan is
+stepped down now (``active``) and how often it was adapted since the engine's start (``counts`` of
+cause, direction, number).
 
 Both are hints and signs of life. Work travels through the ledger alone, so a lost line costs
 time and nothing else.

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Claim
+from edge_matting.planner import MAX_WORKERS
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +55,20 @@ class WorkLoop:
     def stop(self) -> None:
         self._set(stopping=True)
 
+    def work_with(self, slots: int) -> None:
+        """At most so many claims at once from now on; what is in work is finished."""
+        with self._changed:
+            self._slots = slots
+            self._changed.notify_all()
+
     @property
     def stopping(self) -> bool:
         return self._stopping
+
+    @property
+    def woken(self) -> bool:
+        """Whether there may be work that was not looked for yet."""
+        return self._woken
 
     @property
     def idle(self) -> bool:
@@ -65,7 +77,7 @@ class WorkLoop:
 
     def run(self) -> None:
         """Work until stopped; what is in work then is finished before it returns."""
-        with ThreadPoolExecutor(self._slots, thread_name_prefix="photo") as pool:
+        with ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="photo") as pool:
             while not self._stopping:
                 self._tick()
                 claims = self._claims()
@@ -87,7 +99,7 @@ class WorkLoop:
         with self._changed:
             self._woken = False
             free = self._slots - self._in_work
-            idle = self._paused or self._stopping or free == 0
+            idle = self._paused or self._stopping or free <= 0
         if idle:
             return ()
         try:

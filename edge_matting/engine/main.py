@@ -25,7 +25,7 @@ from edge_matting.core.exits import CLEAN, DEVICE_LOST, FAULT, RECYCLE, START_ER
 from edge_matting.core.jobs import Claim
 from edge_matting.core.lock import exclusive_lock
 from edge_matting.core.seat import Seat
-from edge_matting.device import probe_device
+from edge_matting.device import VitalsReader, probe_device
 from edge_matting.engine.at_work import ModelsAtWork
 from edge_matting.engine.channel import Reporter, listen
 from edge_matting.engine.checkup import CheckUp
@@ -33,7 +33,8 @@ from edge_matting.engine.folders import Folders
 from edge_matting.engine.loop import WorkLoop
 from edge_matting.engine.opening import Opener
 from edge_matting.engine.originals import Originals
-from edge_matting.engine.start import open_cache, open_catalog, plan_for
+from edge_matting.engine.start import open_cache, open_catalog, planning_for
+from edge_matting.engine.steering import Steering
 from edge_matting.engine.worker import LEDGER, Worker
 from edge_matting.hotfolder.condition import folder_problem, space_problem
 from edge_matting.inference import Catalog
@@ -111,7 +112,11 @@ class Engine:
         self._originals = Originals(self._ledger, self._folders, self._clock)
         self._cache = open_cache(settings)
         profile = seat.share_of(probe_device())
-        plan = plan_for(settings, profile)
+        self._profile = profile
+        self._planning = planning_for(settings, profile)
+        self._readings = VitalsReader()
+        plan = self._planning.plan(self._readings.read())
+        self._steering: Steering | None = None  # once the models have started
         self._models = ModelsAtWork(
             Opener(settings, open_catalog(settings), profile),
             plan,
@@ -144,6 +149,7 @@ class Engine:
             stopping=lambda: self._loop.stopping,
             obstacle=reporter.obstacle,
             device_lost=self._device_lost,
+            out_of_memory=self._ran_out_of_memory,
         )
 
     def run(self) -> int:
@@ -154,9 +160,20 @@ class Engine:
         if self._cache is not None:
             self._cache.keep_models(_digests(open_catalog(settings)))
         self._models.start()
+        self._steering = Steering(
+            planning=self._planning,
+            profile=self._profile,
+            models=self._models,
+            read=self._readings.read,
+            work_with=self._loop.work_with,
+            photos_wait=lambda: self._loop.woken or self._loop.stopping,
+            voice=self._reporter,
+            now=self._clock.monotonic(),
+        )
         try:
             self._loop.run()
         finally:
+            self._readings.close()
             self._ledger.close()
         return self._status
 
@@ -174,7 +191,8 @@ class Engine:
 
     def _claim(self, limit: int) -> Sequence[Claim]:
         """Nothing is claimed while every folder has a problem: it would come back unharmed."""
-        if self._check_up.problem is not None:
+        quiet = self._steering is not None and self._steering.wants_quiet
+        if quiet or self._check_up.problem is not None:
             return ()
         if all(self._problem_of(folder.path) for folder in self._settings.hot_folders):
             return ()
@@ -211,6 +229,8 @@ class Engine:
             models = open_catalog(self._settings).list()
             self._reporter.send("models", ids=[entry.id for entry in models if not entry.fault])
         self._check_up.step(now, idle=self._loop.idle)
+        if self._steering is not None:
+            self._steering.step(now, idle=self._loop.idle)
         self._mind_memory()
 
     def _tended(self) -> dict[str, object]:
@@ -241,6 +261,10 @@ class Engine:
             self._models.announce()
         else:
             self._reporter.send("problem", message=problem)
+
+    def _ran_out_of_memory(self, what: str) -> None:
+        if self._steering is not None:
+            self._steering.ran_out_of_memory(what)
 
     def _device_lost(self, error: DeviceLost) -> None:
         """Each photo in work fails so and is refunded; the daemon starts another process."""

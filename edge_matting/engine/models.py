@@ -50,6 +50,11 @@ class ModelPool:
             while len(self._tools) > KEPT:
                 self._unload_oldest()
 
+    def drop(self, model_id: str) -> None:
+        """Let go of the model; the next use loads it anew."""
+        with self._lock:
+            self._tools.pop(model_id, None)
+
     def unload_one(self) -> bool:
         """Let go of the least recently used model; the last one stays. Whether there was one."""
         with self._lock:

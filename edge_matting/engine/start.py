@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from edge_matting.cache import MatteCache
 from edge_matting.config import Settings
 from edge_matting.core.plan import DeviceProfile, Plan
 from edge_matting.device import probe_device
 from edge_matting.engine.opening import Opened, Opener
+from edge_matting.engine.planning import Planning
 from edge_matting.inference import Catalog, Manifest, Session, shipped_models_dir
-from edge_matting.inference.backends import available_providers, backend_of
-from edge_matting.planner import Evaluated, ModelNeeds, make_plan
 
 
 def open_catalog(settings: Settings) -> Catalog:
@@ -20,25 +17,13 @@ def open_catalog(settings: Settings) -> Catalog:
 
 
 def plan_for(settings: Settings, profile: DeviceProfile | None = None) -> Plan:
-    """The plan for this device, the settings' model and the installed runtime."""
-    catalog = open_catalog(settings)
-    manifest = catalog.get(settings.model)
-    needs = needs_of(manifest, catalog.path(settings.model))
-    available = available_providers(backend_of(manifest, settings.device.backend))
-    return make_plan(profile or probe_device(), needs, settings, available)
+    """The plan for this device, the settings' model and runtime, and what was measured."""
+    return planning_for(settings, profile or probe_device()).plan()
 
 
-def needs_of(manifest: Manifest, path: Path) -> ModelNeeds:
-    """What the plan must know of the model whose main file lies at ``path``."""
-    size = manifest.input.size
-    return ModelNeeds(
-        resolution=(size.width, size.height),
-        multiple=size.multiple if size.rule == "multiple_of" else None,
-        files=tuple((part.backend, part.precision) for part in manifest.files),
-        quality=tuple(Evaluated(q.precision, q.resolution, q.iou) for q in manifest.quality),
-        quality_floor=manifest.quality_floor,
-        file_bytes=path.stat().st_size if path.is_file() else 0,
-    )
+def planning_for(settings: Settings, profile: DeviceProfile) -> Planning:
+    """Where plans and the measurements behind them come from."""
+    return Planning(settings, open_catalog(settings), profile)
 
 
 def open_cache(settings: Settings, *, on_disk: bool = True) -> MatteCache | None:

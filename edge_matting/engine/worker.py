@@ -57,6 +57,7 @@ class Worker:
         stopping: Callable[[], bool],
         obstacle: Callable[[str, str | None], None] = lambda _place, _what: None,
         device_lost: Callable[[DeviceLost], None] = lambda _error: None,
+        out_of_memory: Callable[[str], None] = lambda _what: None,
     ) -> None:
         self._jobs = jobs
         self._settings = settings
@@ -70,6 +71,7 @@ class Worker:
         self._stopping = stopping
         self._obstacle = obstacle
         self._device_lost = device_lost
+        self._out_of_memory = out_of_memory
 
     def perform(self, claim: Claim) -> None:
         """Do one claim; every error ends as the job's outcome."""
@@ -101,9 +103,13 @@ class Worker:
         except JobError as error:
             if isinstance(error, DeviceLost):
                 self._device_lost(error)
+            if isinstance(error, OutOfMemory):
+                self._out_of_memory(error.message)
             return Failed(error, seconds=round(time.perf_counter() - begin, 4))
         except MemoryError:
-            return Failed(OutOfMemory(f"{_name(claim.job)}: not enough memory"))
+            problem = OutOfMemory(f"{_name(claim.job)}: not enough memory")
+            self._out_of_memory(problem.message)
+            return Failed(problem)
         except EdgeMattingError as error:
             return Failed(InternalFault(f"{_name(claim.job)}: {error}"))
         except Exception as error:

@@ -22,6 +22,12 @@ class PixelGate:
         self._inside = 0
         self._changed = threading.Condition()
 
+    def resize(self, budget: int) -> None:
+        """Another budget from now on; photos that are inside stay."""
+        with self._changed:
+            self._budget = budget
+            self._changed.notify_all()
+
     @contextmanager
     def admit(self, pixels: int, waiting: Callable[[], None]) -> Iterator[None]:
         """Wait for room, hold it for the body, give it back.

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from edge_matting.core.plan import DeviceProfile, Vitals
 
 VERSION: Final = 1
+
+Ended = Literal["complete", "time", "work"]
+"""How a calibration ended: got through, had no time left, or was broken off by photos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Measurements:
     on: MeasuredOn
     taken_at: float  # seconds since the epoch, UTC
     took_seconds: float
-    complete: bool  # False: cut short, by its time or by work that came
+    ended: Ended
     timings: tuple[Timing, ...]
 
 
@@ -92,11 +95,13 @@ def measured_on(
 
 
 def power_state(profile: DeviceProfile, vitals: Vitals | None) -> str:
-    """Power mode and the GPU's clock cap. The processor's cap moves with its heat: left out."""
+    """Power mode and, where the mode sets it, the GPU's clock cap. The processor's cap moves with
+    its heat, and so does a card's: they are left out."""
     mode = profile.power_mode if vitals is None else vitals.power_mode or profile.power_mode
-    cap = None if vitals is None else vitals.gpu_clock_limit_hz
-    if cap is None:
-        cap = next((gpu.clock_max_hz for gpu in profile.gpus), None)
+    gpu = next((gpu for gpu in profile.gpus if gpu.integrated), None)
+    cap = None if gpu is None else gpu.clock_max_hz
+    if gpu is not None and vitals is not None and vitals.gpu_clock_limit_hz is not None:
+        cap = vitals.gpu_clock_limit_hz
     parts = [mode, None if cap is None else f"GPU up to {cap // 1_000_000} MHz"]
     return ", ".join(part for part in parts if part is not None) or "no modes"
 
@@ -120,7 +125,7 @@ def _parsed(values: Mapping[str, Any]) -> Measurements:
         on=MeasuredOn(**values["on"]),
         taken_at=float(values["taken_at"]),
         took_seconds=float(values["took_seconds"]),
-        complete=bool(values["complete"]),
+        ended=values["ended"],
         timings=tuple(
             Timing(**{**each, "resolution": tuple(each["resolution"])})
             for each in values["timings"]

@@ -129,6 +129,14 @@ def _engine(snapshot: StatusSnapshot) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "edge_matting_engine_restarts", "Engine restarts since the start", value=engine.restarts
     )
+    adapted = CounterMetricFamily(
+        "edge_matting_adaptations",
+        "Steps of the plan down and up since the start",
+        labels=["cause", "direction"],
+    )
+    for each in snapshot.adaptation.counts:
+        adapted.add_metric([each.cause, each.direction], each.count)
+    yield adapted
     yield _gauge("engine_up", "1 while there is an engine process", engine.pid is not None)
     yield _gauge(
         "engine_progress_age_seconds", "Age of the last progress", engine.last_progress_seconds

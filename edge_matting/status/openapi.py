@@ -355,6 +355,7 @@ def _status(counts: Schema) -> Schema:
         ),
         "finished": counts,
         "preparing": {"type": ["object", "null"]},
+        "adaptation": {"type": "object"},
         "models": TEXTS,
         "recipes": {"type": "array", "items": {"type": "object"}},
         "max_file_bytes": WHOLE,

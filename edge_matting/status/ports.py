@@ -104,6 +104,23 @@ class EngineReport:
 
 
 @dataclass(frozen=True, slots=True)
+class AdaptationCount:
+    """How often the plan was adapted for one cause in one direction, since the start."""
+
+    cause: str  # heat, power, memory_pressure, out_of_memory, provider_lost
+    direction: str  # down, up
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptationReport:
+    """How the plan is adapted to the device while it runs."""
+
+    lowered: tuple[str, ...] = ()  # steps in force, in words: "workers 4 -> 2: heat"
+    counts: tuple[AdaptationCount, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PreparingReport:
     """What the engine is busy with before, or between, photos."""
 
@@ -178,6 +195,7 @@ class StatusSnapshot:
     engine: EngineReport
     finished: Mapping[JobState, int]  # jobs finished since the start, by the state they ended in
     preparing: PreparingReport | None = None
+    adaptation: AdaptationReport = AdaptationReport()
     models: tuple[str, ...] = ()  # ids that a retry may name
     recipes: tuple[RecipeReport, ...] = ()
     max_file_bytes: int = 0  # a larger upload is refused

@@ -1,0 +1,187 @@
+"""Times the ways to run a model on this device: sizes, precisions and threads, and small batches.
+
+Short on purpose: each way runs for some tens of milliseconds, twice, and the less disturbed of the
+two counts. It leaves off at once when work comes or its time is up.
+"""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from edge_matting.core.errors import EdgeMattingError, SessionError
+from edge_matting.core.plan import Plan
+from edge_matting.core.tensors import ModelInput
+from edge_matting.inference import Session
+from edge_matting.inference.session import Tensor
+from edge_matting.planner.measurements import Ended, Timing
+from edge_matting.planner.needs import Resolution
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 0.05
+"""How long one look at one way takes, about; slow models take one run."""
+
+MOST_RUNS: Final = 8
+LOOKS: Final = 2
+BATCHES: Final = (2, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a calibration has measured, and whether it got through."""
+
+    timings: tuple[Timing, ...]
+    ended: Ended
+    seconds: float
+
+
+class _Interrupted(Exception):
+    """It must leave off; ``why`` is how it ended."""
+
+    def __init__(self, why: Ended) -> None:
+        super().__init__(why)
+        self.why: Ended = why
+
+
+class Calibration:
+    """One calibration: ``make`` gives a session for a plan, ``stop`` says when to leave off."""
+
+    def __init__(
+        self,
+        make: Callable[[Plan], Session],
+        spec: ModelInput,
+        plan: Plan,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        seconds: float,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._make = make
+        self._spec = spec
+        self._plan = plan
+        self._stop = stop
+        self._now = now
+        self._begin = now()
+        self._deadline = self._begin + seconds
+        self._timings: list[Timing] = []
+
+    def run(self, ways: Sequence[tuple[str, Resolution]], threads: Sequence[int]) -> Found:
+        """Measure precisions and sizes with each number of session threads."""
+        precisions = tuple(dict.fromkeys(precision for precision, _ in ways))
+        ended: Ended = "complete"
+        try:
+            with ThreadPoolExecutor(self._plan.workers) as callers:
+                for precision in precisions:
+                    sizes = [size for each, size in ways if each == precision]
+                    for count in threads:
+                        self._session(precision, sizes, count, callers)
+        except _Interrupted as interrupted:
+            ended = interrupted.why
+        return Found(tuple(self._timings), ended, self._now() - self._begin)
+
+    def _session(
+        self, precision: str, sizes: Sequence[Resolution], threads: int, callers: ThreadPoolExecutor
+    ) -> None:
+        """All sizes of one session, batches with the first; a way that fails is left out."""
+        self._go_on()
+        plan = replace(
+            self._plan, precision=precision, resolution=sizes[0], session_threads=threads
+        )
+        try:
+            session = self._make(plan)
+        except EdgeMattingError as error:
+            log.info("%s with %d threads is not measured: %s", precision, threads, error)
+            return
+        try:
+            if session.describe().actual_provider != plan.provider:
+                raise SessionError(f"{plan.provider} cannot be had")
+            for size in sizes:
+                self._size(session, replace(plan, resolution=size), callers)
+            if threads == 1:
+                self._batches(session, plan)
+        except EdgeMattingError as error:
+            log.info("%s with %d threads is measured in part: %s", precision, threads, error)
+        finally:
+            session.close()
+
+    def _size(self, session: Session, plan: Plan, callers: ThreadPoolExecutor) -> None:
+        tensor = self._tensor(plan.resolution, 1)
+        session.run(tensor)  # pays for what is made late
+        looks = [self._look(session, tensor, plan.workers, callers) for _ in range(LOOKS)]
+        alone = min(alone for alone, _ in looks)
+        self._timings.append(_timing(plan, 1, alone, min(together for _, together in looks)))
+
+    def _look(
+        self, session: Session, tensor: Tensor, workers: int, callers: ThreadPoolExecutor
+    ) -> tuple[float, float]:
+        """Seconds of a run alone, and seconds a photo with all callers at it."""
+        self._go_on()
+        seconds = list(self._runs(session, tensor))
+        alone = statistics.median(seconds)
+        if workers == 1:
+            return alone, alone
+        self._go_on()
+        each = len(seconds)
+        begin = self._now()
+        list(callers.map(lambda _: [session.run(tensor) for _ in range(each)], range(workers)))
+        return alone, (self._now() - begin) / (each * workers)
+
+    def _batches(self, session: Session, plan: Plan) -> None:
+        """Several photos in one run, for the line ``a * n + b``."""
+        for batch in BATCHES:
+            tensor = self._tensor(plan.resolution, batch)
+            self._go_on()
+            session.run(tensor)
+            alone = statistics.median(self._runs(session, tensor))
+            self._timings.append(_timing(plan, batch, alone, alone / batch))
+
+    def _runs(self, session: Session, tensor: Tensor) -> Iterator[float]:
+        """Seconds of each run, until a look is over."""
+        until = self._now() + LOOK_SECONDS
+        for _ in range(MOST_RUNS):
+            begin = self._now()
+            session.run(tensor)
+            end = self._now()
+            yield end - begin
+            if end >= until:
+                return
+
+    def _tensor(self, size: Resolution, batch: int) -> Tensor:
+        """Noise: zeros are faster than photos on some processors, denormals slower."""
+        width, height = size
+        nchw = self._spec.layout == "nchw"
+        shape = (batch, 3, height, width) if nchw else (batch, height, width, 3)
+        noise = np.random.default_rng(1).random(shape, np.float32)
+        return noise.astype(self._spec.dtype) if self._spec.dtype != "uint8" else _bytes(noise)
+
+    def _go_on(self) -> None:
+        if self._stop():
+            raise _Interrupted("work")
+        if self._now() >= self._deadline:
+            raise _Interrupted("time")
+
+
+def _bytes(noise: Tensor) -> Tensor:
+    values: Tensor = (noise * 255).astype(np.uint8)
+    return values
+
+
+def _timing(plan: Plan, batch: int, alone: float, photo: float) -> Timing:
+    return Timing(
+        provider=plan.provider,
+        precision=plan.precision,
+        resolution=plan.resolution,
+        threads=plan.session_threads,
+        callers=plan.workers,
+        batch=batch,
+        alone_seconds=alone,
+        photo_seconds=photo,
+    )
