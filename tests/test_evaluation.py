@@ -1,0 +1,154 @@
+"""The tools that measure a model and make its smaller files."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # `tools` is no installed package
+
+from edge_matting.inference.manifest import load_manifest  # noqa: E402
+from tools import evaluate, quantise  # noqa: E402
+from tools.training.validation import Case, Figure  # noqa: E402
+
+MODEL = ROOT / "models" / "default"
+
+
+def _sum_then_norm(rng: np.random.Generator) -> onnx.ModelProto:
+    """Two convolutions, one enlarged, added up, then batch norm: what the decoder does."""
+    gains = {name: rng.uniform(0.5, 2, 3).astype(np.float32) for name in "gbmv"}
+    weights = {name: rng.normal(size=(3, 2, 1, 1)).astype(np.float32) for name in ("w1", "w2")}
+    scales = {"scales": np.array([1, 1, 2, 2], np.float32)}
+    nodes = [
+        helper.make_node("Conv", ["low", "w1"], ["a"]),
+        helper.make_node("Resize", ["a", "", "scales"], ["b"], mode="linear"),
+        helper.make_node("Conv", ["high", "w2"], ["c"]),
+        helper.make_node("Add", ["b", "c"], ["d"]),
+        helper.make_node("BatchNormalization", ["d", "g", "b_", "m", "v"], ["e"], name="norm"),
+        helper.make_node("Relu", ["e"], ["out"]),
+    ]
+    constants = {**weights, **scales, **{("b_" if k == "b" else k): v for k, v in gains.items()}}
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [
+            helper.make_tensor_value_info("low", TensorProto.FLOAT, [1, 2, 4, 4]),
+            helper.make_tensor_value_info("high", TensorProto.FLOAT, [1, 2, 8, 8]),
+        ],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def test_folding_the_norm_changes_nothing_but_the_graph() -> None:
+    rng = np.random.default_rng(1)
+    model = _sum_then_norm(rng)
+    inputs = {
+        "low": rng.normal(size=(1, 2, 4, 4)).astype(np.float32),
+        "high": rng.normal(size=(1, 2, 8, 8)).astype(np.float32),
+    }
+
+    def run(graph: onnx.ModelProto) -> np.ndarray:
+        session = onnxruntime.InferenceSession(
+            graph.SerializeToString(), providers=["CPUExecutionProvider"]
+        )
+        return np.asarray(session.run(None, inputs)[0])
+
+    before = run(model)
+    after = quantise.folded(model)
+    assert not [node for node in after.graph.node if node.op_type == "BatchNormalization"]
+    np.testing.assert_allclose(run(after), before, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("lost", "psnr", "speed", "told"),
+    [
+        (0.0, 40.0, 1.4, []),
+        (0.006, 40.0, 1.4, ["IoU"]),
+        (0.0, 35.0, 1.4, ["dB"]),
+        (0.0, 35.0, 1.2, ["dB", "fast"]),
+    ],
+)
+def test_a_file_that_breaks_a_promise_is_not_kept(
+    lost: float, psnr: float, speed: float, told: list[str]
+) -> None:
+    rows = [Figure("persons", 1, 0.9, 0.01)]
+    found = quantise.faults("int8", quantise.Comparison(rows, lost, psnr, speed))
+    assert len(found) == len(told)
+    assert all(word in line for word, line in zip(told, found, strict=True))
+
+
+def test_a_new_variant_is_named_beside_those_there(tmp_path: Path) -> None:
+    shutil.copytree(MODEL, tmp_path / "default")
+    manifest = tmp_path / "default" / "manifest.yaml"
+    quantise.into_manifest(manifest, {"int8": load_manifest(manifest).file})
+    variants = {part.precision: part for part in load_manifest(MODEL / "manifest.yaml").variants}
+    changed = {part.precision: part for part in load_manifest_unchecked(manifest)}
+    assert changed.keys() == variants.keys()
+    assert changed["fp16"] == variants["fp16"]
+    assert changed["int8"] != variants["int8"]
+
+
+def load_manifest_unchecked(path: Path) -> list[object]:
+    """The variants alone: a file named twice, as this test does, is no valid manifest."""
+    import yaml
+
+    from edge_matting.inference.manifest import ModelFile
+
+    return [ModelFile(**row) for row in yaml.safe_load(path.read_text())["variants"]]
+
+
+def _case(group: str, name: str, alpha: np.ndarray) -> Case:
+    rgb = np.zeros((*alpha.shape, 3), np.uint8)
+    return Case(group, name, rgb, alpha.astype(np.float32), np.ones(alpha.shape, bool))
+
+
+def test_a_perfect_alpha_scores_perfectly() -> None:
+    truth = np.zeros((40, 40), np.float32)
+    truth[10:30, 10:30] = 1.0
+    found = evaluate.score("m", 320, _case("persons", "a", truth), truth)
+    assert (found.iou, found.mad, found.mse, found.sad, found.boundary) == (1, 0, 0, 0, 1)
+    assert found.psnr == 99.0
+
+
+def test_an_empty_scene_counts_by_its_mean_alpha() -> None:
+    nothing = np.zeros((40, 40), np.float32)
+    case = _case("empty", "a", nothing)
+    assert evaluate.score("m", 320, case, nothing + 0.01).iou == 1.0
+    assert evaluate.score("m", 320, case, nothing + 0.03).iou == 0.0
+
+
+def test_every_group_counts_the_same_in_the_manifests_quality() -> None:
+    full, half = np.ones((8, 8), np.float32), np.ones((8, 8), np.float32)
+    half[:, 4:] = 0.0
+    scores = [
+        evaluate.score("m:int8", 256, _case("pets", str(n), full), full) for n in range(3)
+    ] + [evaluate.score("m:int8", 256, _case("persons", "x", full), half)]
+    line = evaluate.quality_rows(scores)
+    assert line == "  - {precision: int8, resolution: [256, 256], iou: 0.7500, mad: 0.2500}"
+
+
+def test_every_shipped_precision_gives_the_same_matte_of_a_photo() -> None:
+    import cv2
+
+    photo = cv2.imread(str(ROOT / "edge_matting" / "data" / "photos" / "astronaut.jpg"))
+    rgb = np.ascontiguousarray(photo[..., ::-1])
+    case = Case("persons", "astronaut", rgb, np.zeros(rgb.shape[:2], np.float32), rgb[..., 0] >= 0)
+    made = {
+        name: next(evaluate.alphas(f"{MODEL}{name}", 320, [case]))[1]
+        for name in ("", ":int8", ":fp16")
+    }
+    assert 0.2 < made[""].mean() < 0.8
+    assert np.abs(made[":int8"] - made[""]).mean() < 0.02
+    assert np.abs(made[":fp16"] - made[""]).mean() < 0.002
+    with pytest.raises(SystemExit, match="names no bf16 file"):
+        next(evaluate.alphas(f"{MODEL}:bf16", 320, [case]))

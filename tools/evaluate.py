@@ -1,0 +1,188 @@
+"""How good models of the catalog are: every measure of the field, per group of held-out pictures.
+
+    python -m tools.evaluate --work WORK --models models/default --sides 320 --sheet sheet.jpg
+
+WORK holds the set that ``tools.train`` prepared; its held-out pictures are chosen by name
+(``tools/training/split.py``). A model is the folder of its manifest, `FOLDER:int8` its file in
+another precision. The alpha is compared at the picture's size after bilinear resampling, without
+refinement: this measures the network. ``--sheet`` keeps a contact sheet to look at, the worst
+pictures first: photo, truth, alpha, and the cut-out over magenta.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_matting.inference.catalog import load_model_manifest
+from edge_matting.inference.ort import OrtSession
+from edge_matting.matting import from_output, to_tensor
+from tools.metrics import boundary_fscore, connectivity_error, gradient_error, iou, mse, sad
+from tools.training.store import Store
+from tools.training.validation import EMPTY_LIMIT, Alpha, Case, cases
+
+MEASURES = ("iou", "mad", "mse", "sad", "gradient", "connectivity", "psnr", "boundary")
+MAGENTA = (255, 0, 255)
+SHEET_ROWS, SHEET_COLUMNS, TILE = 12, 2, 160
+
+
+@dataclass(frozen=True)
+class Score:
+    """One picture. SAD, gradient and connectivity in thousands, as the papers print them."""
+
+    model: str
+    side: int
+    group: str
+    name: str
+    iou: float  # an empty scene: 1 where the mean alpha is below EMPTY_LIMIT
+    mad: float
+    mse: float
+    sad: float
+    gradient: float
+    connectivity: float
+    psnr: float  # decibels, at most 99
+    boundary: float  # NaN where part of the outline is not known
+
+
+def score(model: str, side: int, case: Case, alpha: Alpha) -> Score:
+    """Every measure of one alpha; where the truth is not known nothing counts."""
+    known = case.known
+    apart = float(np.abs(alpha - case.alpha)[known].mean())
+    squared = mse(alpha, case.alpha, known)
+    empty = case.group == "empty"
+    return Score(
+        model=model,
+        side=side,
+        group=case.group,
+        name=case.name,
+        iou=float(apart < EMPTY_LIMIT) if empty else iou(alpha, case.alpha, known),
+        mad=apart,
+        mse=squared,
+        sad=sad(alpha, case.alpha, known) / 1000,
+        gradient=gradient_error(alpha, case.alpha, known) / 1000,
+        connectivity=connectivity_error(alpha, case.alpha, known) / 1000,
+        psnr=min(99.0, float(10 * np.log10(1 / max(squared, 1e-12)))),
+        boundary=boundary_fscore(alpha, case.alpha) if known.all() else float("nan"),
+    )
+
+
+def alphas(model: str, side: int, pictures: Sequence[Case]) -> Iterator[tuple[Case, Alpha]]:
+    """Each picture with the alpha that ``FOLDER`` or ``FOLDER:PRECISION`` makes of it."""
+    folder, _, precision = model.partition(":")
+    manifest = load_model_manifest(Path(folder))
+    part = manifest.variant("ort", precision or manifest.precision)
+    if part is None:
+        raise SystemExit(f"{folder}: the manifest names no {precision} file for onnxruntime")
+    session = OrtSession(manifest, Path(folder) / part.file, threads=1, resolution=(side, side))
+    size = session.describe().resolution
+    for case in pictures:
+        tensor, geometry = to_tensor(case.rgb, manifest.input, size)
+        small = from_output(session.run(tensor), manifest.output, geometry)
+        height, width = case.alpha.shape
+        yield case, np.asarray(cv2.resize(small, (width, height)), np.float32)
+    session.close()
+
+
+def table(scores: Sequence[Score]) -> str:
+    """Markdown: one row a model, side and group, means over the pictures."""
+    lines = [
+        f"| model | side | group | pictures | {' | '.join(MEASURES)} |",
+        "|---" * (4 + len(MEASURES)) + "|",
+    ]
+    keys = dict.fromkeys((each.model, each.side, each.group) for each in scores)
+    for model, side, group in keys:
+        part = [e for e in scores if (e.model, e.side, e.group) == (model, side, group)]
+        means = " | ".join(
+            f"{float(np.mean([getattr(each, name) for each in part])):.4f}" for name in MEASURES
+        )
+        lines.append(f"| {model} | {side} | {group} | {len(part)} | {means} |")
+    return "\n".join(lines)
+
+
+def quality_rows(scores: Sequence[Score]) -> str:
+    """The manifest's ``quality``: means over the groups with a subject, each counting the same."""
+    lines = []
+    for model, side in dict.fromkeys((each.model, each.side) for each in scores):
+        part = [e for e in scores if (e.model, e.side) == (model, side) and e.group != "empty"]
+        groups = dict.fromkeys(each.group for each in part)
+        iou_, mad_ = (
+            float(np.mean([np.mean([getattr(e, n) for e in part if e.group == g]) for g in groups]))
+            for n in ("iou", "mad")
+        )
+        precision = model.partition(":")[2] or "fp32"
+        lines.append(
+            f"  - {{precision: {precision}, resolution: [{side}, {side}], "
+            f"iou: {iou_:.4f}, mad: {mad_:.4f}}}"
+        )
+    return "\n".join(lines)
+
+
+def sheet(worst: Sequence[tuple[Case, Alpha]]) -> NDArray[np.uint8]:
+    """H x W x 3 RGB uint8: each case as photo, truth, alpha and cut-out over magenta."""
+    strips = [np.hstack(_tiles(case, alpha)) for case, alpha in worst]
+    blank = np.full((TILE, 4 * TILE, 3), 255, np.uint8)
+    while len(strips) % SHEET_COLUMNS:
+        strips.append(blank)
+    rows = [
+        np.hstack(strips[at : at + SHEET_COLUMNS]) for at in range(0, len(strips), SHEET_COLUMNS)
+    ]
+    return np.asarray(np.vstack(rows), np.uint8)
+
+
+def _tiles(case: Case, alpha: Alpha) -> list[NDArray[np.uint8]]:
+    over = alpha[..., None] * case.rgb + (1 - alpha[..., None]) * np.array(MAGENTA, np.float32)
+    grey = [np.repeat((a * 255)[..., None], 3, axis=2) for a in (case.alpha, alpha)]
+    return [_tile(np.asarray(p, np.uint8)) for p in (case.rgb, *grey, over)]
+
+
+def _tile(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture in a white square of TILE pixels."""
+    height, width = picture.shape[:2]
+    factor = TILE / max(height, width)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    square = np.full((TILE, TILE, 3), 255, np.uint8)
+    square[: size[1], : size[0]] = small
+    return square
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
+    parser.add_argument("--work", type=Path, required=True, help="where tools.train worked")
+    parser.add_argument("--models", nargs="+", default=["models/default"])
+    parser.add_argument("--sides", nargs="+", type=int, default=[320])
+    parser.add_argument("--groups", nargs="+", help="only these")
+    parser.add_argument("--sheet", type=Path, help="JPEG of the first model's worst pictures")
+    parser.add_argument("--json", type=Path, help="the figures of every picture")
+    options = parser.parse_args()
+    wanted = options.groups
+    pictures = [c for c in cases(Store(options.work / "set")) if not wanted or c.group in wanted]
+    scores: list[Score] = []
+    first: list[tuple[float, Case, Alpha]] = []
+    for model in options.models:
+        for side in options.sides:
+            for case, alpha in alphas(model, side, pictures):
+                scores.append(score(model, side, case, alpha))
+                if (model, side) == (options.models[0], options.sides[0]):
+                    first.append((scores[-1].mad, case, alpha))
+    print(table(scores))
+    print("quality:")
+    print(quality_rows(scores))
+    if options.json is not None:
+        options.json.write_text(json.dumps([asdict(each) for each in scores]))
+    if options.sheet is not None:
+        first.sort(key=lambda each: -each[0])
+        worst = [(case, alpha) for _, case, alpha in first[: SHEET_ROWS * SHEET_COLUMNS]]
+        picture = cv2.cvtColor(sheet(worst), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(options.sheet), picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""Make the int8 and fp16 files of a trained model and name them in its manifest.
+
+    python -m tools.quantise --work WORK --model models/default
+
+int8: static quantisation with QDQ nodes (Jacob et al., CVPR 2018; onnxruntime's tool), weights
+per channel, activations from training photos. The stem, the first two stages and the head stay in
+fp32: MobileNetV2's first layers have few channels of very different range, and a matte's edges
+come from the head. fp16: weights and computation in half precision, input and output in
+fp32, for GPUs.
+
+Nothing is written unless the file keeps what was promised against fp32 on held-out pictures: the
+IoU (`MOST_IOU_LOST`), the alpha (`LEAST_PSNR`) and, for int8, the speed on this processor
+(`LEAST_SPEED_UP`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.transformers.float16 import convert_float_to_float16
+
+from edge_matting.inference.catalog import load_model_manifest
+from edge_matting.inference.manifest import Manifest, load_manifest
+from edge_matting.matting import to_tensor
+from tools.training.store import Store
+from tools.training.validation import Case, Figure, cases, figures, stretched
+
+GROUPS = ("persons", "salient", "pets")
+CALIBRATION_PHOTOS = 120
+MOST_IOU_LOST = 0.005
+LEAST_PSNR = 36.0
+LEAST_SPEED_UP = 1.3
+SIDE = 320
+TIMED = 31
+KEPT_IN_FP32 = ("encoder.stem", "encoder.stages.0", "encoder.stages.1", "head")
+
+
+def folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Batch norm after the sum of two convolutions, folded into both; exact but for rounding.
+
+    One of the two may reach the sum through a Resize, which commutes with a factor per channel.
+    """
+    graph = model.graph
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    made_by = {name: node for node in graph.node for name in node.output}
+    for norm in [node for node in graph.node if node.op_type == "BatchNormalization"]:
+        total, gain, offset, mean, variance = norm.input
+        g, b, m, v = (numpy_helper.to_array(weights[n]) for n in (gain, offset, mean, variance))
+        epsilon = next((a.f for a in norm.attribute if a.name == "epsilon"), 1e-5)
+        factor = g / np.sqrt(v + epsilon)
+        parts = [made_by[name] for name in made_by[total].input]
+        parts = [made_by[part.input[0]] if part.op_type == "Resize" else part for part in parts]
+        if any(part.op_type != "Conv" or len(part.input) != 2 for part in parts):
+            raise SystemExit(f"{norm.name}: not after the sum of two convolutions without bias")
+        for part in parts:
+            old = weights[part.input[1]]
+            scaled = numpy_helper.to_array(old) * factor[:, None, None, None]
+            old.CopyFrom(numpy_helper.from_array(scaled.astype(np.float32), old.name))
+        bias = numpy_helper.from_array((b - m * factor).astype(np.float32), f"{norm.name}_bias")
+        graph.initializer.append(bias)
+        weights[bias.name] = bias
+        parts[-1].input.append(bias.name)
+        for node in graph.node:
+            node.input[:] = [total if name == norm.output[0] else name for name in node.input]
+        graph.node.remove(norm)
+    used = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+class Photos(CalibrationDataReader):  # type: ignore[misc]
+    """Training photos as input tensors, evenly from every group."""
+
+    def __init__(self, store: Store, manifest: Manifest) -> None:
+        self._name = manifest.input.name
+        self._tensors = self._read(store, manifest)
+
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        tensor = next(self._tensors, None)
+        return None if tensor is None else {self._name: tensor}
+
+    @staticmethod
+    def _read(store: Store, manifest: Manifest) -> Iterator[NDArray[Any]]:
+        for group in GROUPS:
+            items = store.select(group, validation=False)
+            for item in items[:: max(1, len(items) * len(GROUPS) // CALIBRATION_PHOTOS)]:
+                rgb = np.ascontiguousarray(store.pixels(item)[..., :3])
+                yield to_tensor(rgb, manifest.input, (SIDE, SIDE))[0]
+
+
+def to_int8(source: Path, target: Path, photos: Photos) -> None:
+    """Write the QDQ graph of ``source``."""
+    model = folded(onnx.load(source))
+    kept = [
+        node.name
+        for node in model.graph.node
+        if any(f"{part}." in name for name in node.input for part in KEPT_IN_FP32)
+        or node.op_type in {"DepthToSpace", "Sigmoid"}
+    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        prepared = Path(scratch) / "folded.onnx"
+        onnx.save(model, prepared)
+        quantize_static(
+            prepared,
+            target,
+            photos,
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=kept,
+        )
+
+
+def to_fp16(source: Path, target: Path) -> None:
+    """Write ``source`` in half precision, its input and output as they were."""
+    model = convert_float_to_float16(folded(onnx.load(source)), keep_io_types=True)
+    onnx.save(model, target)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A file against the fp32 one, in one run."""
+
+    rows: list[Figure]
+    iou_lost: float  # mean over the groups with a subject
+    psnr: float  # of all held-out alphas together, decibels
+    speed_up: float  # processor time of one inference, one thread, medians interleaved
+
+
+def session_of(path: Path) -> onnxruntime.InferenceSession:
+    """One thread, so that the times compare."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def compare(manifest: Manifest, exact: Path, other: Path, pictures: list[Case]) -> Comparison:
+    """Quality and speed of ``other`` against ``exact``."""
+    sessions = {"exact": session_of(exact), "other": session_of(other)}
+    tensors = [to_tensor(case.rgb, manifest.input, (SIDE, SIDE))[0] for case in pictures]
+
+    def alpha(name: str, tensor: NDArray[Any]) -> NDArray[np.float32]:
+        return np.asarray(sessions[name].run(None, {manifest.input.name: tensor})[0][0, 0])
+
+    squares = [float(np.square(alpha("exact", t) - alpha("other", t)).mean()) for t in tensors]
+    rows = {
+        name: figures(
+            stretched(lambda rgb, n=name: alpha(n, to_tensor(rgb, manifest.input)[0]), SIDE),
+            pictures,
+        )
+        for name in sessions
+    }
+    mean = {
+        name: float(np.mean([row.iou for row in part if row.group != "empty"]))
+        for name, part in rows.items()
+    }
+    times: dict[str, list[float]] = {name: [] for name in sessions}
+    for turn in range(TIMED):
+        for name in sessions:
+            begin = time.process_time()
+            alpha(name, tensors[turn % len(tensors)])
+            times[name].append(time.process_time() - begin)
+    return Comparison(
+        rows["other"],
+        mean["exact"] - mean["other"],
+        float(10 * np.log10(1 / np.mean(squares))),
+        float(np.median(times["exact"]) / np.median(times["other"])),
+    )
+
+
+def faults(precision: str, found: Comparison) -> list[str]:
+    """What the file does not keep."""
+    wrong = []
+    if found.iou_lost > MOST_IOU_LOST:
+        wrong.append(f"loses {found.iou_lost:.4f} IoU, at most {MOST_IOU_LOST} is allowed")
+    if found.psnr < LEAST_PSNR:
+        wrong.append(f"its alpha is {found.psnr:.1f} dB from fp32's, at least {LEAST_PSNR} is due")
+    if precision == "int8" and found.speed_up < LEAST_SPEED_UP:
+        wrong.append(f"runs {found.speed_up:.2f} times as fast, at least {LEAST_SPEED_UP} is due")
+    return wrong
+
+
+def into_manifest(path: Path, files: dict[str, str]) -> None:
+    """Name the variants (precision -> file) behind the main file's digest, beside those there."""
+    known = load_manifest(path).variants
+    files = {**{part.precision: part.file for part in known if part.backend == "ort"}, **files}
+    text = re.sub(r"^variants:\n(?:  - .*\n)*", "", path.read_text(), flags=re.MULTILINE)
+    lines = ["variants:"]
+    for precision, file in files.items():
+        digest = hashlib.sha256((path.parent / file).read_bytes()).hexdigest()
+        lines.append(
+            f"  - {{precision: {precision}, backend: ort, file: {file}, sha256: {digest}}}"
+        )
+    block = "\n".join(lines) + "\n"
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(
+        re.sub(r"^(sha256: .*\n)", lambda m: m[1] + block, text, count=1, flags=re.MULTILINE)
+    )
+    temporary.replace(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
+    parser.add_argument("--work", type=Path, required=True, help="where tools.train worked")
+    parser.add_argument("--model", type=Path, default=Path("models/default"))
+    parser.add_argument(
+        "--precisions", nargs="+", default=["int8", "fp16"], choices=["int8", "fp16"]
+    )
+    options = parser.parse_args()
+    manifest = load_model_manifest(options.model)
+    exact = options.model / manifest.file
+    store = Store(options.work / "set")
+    pictures = list(cases(store))
+    made: dict[str, str] = {}
+    for precision in options.precisions:
+        name = f"{exact.stem}.{precision}.onnx"
+        draft = options.model / f"{name}.tmp"
+        if precision == "int8":
+            to_int8(exact, draft, Photos(store, manifest))
+        else:
+            to_fp16(exact, draft)
+        found = compare(manifest, exact, draft, pictures)
+        print(
+            f"{precision}: {draft.stat().st_size / 1e6:.2f} MB, IoU lost {found.iou_lost:.4f}, "
+            f"{found.psnr:.1f} dB, {found.speed_up:.2f} times as fast as fp32"
+        )
+        for row in found.rows:
+            print(f"  {row.group:8} {row.iou:.4f} {row.mae:.4f}")
+        wrong = faults(precision, found)
+        if wrong:
+            draft.unlink()
+            raise SystemExit(f"{name} is not kept: {'; '.join(wrong)}")
+        draft.replace(options.model / name)
+        made[precision] = name
+    into_manifest(options.model / "manifest.yaml", made)
+
+
+if __name__ == "__main__":
+    main()
