@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 MISSING = "libcublasLt.so."
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(1800),  # the first test waits for the download
     pytest.mark.skipif(driver_problem() is None, reason="this machine has a working CUDA driver"),
 ]
 

@@ -159,13 +159,13 @@ def make_session(runtime: Any, path: Path, setup: OrtSetup) -> Any:
     options.intra_op_num_threads = setup.threads
     for key, value in setup.entries:
         options.add_session_config_entry(key, value)
-    if setup.engine_dir is not None:
-        setup.engine_dir.mkdir(parents=True, exist_ok=True)
     said = io.StringIO()
     try:
+        if setup.engine_dir is not None:
+            setup.engine_dir.mkdir(parents=True, exist_ok=True)
         # onnxruntime prints what it cannot load, on a stdout that may have to be pure JSON.
-        with contextlib.redirect_stdout(said):
-            if len(setup.providers) > 1:
+        with contextlib.redirect_stdout(said) if setup.is_accelerated else contextlib.nullcontext():
+            if setup.is_accelerated:
                 _preload(runtime)
             session = runtime.InferenceSession(
                 str(path), sess_options=options, providers=list(setup.providers)

@@ -86,6 +86,11 @@ class OrtSetup:
     entries: tuple[tuple[str, str], ...]  # session config entries
     engine_dir: Path | None = None  # must exist before the session is made
 
+    @property
+    def is_accelerated(self) -> bool:
+        """Whether more than the processor is to be tried."""
+        return len(self.providers) > 1
+
 
 def setup_for(request: OrtRequest, versions: Versions, available: tuple[str, ...]) -> OrtSetup:
     """Options for ``request`` with the providers (cpu, cuda, tensorrt) built into the runtime."""
