@@ -14,7 +14,7 @@ import pytest
 from flask import Flask, Response
 
 from edge_matting.core.errors import StartError
-from edge_matting.status.server import StatusServer
+from edge_matting.status.server import LIMITS, StatusServer
 
 
 @pytest.fixture
@@ -123,6 +123,26 @@ def test_a_receiver_that_takes_nothing_gives_its_thread_back(app: Flask) -> None
             stalled.sendall(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert ended.wait(20)
             assert read(server.url) == b"here"
+    finally:
+        server.stop()
+
+
+def trickle(connection: socket.socket) -> None:
+    for _ in range(100):
+        connection.sendall(b"X")
+        time.sleep(0.1)
+
+
+def test_a_sender_that_trickles_is_let_go(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LIMITS, "cleanup_interval", 0.2)
+    server = StatusServer(app, "127.0.0.1", 0, request_seconds=1.0)
+    server.start()
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=0.1) as slow:
+            slow.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+            with pytest.raises((BrokenPipeError, ConnectionResetError)):
+                trickle(slow)
+        assert read(server.url) == b"here"
     finally:
         server.stop()
 

@@ -6,6 +6,7 @@ import errno
 import logging
 import socket
 import threading
+import time
 from typing import Any, Final
 
 from flask import Flask
@@ -22,6 +23,8 @@ BACKLOG: Final = 128
 STALL_SECONDS: Final = 30.0
 """The kernel ends a connection whose receiver takes nothing for so long; waitress itself would
 wait for ever and keep the thread."""
+REQUEST_SECONDS: Final = 60.0
+"""A request that is not all there by then is given up, however steadily its bytes trickle in."""
 STOP_SECONDS: Final = 0.5
 ANY_ADDRESS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 LIMITS: Final[dict[str, Any]] = {
@@ -43,9 +46,16 @@ class StatusServer:
     """Serves ``app`` between ``start()`` and ``stop()``; once only."""
 
     def __init__(
-        self, app: Flask, host: str, port: int, stall_seconds: float = STALL_SECONDS
+        self,
+        app: Flask,
+        host: str,
+        port: int,
+        *,
+        stall_seconds: float = STALL_SECONDS,
+        request_seconds: float = REQUEST_SECONDS,
     ) -> None:
         self._app = app
+        self._request_seconds = request_seconds
         self._stall_seconds = stall_seconds
         self._host = host
         self._port = port
@@ -63,6 +73,7 @@ class StatusServer:
         logging.getLogger("waitress").setLevel(logging.ERROR)
         server = create_server(self._app, map=self._sockets, sockets=[listener], **LIMITS)
         assert isinstance(server, BaseWSGIServer)  # one socket, one server
+        _give_up_slow_senders(server, self._request_seconds)
         self._server = server
         self._thread = threading.Thread(target=server.run, name="status-page", daemon=True)
         self._thread.start()
@@ -92,6 +103,33 @@ class StatusServer:
 
     def _close_all(self) -> None:
         wasyncore.close_all(self._sockets, ignore_all=True)
+
+
+def _give_up_slow_senders(server: Any, seconds: float) -> None:
+    """Have waitress's round over its connections close those whose request takes too long.
+
+    Its own ``channel_timeout`` counts from the last byte: one byte now and then holds for ever.
+    """
+    usual, begun = server.maintenance, dict[int, tuple[Any, float]]()
+
+    def maintenance(wall_clock: float) -> None:
+        usual(wall_clock)
+        now = time.monotonic()
+        partial = {
+            number: channel
+            for number, channel in server.active_channels.items()
+            if channel.request is not None
+        }
+        for number in begun.keys() - partial.keys():
+            del begun[number]
+        for number, channel in partial.items():
+            request, since = begun.get(number, (None, now))
+            if request is not channel.request:
+                begun[number] = (channel.request, now)
+            elif now - since > seconds:
+                channel.will_close = True
+
+    server.maintenance = maintenance
 
 
 def _bind(host: str, port: int) -> socket.socket:
