@@ -8,7 +8,7 @@ LOWER_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/py
 AXE := build/npm/node_modules/axe-core/axe.min.js
 SAMPLE := edge_matting/data/photos/astronaut.jpg
 
-.PHONY: run test axe check bench clean test-lower test-slow chaos burst install uninstall wheelhouse soak trial
+.PHONY: run test axe check bench clean test-lower test-slow chaos burst install uninstall wheelhouse soak trial deb
 
 run: $(VENV)/.installed
 	@mkdir -p hotfolder/in
@@ -82,6 +82,10 @@ uninstall:
 # All that an offline install needs on a machine with this Python and architecture.
 wheelhouse:
 	tools/install.sh wheelhouse $${DIR:-build/wheelhouse}
+
+# A package for apt with its wheels inside, for this Debian's Python and architecture.
+deb:
+	tools/make_deb.sh build/deb $(WHEELHOUSE)
 
 clean:
 	rm -rf .venv .venv-lower build dist *.egg-info hotfolder .state .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
