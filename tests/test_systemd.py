@@ -6,13 +6,18 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import tarfile
 from contextlib import closing
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from fakes import ManualClock
 from harness import wait_for
+from nspawn import why_not_here
+from soak_plot import plot
+from soak_verdict import Rule, Sample, judge
 from unit_dropins import device_dropin, folders_dropin, kind_of_device
 
 from edge_matting.cli import doctor_service
@@ -351,3 +356,92 @@ def test_a_bundle_is_made_of_a_broken_configuration_too(tmp_path, capsys):
         text = archive.extractfile(doctor).read().decode()
     assert text.startswith("FAIL configuration: state_dri: unknown key")
     assert main(["doctor", "-c", str(config)]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_the_installed_service_holds_on_a_real_systemd(tmp_path):
+    reason = why_not_here()
+    if reason is not None:
+        pytest.skip(f"no container can be booted here: {reason}")
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "systemd_trial.py", "--kills", "3"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "trial: HELD" in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="no shellcheck here")
+def test_the_shell_scripts_are_clean():
+    scripts = sorted((ROOT / "tools").glob("*.sh"))
+    done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert all("set -euo pipefail" in script.read_text() for script in scripts)
+
+
+def life(pid, values, first_photo=0, *, reading="engine memory"):
+    """One sample a hundred photos."""
+    return [
+        Sample(float(index), first_photo + index * 100, {reading: value}, {"engine": pid})
+        for index, value in enumerate(values)
+    ]
+
+
+MEMORY = Rule("engine memory", "MB", 1.0, "engine")
+
+
+def test_a_leak_is_found_though_restarts_hide_it():
+    leak = [100 + 0.3 * index for index in range(40)]
+    (finding,) = judge(life(1, leak) + life(2, leak, 4000), [MEMORY])
+    assert finding.grows
+    assert finding.lives == 2
+    assert finding.slope == pytest.approx(3.0)
+    assert str(finding).startswith("GROWS  engine memory: +3.0000")
+
+
+def test_a_higher_level_after_a_restart_and_a_warm_up_are_no_leak():
+    warm_up = [50.0, 60, 70, 80, 90]
+    steady = [100.0 + index % 2 for index in range(40)]
+    higher = [200.0 + index % 2 for index in range(40)]
+    (finding,) = judge(life(1, warm_up + steady) + life(2, warm_up + higher, 4500), [MEMORY])
+    assert not finding.grows
+    assert finding.slope == pytest.approx(0, abs=0.1)
+
+
+def test_too_few_samples_are_no_verdict_and_a_share_is_of_the_mean():
+    (finding,) = judge(life(1, [1.0] * 5), [MEMORY])
+    assert not finding.judged
+    assert str(finding).startswith("TOO FEW SAMPLES")
+    slower = [10 + 0.1 * index for index in range(40)]
+    rule = Rule("latency", "of its mean", 0.01, relative=True)
+    (finding,) = judge(life(1, slower, reading="latency"), [rule])
+    assert finding.grows
+    assert finding.slope == pytest.approx(1 / 12.2, rel=0.01)
+
+
+def test_the_soaks_drawing_has_a_panel_for_each_reading_and_is_xml():
+    samples = life(1, [1.0, 2.0, 3.0]) + life(1, [5.0, 6.0], reading="a < b")
+    drawing = ET.fromstring(plot(samples, "3 & 2"))
+    assert len(drawing.findall(".//{*}polyline")) == 2
+    assert [text.text for text in drawing.findall("{*}text")] == ["3 & 2"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_nothing_is_lost_in_a_short_soak(tmp_path):
+    done = subprocess.run(
+        [
+            *(sys.executable, ROOT / "tools" / "soak.py", "--images", "600", "--minutes", "1"),
+            *("--into", tmp_path),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert "soak: 0 broken invariants" in done.stdout, done.stdout
+    assert (tmp_path / "soak.svg").stat().st_size > 1000

@@ -231,3 +231,11 @@ CHECKS: tuple[Callable[[Box], str], ...] = (
     the_journal_has_priorities,
     a_clock_set_back_two_days_disturbs_nothing,
 )
+
+QUICK: tuple[Callable[[Box], str], ...] = (
+    one_command_installs_and_makes_the_first_cut_out,
+    the_unit_is_locked_down,
+    photos_of_another_user_come_out_with_the_right_owner_and_mode,
+    a_killed_engine_is_replaced,
+    a_killed_daemon_is_restarted,
+)
