@@ -33,7 +33,7 @@ readonly UNITS=/etc/systemd/system
 readonly UNIT=edge-matting.service
 readonly PACKAGED_UNIT=/usr/lib/systemd/system/$UNIT # where the .deb has brought the unit along
 readonly NEEDED_MB=1200
-readonly READY_SECONDS=60
+readonly READY_SECONDS=120
 SOURCE=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 readonly SOURCE
 WORK=
@@ -279,13 +279,13 @@ wait_ready() {
 
 # The proof that all of it works: a photo dropped as a user would drop it.
 first_cutout() {
-  local inbox=/srv/edge-matting/in result=/srv/edge-matting/out/astronaut.png until=$((SECONDS + 60))
+  local inbox=/srv/edge-matting/in result=/srv/edge-matting/out/astronaut.png until=$((SECONDS + 120))
   if [ ! -d $inbox ] || ! grep -qs 'path: /srv/edge-matting$' $CONFIG; then return 0; fi
   cp "$(sample_photo $CURRENT)" $inbox/.astronaut.part
   mv $inbox/.astronaut.part $inbox/astronaut.jpg
   until [ -e $result ]; do
     if [ $SECONDS -ge $until ]; then
-      warn "no $result after a minute: edge-matting doctor"
+      warn "no $result after two minutes: edge-matting doctor"
       return 0
     fi
     sleep 0.5

@@ -105,4 +105,5 @@ find "$TREE" -type d -exec chmod 755 {} +
 find "$TREE" -type f -exec chmod 644 {} +
 chmod 755 "$TREE/usr/bin/$NAME" "$LIB/tools/install.sh" "$TREE"/DEBIAN/p*
 (cd "$TREE" && find usr -type f -print0 | sort -z | xargs -0 md5sum) >"$TREE/DEBIAN/md5sums"
-dpkg-deb --root-owner-group -Zxz -z1 --build "$TREE" "$OUTPUT/${NAME}_${VERSION}_$ARCH.deb"
+# The wheels are compressed already.
+dpkg-deb --root-owner-group -Zgzip -z1 --build "$TREE" "$OUTPUT/${NAME}_${VERSION}_$ARCH.deb"

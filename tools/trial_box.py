@@ -19,7 +19,7 @@ UNIT = "edge-matting.service"
 PROGRAM = "/opt/edge-matting/current/bin/edge-matting"
 STALL_SECONDS = 15
 MIN_FREE_MB = 8
-PATIENCE_SECONDS = 180.0
+PATIENCE_SECONDS = 300.0
 
 
 @final
