@@ -265,6 +265,7 @@ class House:
         )
         self.appliance = FakeAppliance(self.jobs)
         self.previews = previews
+        self.url = ""  # where a test serves it
         self.clock = ManualClock()
         (previews / "1.jpg").write_bytes(JPEG)
         (previews / "99.jpg").write_bytes(JPEG)  # of no job

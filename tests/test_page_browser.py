@@ -7,6 +7,7 @@ import os
 import zipfile
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,10 @@ import numpy as np
 import pytest
 from fakes import free_port
 from harness import PHOTO, RunningAppliance, files
+from house import SNAPSHOT, TOKEN, House
+
+from edge_matting.status.ports import ApplianceState, PreparingReport
+from edge_matting.status.server import StatusServer
 
 browser_tests = pytest.importorskip(
     "browser", reason="selenium is not installed: the page is not tested in a browser"
@@ -330,6 +335,81 @@ def test_axe_finds_no_serious_fault(
     )
     told = [(one["id"], one["impact"], [n["html"] for n in one["nodes"]]) for one in found]
     assert [one for one in told if one[1] in {"serious", "critical"}] == []
+
+
+@pytest.fixture
+def pretended(browser: Browser, tmp_path: Path) -> Iterator[tuple[Browser, House]]:
+    """The page over a fake appliance, for states that a real one here cannot be in."""
+    house = House(tmp_path)
+    server = StatusServer(house.client().application, "127.0.0.1", 0)
+    server.start()
+    house.url = server.url
+    browser.resize(1280, 900)
+    browser.colour_scheme("light")
+    browser.speak("en")
+    browser.driver.delete_all_cookies()
+    yield browser, house
+    browser.driver.get("about:blank")
+    server.stop()
+
+
+def test_a_job_is_retried_with_another_model(pretended: tuple[Browser, House]) -> None:
+    page, house = pretended
+    house.appliance.state = replace(SNAPSHOT, models=("default", "portrait"))
+    page.open(house.url)
+    failed = row(page, "attention", "photo-2.jpg")
+    page.run("document.querySelector(arguments[0] + ' select').value = 'portrait'", failed)
+    page.press(failed, "Retry")
+    page.wait(lambda: house.appliance.retried, "the retry")
+    assert house.appliance.retried == [(2, "portrait")]
+
+
+def test_trouble_and_long_preparations_are_told(pretended: tuple[Browser, House]) -> None:
+    page, house = pretended
+    house.appliance.state = replace(
+        SNAPSHOT,
+        state=ApplianceState.DEGRADED,
+        reasons=("cuda was asked for, cpu is in use: libcudnn.so.9 is missing",),
+        preparing=PreparingReport("engine_build", 0.4, "120 s"),
+    )
+    page.open(house.url)
+    page.wait(lambda: page.text("#word") == "Degraded", "the word Degraded")
+    assert "libcudnn.so.9 is missing" in page.text("#reasons")
+    assert (
+        page.text("#preparing-text") == "Building the engine for this device; needed once · 120 s"
+    )
+    assert page.find("#preparing-bar").get_attribute("value") == "0.4"
+    assert "about 70 s left" in page.text("#eta")
+    assert "cpu; asked for: cuda" in page.text("#device")
+    page.picture("degraded")
+
+
+def test_with_a_token_buttons_and_pictures_come_after_it(browser: Browser, tmp_path: Path) -> None:
+    house = House(tmp_path)
+    server = StatusServer(house.client(TOKEN).application, "127.0.0.1", 0)
+    server.start()
+    try:
+        browser.open(server.url)
+        browser.wait(lambda: browser.find("#unlock").is_displayed(), "the question for the token")
+        assert browser.all("#results img") == []
+        assert browser.all("#attention button") == []
+        assert not browser.find("#drop").is_displayed()
+        browser.picture("locked")
+        browser.find("#token").send_keys(TOKEN)
+        browser.press("#unlock", "Unlock")
+        browser.wait(lambda: browser.all("#attention button"), "the buttons")
+        assert browser.find("#pause").is_displayed()
+        cookies = [(one["httpOnly"], one["sameSite"]) for one in browser.driver.get_cookies()]
+        assert cookies == [(True, "Strict")]
+        browser.press("footer", "Lock")
+        browser.wait(lambda: browser.find("#unlock").is_displayed(), "the question again")
+        assert not browser.find("#pause").is_displayed()
+        browser.driver.get("about:blank")
+        browser.read_logs()
+        browser.complaints.clear()  # a preview that is no picture
+        browser.asked.clear()
+    finally:
+        server.stop()
 
 
 def test_an_appliance_that_went_away_is_told_and_found_again(
