@@ -12,6 +12,7 @@ import pytest
 
 from edge_matting.config import parse_settings
 from edge_matting.core.errors import DeviceLost, ModelError, SelfTestFailed
+from edge_matting.core.lock import SharedLock
 from edge_matting.core.plan import DeviceProfile, Gpu
 from edge_matting.core.seat import Seat
 from edge_matting.engine.at_work import ModelsAtWork
@@ -341,3 +342,29 @@ def test_an_engine_keeps_to_its_seat() -> None:
         "1",
     )
     assert Seat.from_argument(seat.as_argument()) == seat
+
+
+def test_a_shared_lock_keeps_out_threads_and_processes(tmp_path) -> None:
+    import fcntl
+
+    path = tmp_path / "originals.lock"
+    lock = SharedLock(path)
+    order: list[str] = []
+
+    def second() -> None:
+        with lock:
+            order.append("second")
+
+    with lock:
+        thread = threading.Thread(target=second)
+        thread.start()
+        with path.open("w") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as another process would
+        time.sleep(0.05)
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
+    missing = SharedLock(tmp_path / "no" / "lock")
+    for _ in range(2):  # a failure leaves nothing held
+        with pytest.raises(FileNotFoundError), missing:
+            raise AssertionError("never reached")

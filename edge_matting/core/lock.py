@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,3 +49,28 @@ def _acquire(descriptor: int, path: Path, what: str, wait_seconds: float) -> Non
                 hint="stop it, or give this one a state_dir of its own",
             ) from None
         return
+
+
+class SharedLock:
+    """A lock between the threads of several processes: whoever opens the same file.
+
+    The kernel drops it when its holder dies.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._threads = threading.Lock()
+        self._descriptor = -1
+
+    def __enter__(self) -> None:
+        self._threads.acquire()
+        try:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        except BaseException:
+            self._threads.release()
+            raise
+
+    def __exit__(self, *_error: object) -> None:
+        os.close(self._descriptor)
+        self._threads.release()

@@ -23,7 +23,7 @@ from edge_matting.core.clock import SystemClock
 from edge_matting.core.errors import DeviceLost, EdgeMattingError, LedgerError, StartError
 from edge_matting.core.exits import CLEAN, DEVICE_LOST, FAULT, RECYCLE, START_ERROR
 from edge_matting.core.jobs import Claim
-from edge_matting.core.lock import exclusive_lock
+from edge_matting.core.lock import SharedLock, exclusive_lock
 from edge_matting.core.seat import Seat
 from edge_matting.device import VitalsReader, probe_device
 from edge_matting.engine.at_work import ModelsAtWork
@@ -109,7 +109,8 @@ class Engine:
             max_attempts=settings.limits.max_attempts,
             owner=seat.owner,
         )
-        self._originals = Originals(self._ledger, self._folders, self._clock)
+        moving = SharedLock(settings.state_dir / "originals.lock") if seat.engines > 1 else None
+        self._originals = Originals(self._ledger, self._folders, self._clock, moving)
         self._cache = open_cache(settings)
         profile = seat.share_of(probe_device())
         self._profile = profile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import AbstractContextManager
 
 from edge_matting import __version__
 from edge_matting.config import HotFolder
@@ -27,11 +28,20 @@ log = logging.getLogger(__name__)
 class Originals:
     """Moves, keeps or deletes originals as the hot folder's settings say."""
 
-    def __init__(self, jobs: JobSource, folders: Folders, clock: Clock) -> None:
+    def __init__(
+        self,
+        jobs: JobSource,
+        folders: Folders,
+        clock: Clock,
+        moving: AbstractContextManager[object] | None = None,
+    ) -> None:
+        """``moving`` is held while an original is moved: ``settle_all`` may meet a worker, or
+        another engine's, at the same one. None: there is no other engine.
+        """
         self._jobs = jobs
         self._folders = folders
         self._clock = clock
-        self._moving = threading.Lock()  # settle_all may meet a worker at the same original
+        self._moving = moving or threading.Lock()
 
     def settle_all(self, limit: int = 1000) -> None:
         """Make good what a crash, a full disk or an accepted review left undone."""
