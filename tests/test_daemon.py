@@ -30,7 +30,7 @@ from edge_matting.core.jobs import (
 from edge_matting.core.states import JobState
 from edge_matting.daemon.actions import Actions
 from edge_matting.daemon.process import EngineProcess, oom_kills
-from edge_matting.daemon.upkeep import DAY, FIRST_SECONDS, KEPT_PREVIEWS, Upkeep
+from edge_matting.daemon.upkeep import DAY, FIRST_SECONDS, KEPT_ENGINES, KEPT_PREVIEWS, Upkeep
 from edge_matting.engine.folders import Folders
 from edge_matting.engine.originals import Originals
 from edge_matting.hotfolder.layout import prepare
@@ -151,6 +151,22 @@ def test_previews_are_trimmed_to_the_newest(make_box):
     upkeep.step()
     left = sorted(int(path.stem) for path in box.settings.previews_dir.iterdir())
     assert left == list(range(3, KEPT_PREVIEWS + 3))
+
+
+def test_the_compiled_engines_used_last_are_kept(make_box):
+    box = make_box()
+    upkeep = Upkeep(box.settings, box.ledger, box.clock)
+    upkeep._trim_engines()
+    for number in range(KEPT_ENGINES + 2):
+        folder = box.settings.engines_dir / str(number)
+        folder.mkdir(parents=True)
+        (folder / "model.engine").touch()
+        os.utime(folder, (number, number))
+    os.utime(box.settings.engines_dir / "0", (10**6, 10**6))  # used again
+    box.clock.time += FIRST_SECONDS
+    upkeep.step()
+    left = {path.name for path in box.settings.engines_dir.iterdir()}
+    assert left == {"0", *(str(number) for number in range(3, KEPT_ENGINES + 2))}
 
 
 def test_upkeep_survives_a_ledger_that_cannot_be_used(make_box, caplog):

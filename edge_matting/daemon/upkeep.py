@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 
 from edge_matting.config import HotFolder, Settings
 from edge_matting.core.clock import Clock
@@ -18,6 +19,8 @@ FIRST_SECONDS = 60.0
 DAY = 86400.0
 DELETED_AT_ONCE = 1000
 KEPT_PREVIEWS = 2000
+KEPT_ENGINES = 16
+"""Engines that TensorRT compiled: models, precisions and sizes that are gone back to."""
 
 
 class Upkeep:
@@ -38,6 +41,7 @@ class Upkeep:
         self._delete_originals(Place.FAILED, self._settings.retention.failed_days)
         self._forget_history()
         self._trim_previews()
+        self._trim_engines()
 
     def _delete_originals(self, place: Place, days: float | None) -> None:
         """Delete what the appliance itself put there; anything else in the folder is not ours."""
@@ -88,3 +92,13 @@ class Upkeep:
         )
         for path in numbered[:-KEPT_PREVIEWS]:
             path.unlink(missing_ok=True)
+
+    def _trim_engines(self) -> None:
+        """Keep the compiled engines used last; each use sets its folder's time."""
+        root = self._settings.engines_dir
+        if not root.is_dir():
+            return
+        folders = sorted(root.iterdir(), key=lambda path: path.stat().st_mtime)
+        for folder in folders[:-KEPT_ENGINES]:
+            shutil.rmtree(folder, ignore_errors=True)  # what stays is tried again in an hour
+            log.info("compiled engine %s was not used for long and is deleted", folder.name)

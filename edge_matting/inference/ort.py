@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -174,6 +175,8 @@ def make_session(runtime: Any, path: Path, setup: OrtSetup) -> Any:
         if failure_of(error) is not Failure.OTHER:
             raise inference_error(error, f"{path}: loading") from error
         raise SessionError(f"{path}: onnxruntime cannot load it: {error}") from error
+    if setup.engine_dir is not None:
+        os.utime(setup.engine_dir)  # the engines used last are kept
     if said.getvalue():
         log.debug("onnxruntime: %s", said.getvalue().strip())
     disable: Callable[[], None] | None = getattr(session, "disable_fallback", None)
