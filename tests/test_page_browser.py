@@ -17,7 +17,12 @@ from fakes import free_port
 from harness import PHOTO, RunningAppliance, files
 from house import SNAPSHOT, TOKEN, House
 
-from edge_matting.status.ports import ApplianceState, PreparingReport
+from edge_matting.status.ports import (
+    AdaptationCount,
+    AdaptationReport,
+    ApplianceState,
+    PreparingReport,
+)
 from edge_matting.status.server import StatusServer
 
 browser_tests = pytest.importorskip(
@@ -371,6 +376,9 @@ def test_trouble_and_long_preparations_are_told(pretended: tuple[Browser, House]
         state=ApplianceState.DEGRADED,
         reasons=("cuda was asked for, cpu is in use: libcudnn.so.9 is missing",),
         preparing=PreparingReport("engine_build", 0.4, "120 s"),
+        adaptation=AdaptationReport(
+            ("workers 4 -> 2: heat",), (AdaptationCount("heat", "down", 3),)
+        ),
     )
     page.open(house.url)
     page.wait(lambda: page.text("#word") == "Degraded", "the word Degraded")
@@ -381,6 +389,8 @@ def test_trouble_and_long_preparations_are_told(pretended: tuple[Browser, House]
     assert page.find("#preparing-bar").get_attribute("value") == "0.4"
     assert "about 70 s left" in page.text("#eta")
     assert "cpu; asked for: cuda" in page.text("#device")
+    assert "stepped down for heat: 3" in page.text("#device")
+    assert "workers 4 -> 2: heat" in page.text("#device")
     page.picture("degraded")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, Protocol
 
 from edge_matting.core.plan import Plan, Vitals
@@ -47,12 +48,15 @@ class Measuring:
         now: float,
         stop: Callable[[], bool],
         measured: Callable[[], None],
+        telling: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """``plan`` is the one at work; ``stop`` says that photos wait or the engine ends."""
+        """``plan`` is the one at work; ``stop`` says that photos wait or the engine ends;
+        ``telling`` surrounds the measurement."""
         self._measurer = measurer
         self._plan = plan
         self._stop = stop
         self._measured = measured
+        self._telling = telling
         self._quiet_since: float | None = None
         self._asked_at = now
         self._cut_short = 0
@@ -89,7 +93,8 @@ class Measuring:
             self._end(new=known is not None)
             return
         stop = (lambda: False) if self._pausing else self._stop
-        found = self._measurer.measure(plan, vitals=vitals, stop=stop)
+        with self._telling():
+            found = self._measurer.measure(plan, vitals=vitals, stop=stop)
         if found.ended != "work":
             log.info(
                 "measured %d ways to run the model in %.1f s%s",

@@ -9,6 +9,7 @@ from edge_matting.core.plan import DeviceProfile, Plan, Vitals
 from edge_matting.engine.adaptation import Adapter, Voice
 from edge_matting.engine.at_work import ModelsAtWork
 from edge_matting.engine.measuring import Measuring
+from edge_matting.engine.patience import preparing
 from edge_matting.engine.planning import Planning
 
 
@@ -36,7 +37,12 @@ class Steering:
         self._now = now
         self._asked = models.plan
         self._measuring = Measuring(
-            planning, lambda: models.plan, now=now, stop=photos_wait, measured=self._replan
+            planning,
+            lambda: models.plan,
+            now=now,
+            stop=photos_wait,
+            measured=self._replan,
+            telling=lambda: preparing(voice, "calibration"),
         )
         self._adapter = Adapter(
             profile=profile,

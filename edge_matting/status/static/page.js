@@ -118,6 +118,11 @@ function cacheText({ hits, misses, saved_seconds: saved }) {
   return hits > 0 && saved !== null ? words + text("cache_saved", { time: duration(saved) }) : words;
 }
 
+const adaptedText = (counts) => counts
+  .map(({ cause, direction, count }) => text("adapted_" + direction, { cause: named(cause), count }))
+  .join(" · ");
+const named = (cause) => (hasText("cause_" + cause) ? text("cause_" + cause) : cause);
+
 function cacheLines({ entries, memory_bytes: memory, disk_bytes: disk, problem }) {
   const stored = text("cache_stored", { n: entries, memory: bytes(memory), disk: bytes(disk) });
   return [...(entries > 0 ? [stored] : []), ...(problem === null ? [] : [problem])];
@@ -125,6 +130,7 @@ function cacheLines({ entries, memory_bytes: memory, disk_bytes: disk, problem }
 
 function deviceFacts(status) {
   const { device, vitals, plan, execution, engine } = status;
+  const { lowered, counts } = status.adaptation;
   const load = (percent) => (percent === null ? "" : ` · ${Math.round(percent)} %`);
   const gpus = device.gpus.map((gpu) => gpu.name + load(vitals.gpu_percent)).join(", ");
   const power = powerText(vitals);
@@ -142,6 +148,7 @@ function deviceFacts(status) {
     ...(power ? [["power", power]] : []),
     ["provider", providerText(execution), proofLines(execution)],
     ["plan", planned, plan === null ? [] : plan.reasons],
+    ...(lowered.length + counts.length ? [["adapted", adaptedText(counts), lowered]] : []),
     ["engine", text(engine.pid === null ? "engine_down" : "engine_up", engine)],
     ["cache", cacheText(status.cache), cacheLines(status.cache)],
     ["state_disk", bytes(status.state_free_bytes)],
