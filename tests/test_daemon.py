@@ -278,6 +278,10 @@ def test_status_retry_pause_and_resume_through_a_running_appliance(appliance, ca
     assert box.post("/api/v1/resume")[0] == 200
     assert box.wait_finished(1)["failed"] == 1
     job = box.get("/api/v1/jobs")[1]["jobs"][0]["id"]
+    wait_for(lambda: (box.status() or {})["models"], "the models")
+    status, told = box.post(f"/api/v1/jobs/{job}/retry", {"model": "nope"})
+    assert (status, told["error"]["code"]) == (409, "unknown_model")
+    assert "known: default" in told["error"]["message"]
     assert main(["retry", str(job), *config]) == 0
     assert main(["retry", "4711", *config]) == 1
     assert "no job 4711" in capsys.readouterr().err

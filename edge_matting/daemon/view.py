@@ -183,6 +183,11 @@ class View:
         return self._tally.report()
 
     def retry(self, job_id: int, model: str | None) -> Job:
+        known = reports.models(self._parts)
+        if model is not None and known and model not in known:
+            raise ActionRefused(
+                "unknown_model", f"there is no model {model}; known: {', '.join(known)}"
+            )
         job = self._actions.retry(job_id, model)
         self._tell_queue_changed()
         return job
