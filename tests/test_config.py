@@ -172,6 +172,11 @@ def test_a_recipes_key_follows_everything_that_decides_its_pixels():
     assert len({key(), key(refinement="none"), key(foreground=False), key(colour="srgb")}) == 4
 
 
+def test_the_home_of_a_user_that_there_is_not_is_a_config_error(tmp_path):
+    with pytest.raises(ConfigError, match="~nobody-of-that-name"):
+        parse_settings({"state_dir": "~nobody-of-that-name/x"}, tmp_path)
+
+
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
 def test_no_value_gets_anything_but_a_config_error(value):
     for key in Settings.model_fields:

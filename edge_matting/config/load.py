@@ -184,7 +184,10 @@ def _resolved(settings: Settings, base: Path) -> Settings:
     """The same settings with every relative path made absolute."""
 
     def absolute(path: Path) -> Path:
-        return Path(os.path.normpath(base / path.expanduser()))
+        try:
+            return Path(os.path.normpath(base / path.expanduser()))
+        except RuntimeError:
+            raise ConfigError(f"{path}: there is no home of such a user") from None
 
     def folder(value: HotFolder) -> HotFolder:
         out = None if value.out is None else absolute(value.out)
