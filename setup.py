@@ -49,7 +49,9 @@ setup(
         "cpu": ["onnxruntime>=1.20"],
         "gpu": ["onnxruntime-gpu>=1.20"],
         "torch": ["torch>=2.9"],
+        "heic": ["pillow-heif>=1.1"],
         "dev": [
+            "pillow-heif>=1.1",
             "coverage[toml]>=7.10",
             "hypothesis>=6.115",
             "import-linter>=2.1",

@@ -33,7 +33,7 @@ def faults(raw: dict[str, Any]) -> tuple[str, ...]:
 
 RECIPE_VALUES: dict[str, Any] = {
     "outputs": [{"kind": "alpha"}],
-    "exposure": "auto",
+    "exposure": "none",
     "refinement": "none",
     "alpha_threshold": 3,
     "erode": 1.5,

@@ -46,7 +46,7 @@ class OutputSpec(Frozen):
     kind: OutputKind = "cutout"
     format: OutputFormat = "png"
     quality: Annotated[int, Field(ge=1, le=100)] = 92
-    """JPEG, lossy WebP and AVIF quality; WebP and AVIF with 100 are lossless."""
+    """JPEG, lossy WebP and AVIF quality; WebP with 100 is lossless."""
     effort: Annotated[int, Field(ge=0, le=9)] = 1
     """How long the writer looks for a smaller file: 0 fastest, 9 smallest."""
     compact: bool = False
@@ -81,7 +81,7 @@ class OutputSpec(Frozen):
     @classmethod
     def _can_be_written(cls, value: OutputFormat) -> OutputFormat:
         if value == "avif" and not _writes_avif():
-            raise ValueError("this installation's Pillow has no AVIF; use webp, or install pillow")
+            raise ValueError("this installation's Pillow writes no AVIF; use webp")
         return value
 
 
@@ -207,8 +207,8 @@ class Recipe(Frozen):
     """How a photo is finished; ``matting.postprocess`` tells the order of the steps."""
 
     outputs: tuple[OutputSpec, ...] = (OutputSpec(),)
-    exposure: Literal["auto", "none"] = "none"
-    """auto: a very dark or blown-out photo is equalised, for the network's eyes only."""
+    exposure: Literal["auto", "none"] = "auto"
+    """auto: a very dark photo is equalised, for the network's eyes only."""
     refinement: Literal["auto", "none", "fast"] = "auto"
     alpha_threshold: Annotated[int, Field(ge=0, le=255)] = 0
     """Alpha below it (of 255) becomes 0; 0: off."""

@@ -136,6 +136,7 @@ class Result:
     quality: Quality
     seconds: Mapping[str, float] = field(default_factory=dict)
     cache_evidence: Mapping[str, float] = field(default_factory=dict)  # distances that decided
+    notes: tuple[str, ...] = ()  # of the source: what was left out of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,5 +25,6 @@ def parse_result(text: str) -> Result:
     values["source_size"] = (width, height)
     values["outputs"] = tuple(Output(**output) for output in values["outputs"])
     values["execution"] = Execution(**{**execution, "resolution": tuple(execution["resolution"])})
+    values["notes"] = tuple(values.get("notes", ()))
     values["quality"] = Quality(**{**quality, "reasons": tuple(quality["reasons"])})
     return Result(**values)

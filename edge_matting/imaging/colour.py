@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageCms
 
 from edge_matting.core.arrays import Rgb
+from edge_matting.imaging.shaper import deep_to_srgb
 
 _SPACES: Final = {"CMYK": b"CMYK", "L": b"GRAY", "RGB": b"RGB "}
 
@@ -65,11 +66,16 @@ def _profile(icc: bytes | None) -> ImageCms.ImageCmsProfile:
 
 
 def to_srgb(rgb: Rgb, icc: bytes | None) -> npt.NDArray[np.uint8] | Rgb:
-    """``rgb`` (H x W x 3, uint8 or uint16) in sRGB; 8 bits a sample where a profile is applied.
+    """``rgb`` (H x W x 3, uint8 or uint16) in sRGB.
 
-    Little CMS works on 8 bits here, so a 16-bit photo with a profile loses its low bits.
+    16 bits stay 16 through profiles of primaries and curves; through one of tables, which is rare
+    for RGB, Little CMS works on 8.
     """
-    if profile_space(icc) != b"RGB ":
+    if icc is None or profile_space(icc) != b"RGB ":
         return rgb
+    if rgb.dtype == np.uint16:
+        deep = deep_to_srgb(rgb.astype(np.uint16, copy=False), icc)
+        if deep is not None:
+            return deep
     narrow = (rgb >> 8).astype(np.uint8) if rgb.dtype == np.uint16 else rgb
     return np.asarray(to_srgb_picture(Image.fromarray(narrow), icc))

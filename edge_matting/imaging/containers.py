@@ -114,7 +114,22 @@ def ends_early(data: bytes, kind: str) -> bool:
         return not data.rstrip(b"\x00").endswith(b";")
     if kind == "bmp":
         return len(data) < 54 or struct.unpack_from("<I", data, 2)[0] > len(data)
-    return _tiff_ends_early(data)
+    return _boxes_end_early(data) if kind in ("avif", "heic") else _tiff_ends_early(data)
+
+
+def _boxes_end_early(data: bytes) -> bool:
+    """Whether the last box of an ISO media file lies partly past the end."""
+    at = 0
+    while at + 8 <= len(data):
+        (size,) = struct.unpack_from(">I", data, at)
+        if size == 0:  # to the end of the file
+            return False
+        if size == 1 and at + 16 <= len(data):
+            (size,) = struct.unpack_from(">Q", data, at + 8)
+        if size < 8:
+            return True
+        at += size
+    return at != len(data)
 
 
 def _tiff_ends_early(data: bytes) -> bool:

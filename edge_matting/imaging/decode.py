@@ -42,6 +42,8 @@ class Photo:
     dpi: tuple[float, float] | None
     format: str
     name: str
+    notes: tuple[str, ...] = ()
+    """What a reader of the result should know, such as frames left out."""
 
 
 def decode(data: bytes, name: str, *, max_pixels: int) -> Photo:
@@ -59,7 +61,14 @@ def decode(data: bytes, name: str, *, max_pixels: int) -> Photo:
         exif = _exif(data, header, picture)
         pixels, icc = _pixels(data, header, picture, icc)
         rgb, alpha = _split(pixels)
-        return Photo(rgb, alpha, icc, exif, _dpi(picture), header.format, name)
+        notes = _notes(picture)
+        return Photo(rgb, alpha, icc, exif, _dpi(picture), header.format, name, notes)
+
+
+def _notes(picture: ImageFile.ImageFile) -> tuple[str, ...]:
+    if getattr(picture, "is_animated", False):
+        return ("several frames or pages: the first was taken",)
+    return ()
 
 
 def _check_whole(data: bytes, header: Header) -> None:

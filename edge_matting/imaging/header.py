@@ -14,7 +14,7 @@ from edge_matting.imaging.containers import (
     webp_chunk,
 )
 from edge_matting.imaging.metadata import orientation_of, raw_profile
-from edge_matting.imaging.pillow import job_errors, open_picture
+from edge_matting.imaging.pillow import job_errors, open_picture, require_reader
 from edge_matting.imaging.sniff import picture_format
 
 _REDUCED_RESOLUTION = 1
@@ -25,7 +25,7 @@ _DNG_VERSION, _NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _ORIENTATION = 50706, 254, 25
 class Header:
     """What the first bytes tell; ``width`` and ``height`` are those of the upright picture."""
 
-    format: str  # jpeg, png, webp, tiff, bmp, gif
+    format: str  # jpeg, png, webp, tiff, bmp, gif, avif, heic
     width: int
     height: int
     mode: str  # Pillow's name: L, RGB, RGBA, P, CMYK, I;16 ...
@@ -46,6 +46,7 @@ def read_header(data: bytes, name: str) -> Header:
     kind = picture_format(data, name)
     if kind == "webp":
         return _webp_header(data, name)
+    require_reader(kind, name)
     with job_errors(data, kind, name):
         picture = open_picture(data, kind)
         if kind == "tiff":

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from PIL import (
+    AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
     Image,
@@ -25,7 +26,14 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from edge_matting.core.errors import JobError, NotAnImage, OutOfMemory, TooLarge, Truncated
+from edge_matting.core.errors import (
+    JobError,
+    NotAnImage,
+    OutOfMemory,
+    TooLarge,
+    Truncated,
+    Unsupported,
+)
 from edge_matting.imaging.containers import ends_early
 
 _PLUGINS: Final = MappingProxyType(
@@ -36,6 +44,7 @@ _PLUGINS: Final = MappingProxyType(
         "tiff": TiffImagePlugin.TiffImageFile,
         "bmp": BmpImagePlugin.BmpImageFile,
         "gif": GifImagePlugin.GifImageFile,
+        "avif": AvifImagePlugin.AvifImageFile,
     }
 )
 
@@ -56,10 +65,32 @@ def quiet() -> Iterator[None]:
 
 def open_picture(data: bytes, kind: str) -> ImageFile.ImageFile:
     """The picture, its header read and its pixels not; raises whatever Pillow raises."""
-    plugin: Any = _PLUGINS[kind]
+    plugin: Any = _heif_plugin() if kind == "heic" else _PLUGINS[kind]
     with quiet():
         opened: ImageFile.ImageFile = plugin(io.BytesIO(data), "")
     return opened
+
+
+def require_reader(kind: str, name: str) -> None:
+    """Raise ``Unsupported`` where the library that reads ``kind`` is not installed."""
+    if kind == "avif" and not AvifImagePlugin.SUPPORTED:
+        raise Unsupported(f"{name}: an AVIF picture, which this installation's Pillow cannot read")
+    if kind != "heic":
+        return
+    try:
+        _heif_plugin()
+    except ImportError as error:
+        raise Unsupported(
+            f"{name}: a HEIC picture, and no HEIC reader is installed",
+            hint="install the extra heic (pip install 'edge-matting[heic]'), or export it as JPEG",
+        ) from error
+
+
+def _heif_plugin() -> Any:
+    """pillow-heif's plug-in; libheif turns the picture upright itself, as the format demands."""
+    from pillow_heif import HeifImageFile  # noqa: PLC0415  an extra, looked for when needed
+
+    return HeifImageFile
 
 
 def load_picture(picture: ImageFile.ImageFile) -> None:

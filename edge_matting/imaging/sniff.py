@@ -41,13 +41,14 @@ OTHER_FILES: Final = (
     (b"\x7fELF", "a program"),
 )
 
-HEIF_BRANDS: Final = frozenset(
-    {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"miaf", b"avif", b"avis"}
-)
+AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
+HEIF_BRANDS: Final = frozenset({b"heic", b"heix", b"hevc", b"heim", b"heis"})
+ANY_HEIF_BRANDS: Final = frozenset({b"mif1", b"msf1", b"miaf"})
+"""These leave it to the brands behind them what the pixels are coded with."""
 
 
 def picture_format(data: bytes, name: str) -> str:
-    """The format we read it as: jpeg, png, webp, tiff, bmp or gif.
+    """The format we read it as: jpeg, png, webp, tiff, bmp, gif, avif or heic.
 
     Raises ``NotAnImage`` for what is no picture and ``Unsupported`` for pictures of a kind
     that is not read.
@@ -58,6 +59,8 @@ def picture_format(data: bytes, name: str) -> str:
         return "webp"
     if data[8:10] == b"CR" and data[:4] == b"II*\x00":
         raise Unsupported(f"{name}: a camera raw file (CR2)")
+    if data[4:8] == b"ftyp" and (coded := _coded_as(data)) is not None:
+        return coded
     for magic, kind in READABLE:
         if data.startswith(magic):
             return kind
@@ -65,10 +68,16 @@ def picture_format(data: bytes, name: str) -> str:
     raise NotAnImage(f"{name}: not a picture; it looks like {_guess(data)}")
 
 
+def _coded_as(data: bytes) -> str | None:
+    """avif or heic by the brands of an ISO media file's first box; None for films."""
+    end = min(int.from_bytes(data[:4], "big"), 256, len(data))
+    brands = [data[at : at + 4] for at in (8, *range(16, end - 3, 4))]
+    if brands[0] not in AVIF_BRANDS | HEIF_BRANDS | ANY_HEIF_BRANDS:
+        return None
+    return "avif" if AVIF_BRANDS.intersection(brands) else "heic"
+
+
 def _refuse(data: bytes, name: str) -> None:
-    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
-        kind = "an AVIF picture" if data[8:11] == b"avi" else "a HEIC picture"
-        raise Unsupported(f"{name}: {kind}, which is not read here")
     for magic, what in OTHER_PICTURES:
         if data.startswith(magic):
             raise Unsupported(f"{name}: {what}, which is not read here")

@@ -1,7 +1,8 @@
-"""A very dark or blown-out photo made legible, for the network's eyes only.
+"""A very dark photo made legible, for the network's eyes only.
 
-The network has learned from photos that someone found worth keeping; in the dark it sees nothing.
-Only its input is changed: outputs keep the photo's own values.
+The network has learned from photos that someone found worth keeping; in the dark it sees little.
+Only its input is changed: outputs keep the photo's own values. Blown-out photos are left alone:
+what is gone cannot be brought back, and stretching the rest made mattes worse (docs/outputs.md).
 """
 
 from __future__ import annotations
@@ -12,23 +13,23 @@ import numpy as np
 
 from edge_matting.core.arrays import Rgb, check_rgb
 
-_DARK, _BRIGHT = 0.13, 0.85  # mean brightness beyond which a photo is equalised
+_DARK: Final = 0.10  # mean brightness below which a photo is equalised
 _MIDDLE: Final = 0.42  # the mean brightness it is brought to
 _SHARE: Final = 0.5  # percent of the pixels that may be clipped at either end
 _LEAST_SPAN: Final = 1 / 64  # a flat picture is not stretched into noise
-_STRONGEST: Final = 4.0  # gamma, either way
+_STRONGEST: Final = 4.0  # gamma
 
 
 def equalised(view: Rgb) -> Rgb:
-    """``view`` (H x W x 3, uint8 or uint16) itself, or brought to a usual brightness.
+    """``view`` (H x W x 3, uint8 or uint16) itself or, very dark, brought to usual brightness.
 
-    Very dark and very bright ones are stretched between their darkest and brightest half percent
-    and bent by one gamma for all channels, so that hues stay.
+    It is stretched between its darkest and brightest half percent and bent by one gamma, the same
+    for all channels, so that hues stay.
     """
     check_rgb(view)
     top = np.iinfo(view.dtype).max
     luma = view.astype(np.float32) @ np.array((0.299, 0.587, 0.114), np.float32) / np.float32(top)
-    if _DARK <= float(luma.mean()) <= _BRIGHT:
+    if float(luma.mean()) >= _DARK:
         return view
     low, high = (float(value) for value in np.percentile(luma, (_SHARE, 100 - _SHARE)))
     if high - low < _LEAST_SPAN:
@@ -43,6 +44,6 @@ def equalised(view: Rgb) -> Rgb:
 
 
 def _gamma(mean: float) -> float:
-    """The exponent that brings ``mean`` about to the middle."""
-    inside = min(max(mean, 0.01), 0.99)
-    return float(np.clip(np.log(_MIDDLE) / np.log(inside), 1 / _STRONGEST, _STRONGEST))
+    """The exponent that brings ``mean`` about to the middle; a brighter picture is left there."""
+    inside = min(max(mean, 0.01), _MIDDLE)
+    return max(float(np.log(_MIDDLE) / np.log(inside)), 1 / _STRONGEST)

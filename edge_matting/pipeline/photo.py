@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from edge_matting.pipeline.gate import PixelGate
 from edge_matting.pipeline.matte import Matted, matte
 from edge_matting.pipeline.outputs import render_outputs
 from edge_matting.publish import EncodedOutput
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,7 @@ class Finished:
     files: tuple[EncodedOutput, ...]
     preview: bytes | None
     matted: Matted
+    notes: tuple[str, ...]
 
 
 def _finish(
@@ -145,7 +149,9 @@ def _finish(
         files = render_outputs(photo, alpha, task.recipe)
         preview = before_after(photo.rgb, alpha) if previewed else None
     height, width = alpha.shape
-    return Finished((width, height), quality, files, preview, matted)
+    for note in photo.notes:
+        log.info("%s: %s", shown(task.source), note)
+    return Finished((width, height), quality, files, preview, matted, photo.notes)
 
 
 def _matted(photo: Photo, recipe: Recipe, tools: Tools, watch: Stopwatch) -> Matted:
@@ -222,6 +228,7 @@ def _result(
         ),
         cache=finished.matted.cache,
         cache_evidence=finished.matted.evidence,
+        notes=finished.notes,
         quality=finished.quality,
         seconds=watch.reading(),
     )

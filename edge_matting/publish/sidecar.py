@@ -35,6 +35,7 @@ def build_sidecar(job: Job, result: Result, finished_at: float, version: str) ->
             "cache": result.cache,
             "cache_evidence": dict(result.cache_evidence),
             "quality": asdict(result.quality),
+            "notes": list(result.notes),
             "seconds": dict(result.seconds),
             "attempts": job.attempts,
             "finished_at": iso_utc(finished_at),

@@ -23,7 +23,7 @@ from edge_matting.engine.start import load_tools, plan_for
 from edge_matting.matting.exposure import equalised
 from edge_matting.matting.preprocess import from_output, model_view, to_tensor
 
-STOPS = (0.0, -2.0, -3.0, -4.0, -5.0, -6.0, 1.5, 2.5, 3.5)
+STOPS = (0.0, 3.5, 2.5, -4.0, -5.0, -6.0)
 WELL_DEPTH = 4000.0  # electrons at full scale: a phone's sensor at a middling ISO
 READ_NOISE = 4.0
 
