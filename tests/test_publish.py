@@ -74,6 +74,7 @@ def result(outputs: tuple[Output, ...] = (), verdict: str = "ok") -> Result:
         cache="miss",
         quality=Quality(verdict, ("no_subject",) if verdict == "review" else (), 0.25, 0.1, 0.0),
         seconds={"decode": 0.1, "total": 1.5},
+        notes=("several frames",),
     )
 
 
@@ -120,6 +121,7 @@ def test_the_sidecar_has_the_keys_of_the_interface() -> None:
             "uncertain_fraction": 0.1,
             "border_contact": 0.0,
         },
+        "notes": ["several frames"],
         "seconds": {"decode": 0.1, "total": 1.5},
         "attempts": 2,
         "finished_at": "2023-11-14T22:13:20.500Z",
