@@ -16,6 +16,7 @@ from harness import PHOTO, files, wait_for
 
 from edge_matting.cli.main import main
 from edge_matting.config import parse_settings
+from edge_matting.core.durable import temporary_name
 from edge_matting.core.errors import LedgerError, NotAnImage
 from edge_matting.core.jobs import (
     Done,
@@ -30,7 +31,14 @@ from edge_matting.core.jobs import (
 from edge_matting.core.states import JobState
 from edge_matting.daemon.actions import Actions
 from edge_matting.daemon.process import EngineProcess, oom_kills
-from edge_matting.daemon.upkeep import DAY, FIRST_SECONDS, KEPT_ENGINES, KEPT_PREVIEWS, Upkeep
+from edge_matting.daemon.upkeep import (
+    DAY,
+    FIRST_SECONDS,
+    KEPT_ENGINES,
+    KEPT_PREVIEWS,
+    PERIOD_SECONDS,
+    Upkeep,
+)
 from edge_matting.engine.folders import Folders
 from edge_matting.engine.originals import Originals
 from edge_matting.hotfolder.layout import prepare
@@ -167,6 +175,21 @@ def test_the_compiled_engines_used_last_are_kept(make_box):
     upkeep.step()
     left = {path.name for path in box.settings.engines_dir.iterdir()}
     assert left == {"0", *(str(number) for number in range(3, KEPT_ENGINES + 2))}
+
+
+def test_what_a_killed_engine_left_unfinished_is_removed_within_hours(make_box, caplog):
+    box = make_box()
+    leftover = box.folder.outbox / temporary_name()
+    leftover.write_bytes(b"half a result")
+    os.utime(leftover, (box.clock.time, box.clock.time))
+    upkeep = Upkeep(box.settings, box.ledger, box.clock)
+    box.clock.time += FIRST_SECONDS
+    upkeep.step()
+    assert leftover.exists()
+    box.clock.time += PERIOD_SECONDS
+    upkeep.step()
+    assert not leftover.exists()
+    assert "1 unfinished files of killed engines removed" in caplog.text
 
 
 def test_upkeep_survives_a_ledger_that_cannot_be_used(make_box, caplog):

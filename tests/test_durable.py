@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import shutil
@@ -435,6 +436,17 @@ def test_a_sweep_removes_our_leftovers_and_nothing_else(tmp_path: Path) -> None:
     assert not any(map(Path.exists, leftovers))
     assert all(map(Path.exists, others))
     assert sweep_temporaries(tmp_path / "gone") == 0
+
+
+def test_a_sweep_beside_working_writers_takes_only_what_is_old(tmp_path: Path) -> None:
+    old, young = tmp_path / temporary_name(), tmp_path / temporary_name()
+    for path in (old, young):
+        path.write_bytes(b"x")
+    os.utime(old, (1000.0, 1000.0))
+    assert sweep_temporaries(tmp_path, before=1001.0) == 1
+    assert young.exists()
+    assert not old.exists()
+    assert durable._written(tmp_path / "renamed meanwhile") == math.inf
 
 
 def test_a_leftover_that_is_gone_meanwhile_is_not_counted(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import filecmp
+import math
 import os
 import secrets
 import stat
@@ -202,16 +203,27 @@ def is_temporary(name: str) -> bool:
     return name.startswith(TEMPORARY_PREFIX) and name.endswith(TEMPORARY_SUFFIX)
 
 
-def sweep_temporaries(root: Path) -> int:
+def sweep_temporaries(root: Path, *, before: float | None = None) -> int:
     """Remove what killed writers of ours left under ``root``; return how many files.
 
-    For a moment in which none of our processes writes there. Symlinks are not followed.
+    Without ``before`` (seconds since the epoch) for a moment in which none of our processes writes
+    there; with it what was last written earlier goes. Symlinks are not followed.
     """
     removed = 0
     for folder, _, names in os.walk(root):
         for name in filter(is_temporary, names):
-            removed += _removed(Path(folder, name))
+            path = Path(folder, name)
+            if before is None or _written(path) < before:
+                removed += _removed(path)
     return removed
+
+
+def _written(path: Path) -> float:
+    """When it was last written; never, for one that has just got its name."""
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return math.inf
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ import shutil
 
 from edge_matting.config import HotFolder, Settings
 from edge_matting.core.clock import Clock
+from edge_matting.core.durable import sweep_temporaries
 from edge_matting.core.errors import Blocked, LedgerError, SourceChanged, SourceGone
 from edge_matting.core.jobs import Job, Original, Place
 from edge_matting.ledger import Ledger
@@ -42,6 +43,7 @@ class Upkeep:
         self._forget_history()
         self._trim_previews()
         self._trim_engines()
+        self._sweep_results()
 
     def _delete_originals(self, place: Place, days: float | None) -> None:
         """Delete what the appliance itself put there; anything else in the folder is not ours."""
@@ -102,3 +104,12 @@ class Upkeep:
         for folder in folders[:-KEPT_ENGINES]:
             shutil.rmtree(folder, ignore_errors=True)  # what stays is tried again in an hour
             log.info("compiled engine %s was not used for long and is deleted", folder.name)
+
+    def _sweep_results(self) -> None:
+        """Remove what a killed engine left unfinished; what is being written is younger."""
+        before = self._clock.now() - PERIOD_SECONDS
+        for folder in self._settings.hot_folders:
+            roots = (folder.outbox, folder.review, folder.done, folder.failed)
+            removed = sum(sweep_temporaries(root, before=before) for root in roots)
+            if removed:
+                log.info("%s: %d unfinished files of killed engines removed", folder.path, removed)
