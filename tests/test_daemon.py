@@ -178,6 +178,7 @@ def test_the_compiled_engines_used_last_are_kept(make_box):
 
 
 def test_what_a_killed_engine_left_unfinished_is_removed_within_hours(make_box, caplog):
+    caplog.set_level("INFO", "edge_matting")
     box = make_box()
     leftover = box.folder.outbox / temporary_name()
     leftover.write_bytes(b"half a result")

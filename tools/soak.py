@@ -270,7 +270,7 @@ def soak(box: Box, feeder: Feeder, rng: random.Random, begin: float, seconds: fl
 
 
 def _start_cleanly(box: Box) -> None:
-    """A start sweeps what killed engines left unfinished; the hourly sweep takes only what is old."""
+    """A start sweeps what killed engines left unfinished; the hourly sweep takes what is old."""
     box.stop()
     box.start()
     box.wait_ready(120)
