@@ -40,7 +40,6 @@ from edge_matting.ledger import Ledger
 
 MOST_LOSS = 0.05
 MOST_SECONDS = 0.050
-HISTORY_SECONDS = 30.0
 
 
 def main() -> int:
@@ -251,14 +250,14 @@ class Crowd:
         self.polls.append(time.perf_counter() - begin)
         pause = float(headers.get("X-Poll-Seconds", 2))
         now = time.monotonic()
+        lists = 4.0 if pause <= 2 else pause * 6
         if body is not None:
             status = json.loads(body)
             counts = json.dumps([status["queue"]["counts"], status["finished"]])
-            lists = 4.0 if pause <= 2 else pause * 6
             if counts != page.counts and now - page.lists_at >= lists:
                 page.counts, page.lists_at = counts, now
                 self._show_lists(page)
-        if now - page.history_at >= HISTORY_SECONDS:
+        if now - page.history_at >= lists * 2.5:
             page.history_at = now
             self._ask(page, "/api/v1/history")
         return pause

@@ -9,7 +9,7 @@ import { showUpload, startUpload } from "./upload.js";
 // The lists of jobs, and with them new thumbnails, are asked for at most so often; where many pages
 // are open much less, for thumbnails cost most.
 const listsMs = () => (pace.seconds <= 2 ? 4000 : pace.seconds * 6000);
-const HISTORY_MS = 30000;
+const historyMs = () => listsMs() * 2.5;
 const shown = { counts: "", lists: 0, history: 0, session: false, models: [] };
 const chosen = new Set(); // jobs marked for a download
 
@@ -252,7 +252,7 @@ async function refresh() {
       await showJobs();
       Object.assign(shown, { counts, lists: now });
     }
-    if (shown.history === 0 || now - shown.history >= HISTORY_MS) {
+    if (shown.history === 0 || now - shown.history >= historyMs()) {
       showHistory((await ask("/api/v1/history")).body);
       shown.history = now;
     }
