@@ -75,6 +75,7 @@ class View:
         self._tally = Tally(ledger, clock)
         self._adapted: Counter[tuple[str, str]] = Counter()  # by parts that were replaced
         self._pace = Pace()
+        self._unreadable: str | None = None  # why the ledger could not be read just now
         self._actions = Actions(ledger, clock)
 
     # -- for the main loop ------------------------------------------------------------
@@ -136,7 +137,7 @@ class View:
         if parts is None:
             return ("it is starting",)
         problem = parts.supervisor.problem()
-        reasons = [] if problem is None else [problem]
+        reasons = [why for why in (problem, self._unreadable) if why is not None]
         for intake in parts.intakes:
             reasons += [why for why in (intake.problem, intake.ledger_problem) if why is not None]
         reasons += parts.supervisor.obstacles()
@@ -309,8 +310,10 @@ class View:
         try:
             self._tally.step()
             active = _active(self._ledger.counts())
-        except LedgerError:
-            return  # the page's own questions tell it; what is missed now is counted later
+        except LedgerError as error:
+            self._unreadable = str(error)
+            return  # what is missed now is counted later
+        self._unreadable = None
         busy = active > 0 and not self._paused and not self.readiness()
         self._pace.look(now, sum(self._tally.finished().values()), busy=busy)
 
