@@ -52,6 +52,7 @@ bench: $(DEV)
 	$(BIN)/edge-matting bench
 	$(BIN)/python tools/bench/stages.py
 	$(BIN)/python tools/bench/memory.py
+	$(BIN)/python tools/bench/plan.py
 	$(BIN)/python tools/bench/pages.py
 
 test-slow: $(DEV)

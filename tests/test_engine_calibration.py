@@ -25,6 +25,7 @@ from edge_matting.engine.measuring import (
     QUIET_SECONDS,
     Measuring,
 )
+from edge_matting.engine.meter import Meter, busy_seconds
 from edge_matting.engine.planning import Planning
 from edge_matting.engine.start import open_catalog
 from edge_matting.inference.session import SessionInfo
@@ -176,6 +177,7 @@ class Lab:
         self.runs: list[Any] = []
         self.made = self.closed = 0
         self.broken: set[str] = set()
+        self.meter = Meter(2.0, wall=lambda: self.seconds, own=lambda: 0.0, busy=lambda: 0.0)
 
     def make(self, plan: Plan) -> FakeSession:
         if plan.precision in self.broken:
@@ -194,7 +196,7 @@ class Lab:
     ) -> Any:
         plan = replace(PLAN, workers=workers)
         calibration = Calibration(
-            self.make, spec, plan, seconds=seconds, stop=stop, now=lambda: self.seconds
+            self.make, spec, plan, seconds=seconds, stop=stop, meter=self.meter
         )
         return calibration.run(ways, (1, 2))
 
@@ -287,7 +289,8 @@ def test_the_shipped_model_is_measured_on_this_machine_and_planned_by(tmp_path):
     mine = [
         t.photo_seconds
         for t in found.timings
-        if (t.resolution, t.threads, t.batch) == (after.resolution, after.session_threads, 1)
+        if (t.precision, t.resolution, t.threads, t.batch)
+        == (after.precision, after.resolution, after.session_threads, 1)
     ]
     assert mine[0] <= best * 1.05
 
@@ -305,6 +308,20 @@ def test_an_accelerators_threads_are_not_measured(tmp_path):
     settings = settings_in(tmp_path, accelerator="cuda", resolution=320)
     planning = Planning(settings, open_catalog(settings), PC)
     assert not planning.worth_measuring(planning.plan())
+
+
+def test_on_a_busy_machine_the_processors_time_counts_and_on_a_quiet_one_the_clock():
+    wall, own, busy = 0.0, 0.0, 0.0
+    meter = Meter(2.0, wall=lambda: wall, own=lambda: own, busy=lambda: busy)
+    begin = meter.read()
+    wall, own, busy = 1.0, 0.8, 0.9  # alone: imperfectly parallel
+    assert meter.seconds(begin, 2, on_processor=True) == 1.0
+    busy = 2.0  # others had the rest
+    assert meter.seconds(begin, 2, on_processor=True) == pytest.approx(0.4)
+    assert meter.seconds(begin, 1, on_processor=True) == pytest.approx(0.8)
+    assert meter.seconds(begin, 1, on_processor=False) == 1.0
+    own = 0.0
+    assert busy_seconds() > 0.0
 
 
 # -- when -----------------------------------------------------------------------------------

@@ -153,7 +153,11 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _add_device_commands(commands: Commands) -> None:
-    _json(_command(commands, "profile", "profile", "the device as found, the plan, and why"))
+    profile = _command(commands, "profile", "profile", "the device as found, the plan, and why")
+    profile.add_argument(
+        "--measure", action="store_true", help="time the ways to run the model anew, then plan"
+    )
+    _json(profile)
     doctor = _command(commands, "doctor", "doctor", "check all that a start needs, one line each")
     doctor.add_argument(
         "--bundle", type=Path, metavar="FILE", help="also pack log, settings, device into a .tar.gz"

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from edge_matting.cli.execution import execution_facts, execution_lines
+from edge_matting.cli.measurements import measure, measurement_lines
 from edge_matting.cli.output import print_json, print_line
 from edge_matting.cli.settings import read_settings
 from edge_matting.core.plan import DeviceProfile, Plan, Vitals
 from edge_matting.device import VitalsReader, probe_device
-from edge_matting.engine.start import plan_for
+from edge_matting.engine.start import planning_for
 from edge_matting.inference import installed_runtimes, runtime_problem
 
 
@@ -20,7 +21,10 @@ def run(options: argparse.Namespace) -> int:
     settings = read_settings(options)
     profile = probe_device()
     vitals = _readings()
-    plan = plan_for(settings, profile)
+    planning = planning_for(settings, profile)
+    if options.measure:
+        measure(planning)
+    plan, measured = planning.plan(), planning.measurements()
     execution = execution_facts(settings, plan, profile)
     runtimes = installed_runtimes()
     if options.json:
@@ -30,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
                 "vitals": asdict(vitals),
                 "runtimes": [asdict(runtime) for runtime in runtimes],
                 "plan": asdict(plan),
+                "measurements": None if measured is None else asdict(measured),
                 "execution": execution,
             }
         )
@@ -41,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
     if (problem := runtime_problem(runtimes)) is not None:
         print_line(f"            {problem}")
     _print_plan(plan)
+    for line in measurement_lines(measured):
+        print_line(f"measured    {line}")
     for line in execution_lines(execution):
         print_line(f"runs on     {line}")
     return 0

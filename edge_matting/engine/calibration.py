@@ -1,15 +1,13 @@
 """Times the ways to run a model on this device: sizes, precisions and threads, and small batches.
 
-Short on purpose: each way runs for some tens of milliseconds, twice, and the less disturbed of the
-two counts. It leaves off at once when work comes or its time is up.
+Short on purpose: each way runs for some tens of milliseconds, twice, and the faster of the two
+counts. It leaves off at once when work comes or its time is up.
 """
 
 from __future__ import annotations
 
 import logging
-import statistics
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
@@ -19,6 +17,7 @@ import numpy as np
 from edge_matting.core.errors import EdgeMattingError, SessionError
 from edge_matting.core.plan import Plan
 from edge_matting.core.tensors import ModelInput
+from edge_matting.engine.meter import Meter, Reading
 from edge_matting.inference import Session
 from edge_matting.inference.session import Tensor
 from edge_matting.planner.measurements import Ended, Timing
@@ -62,14 +61,15 @@ class Calibration:
         *,
         stop: Callable[[], bool] = lambda: False,
         seconds: float,
-        now: Callable[[], float] = time.perf_counter,
+        meter: Meter,
     ) -> None:
         self._make = make
         self._spec = spec
         self._plan = plan
         self._stop = stop
-        self._now = now
-        self._begin = now()
+        self._meter = meter
+        self._now = meter.wall
+        self._begin = meter.wall()
         self._deadline = self._begin + seconds
         self._timings: list[Timing] = []
 
@@ -115,24 +115,23 @@ class Calibration:
     def _size(self, session: Session, plan: Plan, callers: ThreadPoolExecutor) -> None:
         tensor = self._tensor(plan.resolution, 1)
         session.run(tensor)  # pays for what is made late
-        looks = [self._look(session, tensor, plan.workers, callers) for _ in range(LOOKS)]
+        looks = [self._look(session, tensor, plan, callers) for _ in range(LOOKS)]
         alone = min(alone for alone, _ in looks)
         self._timings.append(_timing(plan, 1, alone, min(together for _, together in looks)))
 
     def _look(
-        self, session: Session, tensor: Tensor, workers: int, callers: ThreadPoolExecutor
+        self, session: Session, tensor: Tensor, plan: Plan, callers: ThreadPoolExecutor
     ) -> tuple[float, float]:
         """Seconds of a run alone, and seconds a photo with all callers at it."""
-        self._go_on()
-        seconds = list(self._runs(session, tensor))
-        alone = statistics.median(seconds)
+        runs, alone = self._alone(session, tensor, plan)
+        workers = plan.workers
         if workers == 1:
             return alone, alone
         self._go_on()
-        each = len(seconds)
-        begin = self._now()
-        list(callers.map(lambda _: [session.run(tensor) for _ in range(each)], range(workers)))
-        return alone, (self._now() - begin) / (each * workers)
+        begin = self._meter.read()
+        list(callers.map(lambda _: [session.run(tensor) for _ in range(runs)], range(workers)))
+        seconds = self._seconds(begin, plan, workers * plan.session_threads)
+        return alone, seconds / (runs * workers)
 
     def _batches(self, session: Session, plan: Plan) -> None:
         """Several photos in one run, for the line ``a * n + b``."""
@@ -140,19 +139,21 @@ class Calibration:
             tensor = self._tensor(plan.resolution, batch)
             self._go_on()
             session.run(tensor)
-            alone = statistics.median(self._runs(session, tensor))
+            _, alone = self._alone(session, tensor, plan)
             self._timings.append(_timing(plan, batch, alone, alone / batch))
 
-    def _runs(self, session: Session, tensor: Tensor) -> Iterator[float]:
-        """Seconds of each run, until a look is over."""
-        until = self._now() + LOOK_SECONDS
-        for _ in range(MOST_RUNS):
-            begin = self._now()
+    def _alone(self, session: Session, tensor: Tensor, plan: Plan) -> tuple[int, float]:
+        """How often it ran in one look, and the seconds of each."""
+        self._go_on()
+        begin = self._meter.read()
+        runs = 0
+        while runs < MOST_RUNS and self._now() - begin.wall < LOOK_SECONDS:
             session.run(tensor)
-            end = self._now()
-            yield end - begin
-            if end >= until:
-                return
+            runs += 1
+        return runs, self._seconds(begin, plan, plan.session_threads) / runs
+
+    def _seconds(self, begin: Reading, plan: Plan, threads: int) -> float:
+        return self._meter.seconds(begin, threads, on_processor=plan.provider == "cpu")
 
     def _tensor(self, size: Resolution, batch: int) -> Tensor:
         """Noise: zeros are faster than photos on some processors, denormals slower."""

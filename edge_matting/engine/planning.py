@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +12,7 @@ from edge_matting.core.clock import Clock, SystemClock
 from edge_matting.core.plan import DeviceProfile, Plan, Vitals
 from edge_matting.engine.calibration import Calibration
 from edge_matting.engine.measured import MeasurementStore
+from edge_matting.engine.meter import Meter
 from edge_matting.engine.sessions import SessionMaker
 from edge_matting.inference import Catalog, Manifest, Session
 from edge_matting.inference.backends import available_providers, backend_of
@@ -20,8 +20,6 @@ from edge_matting.inference.ort import runtime_version
 from edge_matting.planner import Evaluated, ModelNeeds, make_plan
 from edge_matting.planner.choices import Choices, choices, thread_counts
 from edge_matting.planner.measurements import MeasuredOn, Measurements, measured_on
-
-log = logging.getLogger(__name__)
 
 CALIBRATION_SECONDS: Final = 5.0
 """Enough for the shipped model on two processors; a slow device measures fewer ways."""
@@ -91,6 +89,7 @@ class Planning:
             plan,
             stop=stop,
             seconds=seconds,
+            meter=Meter(self._profile.usable_cpus),
         )
         allowed = self._allowed()
         ways = sorted(allowed.ways, key=lambda way: way[1][0] * way[1][1])
