@@ -147,7 +147,7 @@ class Calibration:
         self._go_on()
         begin = self._meter.read()
         runs = 0
-        while runs < MOST_RUNS and self._now() - begin.wall < LOOK_SECONDS:
+        while runs == 0 or (runs < MOST_RUNS and self._now() - begin.wall < LOOK_SECONDS):
             session.run(tensor)
             runs += 1
         return runs, self._seconds(begin, plan, plan.session_threads) / runs
