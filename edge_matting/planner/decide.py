@@ -49,8 +49,8 @@ def make_plan(
     threads = threads or max(1, int(profile.usable_cpus) // workers)
     known = "" if measurements is not None else ", not measured"
     reasons.append(
-        f"{workers} photos in flight, {threads} session thread(s){known}: "
-        f"{profile.usable_cpus:g} usable processors"
+        f"{_counted(workers, 'photo')} in flight, {_counted(threads, 'session thread')}{known}: "
+        f"{_counted(profile.usable_cpus, 'usable processor')}"
     )
     reasons.append(_batch_reason(settings, measurements, (precision, resolution)))
     most = workers * settings.limits.max_pixels
@@ -142,6 +142,10 @@ def _unmeasured_way(
     choice = ", the least work; not measured on this device" if len(allowed.ways) > 1 else ""
     reasons.append(f"{_named(way)}: {_quality(model, way)}{choice}")
     return way
+
+
+def _counted(number: float, what: str) -> str:
+    return f"{number:g} {what}" if number == 1 else f"{number:g} {what}s"
 
 
 def _named(way: tuple[str, Resolution]) -> str:
