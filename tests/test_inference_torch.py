@@ -286,7 +286,7 @@ HOSTILE: dict[str, tuple[Change, str]] = {
         edited(MODEL, lambda v: v["range_constraints"].update({"open('/x')": {}})),
         "no plain arithmetic",
     ),
-    "guard": (edited(MODEL, lambda v: v.update(guards_code=["print(1)"])), "Python code"),
+    "guard": (edited(MODEL, lambda v: v.update(guards_code=["print(1)"])), "of its sizes is no"),
     "compiled": (
         lambda parts: parts.update({"data/aotinductor/model/x.so": b"\x7fELF"}),
         "compiled code",
@@ -304,6 +304,16 @@ def test_an_archive_that_could_run_code_is_refused_before_torch_sees_it(
     path = altered(exported, tmp_path / "net.pt2", change)
     with pytest.raises(ModelError, match=words):
         read_pt2(path)
+
+
+def test_arithmetic_on_the_sizes_of_inputs_is_let_through(exported: Path, tmp_path: Path) -> None:
+    """As torch writes it for networks that halve their sides often."""
+    height, width = "L['photo'].size()[2]", "L['photo'].size()[3]"
+    guards = [f"(2*({width} // 16)) == ({width} // 8)", f"max(1, {height} % 8) != 0"]
+    path = altered(
+        exported, tmp_path / "net.pt2", edited(MODEL, lambda v: v.update(guards_code=guards))
+    )
+    assert read_pt2(path).facts.count("Conv") == 2
 
 
 def test_two_parts_of_one_name_are_refused(exported: Path, tmp_path: Path) -> None:

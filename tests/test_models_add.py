@@ -14,6 +14,7 @@ from graphs import save, write_model, write_recurrent_model
 from onnx import TensorProto, helper
 
 from edge_matting.cli.main import main
+from edge_matting.cli.models import rivals, told
 from edge_matting.cli.sample import sample_photo, trial_photos
 from edge_matting.cli.trial import BuiltInPhotos, reference_mattes
 from edge_matting.core.errors import ModelError, SessionError
@@ -338,3 +339,30 @@ def test_the_judge_is_the_shipped_model_and_absent_where_none_is_shipped(
     mattes = reference_mattes(Catalog(shipped_models_dir(), tmp_path), trial)
     assert mattes is not None
     assert [matte.shape for matte in mattes] == [(320, 320)] * 2
+
+
+def test_side_and_normalisation_of_an_unknown_network_are_found_by_trying(tmp_path: Path) -> None:
+    """The shipped network under another name; at 512 it would do worse than at its own 320."""
+    catalog = Catalog(shipped_models_dir(), tmp_path / "added")
+    trial = BuiltInPhotos(trial_photos()[:5])
+    added = add_model(
+        catalog,
+        catalog.path("default"),
+        trial,
+        model_id="again",
+        reference=reference_mattes(catalog, trial),
+    )
+    assert added.normalisation == "half"
+    assert added.manifest.input.size.width == 320
+    assert added.verdicts["half"].disagreement == pytest.approx(0.0, abs=1e-6)
+    assert rivals(added) == ()
+    lines = "\n".join(told(added))
+    assert "recognised as: no known family" in lines
+    assert "normalisation: half; tried, less is better: half 0.0" in lines
+
+
+def test_near_rivals_are_named_with_the_option_that_chooses_one(add: Add, tmp_path: Path) -> None:
+    verdicts = {"unit": Verdict(0.10, 0.0), "half": Verdict(0.12, 0.0), "raw": Verdict(0.5, 0.0)}
+    added = replace(add(write_model(tmp_path / "m.onnx")), verdicts=verdicts)
+    assert rivals(added) == ("half",)
+    assert "--preset half" in "\n".join(told(added))

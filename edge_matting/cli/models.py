@@ -62,7 +62,7 @@ def told(added: Added) -> Iterator[str]:
     """What was found out, and what to do where it may be wrong."""
     manifest, found = added.manifest, added.statistics
     yield f"recognised as: {added.family.title}"
-    if added.verdicts:
+    if len(added.verdicts) > 1:
         ranked = sorted(added.verdicts.items(), key=lambda item: item[1].total)
         tried = ", ".join(f"{name} {verdict.total:.3f}" for name, verdict in ranked)
         yield f"normalisation: {added.normalisation}; tried, less is better: {tried}"
@@ -72,15 +72,15 @@ def told(added: Added) -> Iterator[str]:
     )
     if close := rivals(added):
         yield (
-            f"{' and '.join(close)} did nearly as well: if its makers document one of them, "
-            f"remove the model and add it with --preset {close[0]}"
+            f"not much worse: {', '.join(close)}; where its makers name one of these, remove the "
+            f"model and add it again with --preset {close[0]}"
         )
     yield f"added as {manifest.id}; use it with --model {manifest.id}, or as model: in the settings"
 
 
 def rivals(added: Added) -> tuple[str, ...]:
     """Normalisations that did nearly as well as the one chosen."""
-    if not added.verdicts:
+    if added.normalisation not in added.verdicts:
         return ()
     bound = _CLOSE * added.verdicts[added.normalisation].total
     return tuple(

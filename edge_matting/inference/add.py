@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, Protocol
 
 from edge_matting.core.durable import durable_write, make_folders, read_chunks
@@ -14,7 +13,7 @@ from edge_matting.core.errors import InferenceFailed, ModelError, OutOfMemory
 from edge_matting.core.tensors import InputSize
 from edge_matting.inference.backends import open_session, read_graph
 from edge_matting.inference.catalog import Catalog, file_sha256
-from edge_matting.inference.families import Family, recognise
+from edge_matting.inference.families import FAMILY_NAMES, TRUSTED, Family, recognise
 from edge_matting.inference.graph import GraphFacts
 from edge_matting.inference.judge import (
     FLAT,
@@ -36,14 +35,20 @@ from edge_matting.inference.session import Session
 _SIDES: Final = (1024, 512, 320, 256, 224)
 """What is tried where a graph says that any size will do, and then refuses its family's."""
 
-_BUDGET_SECONDS: Final = 60.0
-"""For all runs that choose between normalisations; a slow model is judged on fewer photos."""
+_USUAL_SIDES: Final = (320, 256)
+"""What is compared with the first side where any will do and no family tells which is good."""
+
+_COMMON: Final = ("unit", "half", "imagenet")
+
+_BETTER: Final = 0.9
+"""A smaller side must do better by this ratio: it costs detail."""
+
+_LARGE_BYTES: Final = 64_000_000
+"""A recognised network larger than this is taken at its word: a run takes it many seconds."""
 
 _FIRST_PHOTOS: Final = 4
 _HOPELESS: Final = 1.5
 """After the first photos, what is so many times worse than the best is not tried further."""
-
-_NOTHING: Final = MappingProxyType[str, Verdict]({})
 
 
 class Trial(Protocol):
@@ -71,7 +76,7 @@ class Added:
     manifest: Manifest
     family: Family
     normalisation: str
-    verdicts: MappingProxyType[str, Verdict]  # by normalisation; empty where none was to be chosen
+    verdicts: Mapping[str, Verdict]  # by normalisation; empty where none was tried
     statistics: MatteStatistics
 
 
@@ -83,7 +88,6 @@ def add_model(
     model_id: str | None = None,
     answers: Answers | None = None,
     reference: Sequence[Matte] | None = None,
-    seconds: Callable[[], float] = time.monotonic,
 ) -> Added:
     """Copy the model file ``path`` into the catalog after it has proved itself in ``trial``.
 
@@ -100,7 +104,7 @@ def add_model(
     draft = propose_manifest(path, facts, family, answers, model_id=chosen, sha256=sha256)
     session = open_session(draft, path, draft.files[0])
     try:
-        tried = _Tried(path, session, trial, answers, reference, seconds)
+        tried = _Tried(path, session, trial, answers, reference)
         added = tried.settle(draft, facts, family)
     finally:
         session.close()
@@ -133,52 +137,78 @@ class _Tried:
     trial: Trial
     answers: Answers
     reference: Sequence[Matte] | None
-    seconds: Callable[[], float]
 
     def settle(self, draft: Manifest, facts: GraphFacts, family: Family) -> Added:
-        draft, outputs, cost = self._first_run(draft)
+        draft, outputs = self._first_run(draft)
         maker = facts.makers.get(draft.output.name, "")
         draft = _with(draft, output=output_form(draft.output, outputs, maker))
         usual = normalisation_name(family, self.answers)
-        verdicts = self._verdicts(draft, cost)
+        names = self._names(draft, family, usual)
+        draft = self._at_best_side(draft, family, names)
+        verdicts = {} if self.reference is None else self._verdicts(draft, names, self.reference)
         name = choose(verdicts, usual, family.trust) if verdicts else usual
         manifest = _normalised(draft, name)
         if name in verdicts and verdicts[name].inverted:
             manifest = _with(manifest, output=turned(manifest.output))
         return Added(manifest, family, name, verdicts, self._statistics(manifest))
 
-    def _first_run(self, draft: Manifest) -> tuple[Manifest, list[Tensor], float]:
-        """The graph's own answers at the first size that it takes, and the seconds of one run."""
+    def _first_run(self, draft: Manifest) -> tuple[Manifest, list[Tensor]]:
+        """The graph's own answers at the first size that it takes."""
         failures = []
         photos = range(self.trial.photos)
         for size in _sizes(draft.input.size, self.answers):
             candidate = _with(draft, input=replace(draft.input, size=size))
-            start = self.seconds()
             try:
                 outputs = [self.trial.output(candidate, self.session, photo) for photo in photos]
             except (InferenceFailed, OutOfMemory) as error:
                 failures.append(f"at {size.width} x {size.height}: {error.message}")
             else:
-                return candidate, outputs, (self.seconds() - start) / len(outputs)
+                return candidate, outputs
         raise ModelError(
             f"{self.path}: it does not run: {failures[0]}",
             hint="name its size with --size WIDTHxHEIGHT",
         )
 
-    def _verdicts(self, draft: Manifest, cost: float) -> MappingProxyType[str, Verdict]:
-        """How each normalisation does; empty where there is nothing to choose."""
+    def _names(self, draft: Manifest, family: Family, usual: str) -> tuple[str, ...]:
+        """The normalisations to try."""
+        known = family.trust >= TRUSTED and self.path.stat().st_size > _LARGE_BYTES
         told = self.answers.preset is not None or draft.input.dtype == "uint8"
-        if told or self.reference is None:
-            return _NOTHING
-        affordable = int(_BUDGET_SECONDS / (2 * len(NORMALISATIONS) * max(cost, 1e-6)))
-        photos = range(max(1, min(self.trial.photos, affordable)))
-        found = self._judged(draft, NORMALISATIONS, photos[:_FIRST_PHOTOS], self.reference)
-        if found and len(photos) > _FIRST_PHOTOS:
-            bound = _HOPELESS * min(verdict.total for verdict in found.values())
-            likely = [name for name, verdict in found.items() if verdict.total <= bound]
-            if len(likely) > 1:
-                found |= self._judged(draft, likely, photos, self.reference)
-        return MappingProxyType(found)
+        return (usual,) if known or told else tuple(NORMALISATIONS)
+
+    def _at_best_side(self, draft: Manifest, family: Family, names: tuple[str, ...]) -> Manifest:
+        """The draft, smaller if it does clearly better so. Judged on few photos and the usual
+        normalisations: the right one does best at any size."""
+        if self.reference is None:
+            return draft
+        best, least = draft, self._disagreement(draft, names, self.reference)
+        for size in _other_sizes(draft.input.size, self.answers, family):
+            other = _with(draft, input=replace(draft.input, size=size))
+            found = self._disagreement(other, names, self.reference)
+            if found < _BETTER * least:
+                best, least = other, found
+        return best
+
+    def _disagreement(
+        self, draft: Manifest, names: tuple[str, ...], reference: Sequence[Matte]
+    ) -> float:
+        photos = range(self.trial.photos)[:_FIRST_PHOTOS]
+        usual = [name for name in names if name in _COMMON] or names
+        verdicts = [
+            self._verdict(_normalised(draft, name), photos, reference, mirror=False)
+            for name in usual
+        ]
+        return min((verdict.total for verdict in verdicts if verdict), default=math.inf)
+
+    def _verdicts(
+        self, draft: Manifest, names: tuple[str, ...], reference: Sequence[Matte]
+    ) -> dict[str, Verdict]:
+        photos = range(self.trial.photos)
+        found = self._judged(draft, names, photos[:_FIRST_PHOTOS], reference)
+        least = min((verdict.total for verdict in found.values()), default=0.0)
+        likely = [name for name in found if found[name].total <= _HOPELESS * least]
+        if len(likely) > 1 and len(photos) > _FIRST_PHOTOS:
+            found |= self._judged(draft, likely, photos, reference)
+        return found
 
     def _judged(
         self, draft: Manifest, names: Iterable[str], photos: range, reference: Sequence[Matte]
@@ -189,19 +219,27 @@ class _Tried:
         return {name: verdict for name, verdict in verdicts.items() if verdict is not None}
 
     def _verdict(
-        self, manifest: Manifest, photos: range, reference: Sequence[Matte]
+        self,
+        manifest: Manifest,
+        photos: range,
+        reference: Sequence[Matte],
+        *,
+        mirror: bool = True,
     ) -> Verdict | None:
         """None for a way of feeding that gives no matte, or a flat one."""
+        known = [reference[photo] for photo in photos]
         try:
             mattes = [self.trial.matte(manifest, self.session, photo) for photo in photos]
+            if statistics_of(mattes).deviation < FLAT:
+                return None
+            if not mirror:
+                return judge(mattes, mattes, known)
             mirrored = [
                 self.trial.matte(manifest, self.session, photo, mirrored=True) for photo in photos
             ]
-        except InferenceFailed:
+        except (InferenceFailed, OutOfMemory):
             return None
-        if statistics_of(mattes).deviation < FLAT:
-            return None
-        return judge(mattes, mirrored, [reference[photo] for photo in photos])
+        return judge(mattes, mirrored, known)
 
     def _statistics(self, manifest: Manifest) -> MatteStatistics:
         photos = range(self.trial.photos)
@@ -225,6 +263,13 @@ def _sizes(size: InputSize, answers: Answers) -> list[InputSize]:
         return [size]
     others = [replace(size, width=side, height=side) for side in _SIDES]
     return [size, *(other for other in others if other != size)]
+
+
+def _other_sizes(size: InputSize, answers: Answers, family: Family) -> list[InputSize]:
+    told = answers.size is not None or answers.preset in FAMILY_NAMES or family.trust >= TRUSTED
+    if size.rule == "fixed" or told:
+        return []
+    return [replace(size, width=side, height=side) for side in _USUAL_SIDES if side < size.width]
 
 
 def _normalised(draft: Manifest, name: str) -> Manifest:

@@ -98,6 +98,11 @@ FAMILIES: Final = (
     Family("two-class", "two-class segmenter", "imagenet", 512, 0.05, _two_class),
 )
 
+FAMILY_NAMES: Final = tuple(family.name for family in FAMILIES)
+
+TRUSTED: Final = 0.2
+"""A family of this trust is known for certain by its structure: its side is not questioned."""
+
 UNKNOWN: Final = Family("none", "no known family", "unit", 512, 0.05, lambda _facts: True)
 
 

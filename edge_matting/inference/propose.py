@@ -10,12 +10,12 @@ from typing import Final, Literal
 
 from edge_matting.core.errors import ModelError
 from edge_matting.core.tensors import ConstantInput, InputSize, ModelInput, ModelOutput
-from edge_matting.inference.families import FAMILIES, Family, channels_of, is_photo
+from edge_matting.inference.families import FAMILIES, FAMILY_NAMES, Family, channels_of, is_photo
 from edge_matting.inference.graph import GraphFacts, TensorFacts
 from edge_matting.inference.manifest import Manifest
 from edge_matting.inference.normalisation import NORMALISATIONS
 
-PRESETS: Final = (*NORMALISATIONS, *(family.name for family in FAMILIES))
+PRESETS: Final = (*NORMALISATIONS, *FAMILY_NAMES)
 """What ``--preset`` takes: a normalisation, or a family and with it its normalisation and size."""
 
 _KINDS: Final[MappingProxyType[int, Literal["alpha", "two_class", "rgba"]]] = MappingProxyType(

@@ -25,9 +25,10 @@ _WORDS: Final = re.compile(r"[A-Za-z_]\w*")
 _SIZE_WORDS: Final = re.compile(
     "Mul|Add|Pow|Integer|Rational|Symbol|Max|Min|FloorDiv|CeilDiv|CleanDiv|Mod|PythonMod|"
     "ModularIndexing|TruncToInt|CeilToInt|FloorToInt|ToFloat|IntTrueDiv|FloatTrueDiv|RoundToInt|"
-    r"Eq|Ne|Le|Lt|Ge|Gt|positive|nonnegative|integer|real|finite|True|False|oo|int_oo|[suz]\d+"
+    r"Eq|Ne|Le|Lt|Ge|Gt|positive|nonnegative|integer|real|finite|True|False|oo|int_oo|max|min|[suz]\d+"
 )
-_SIZE_CHARACTERS: Final = re.compile(r"[\w\s()*+\-/,='<>%]*")
+_SIZE_CHARACTERS: Final = re.compile(r"[\w\s()*+\-/,='<>%!]*")
+_SIZE_OF_INPUT: Final = re.compile(r"L\['\w+'\](\[\d+\])?\.size\(\)\[\d+\]")
 _OPERATORS: Final = re.compile(
     r"torch\.ops\.(aten|prims)\.\w+(\.\w+)?|math\.\w+|torch\.sym_\w+|"
     r"_operator\.(getitem|add|sub|mul|floordiv|truediv|mod|neg|pow|eq|ne|lt|le|gt|ge|and_|or_|not_)"
@@ -133,8 +134,9 @@ def _faults(names: list[str], model: Any, configs: list[Any]) -> Iterator[str]:
         yield "it holds pickled tensors"
     if any(not re.fullmatch(r"(weight|tensor)_\d+", part["path_name"]) for part in parts):
         yield "it holds objects that are no tensors"
-    if model.get("guards_code"):
-        yield "it holds Python code that guards its sizes"
+    for guard in model.get("guards_code") or ():
+        if not _plain_arithmetic(_SIZE_OF_INPUT.sub("s0", guard)):
+            yield f"the guard {guard!r} of its sizes is no plain arithmetic"
     for node in model["graph_module"]["graph"]["nodes"]:
         if not _OPERATORS.fullmatch(node["target"]):
             yield f"operator {node['target']} is not one of ATen's"

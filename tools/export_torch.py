@@ -1,0 +1,100 @@
+"""The shipped network as an exported program for the torch backend, from the weights of its ONNX
+file.
+
+    python -m tools.export_torch OUT.pt2
+
+It is not shipped: torch does not promise to read a ``.pt2`` of another of its versions, so it is
+made with the torch that will load it, and added with ``edge-matting models add OUT.pt2``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from edge_matting.inference import Catalog, shipped_models_dir
+from tools.training.network import AlphaNet, MattingNet
+
+SIZE, MULTIPLE = 320, 32
+TOLERANCE = 1e-4
+
+
+def shipped_network(path: Path) -> AlphaNet:
+    """The network with the weights of the ONNX file at ``path``; what trains it is left out."""
+    weights = {
+        weight.name: torch.from_numpy(numpy_helper.to_array(weight).copy())
+        for weight in onnx.load(str(path)).graph.initializer
+        if weight.name.startswith("net.")
+    }
+    network = AlphaNet(MattingNet()).eval()
+    _unfold(network, weights)
+    missing, unknown = network.load_state_dict(weights, strict=False)
+    used = [name for name in missing if not name.startswith("net.coarse_head.")]
+    if used or unknown:
+        raise SystemExit(f"{path}: missing {used}, unknown {unknown}")
+    return network
+
+
+def _unfold(network: AlphaNet, weights: dict[str, torch.Tensor]) -> None:
+    """The ONNX file has batch normalisation folded into the convolution before it: the layer
+    behind becomes one that only adds the bias."""
+    for name in [name for name in weights if name.endswith(".weight_bias")]:
+        bias = weights.pop(name)
+        parent, place = name.removesuffix(".weight_bias").rsplit(".", 1)
+        behind = f"{parent}.{int(place) + 1}"
+        layer = network.get_submodule(behind)
+        assert isinstance(layer, torch.nn.BatchNorm2d)
+        weights[f"{behind}.bias"] = bias
+        weights[f"{behind}.weight"] = torch.full_like(bias, (1.0 + layer.eps) ** 0.5)
+        weights[f"{behind}.running_mean"] = torch.zeros_like(bias)
+        weights[f"{behind}.running_var"] = torch.ones_like(bias)
+
+
+def export(network: AlphaNet, path: Path) -> None:
+    """Write the program for any batch and for sides that are multiples of 32."""
+    # Two names for one range: with a single one torch would want equal sides.
+    sides = [MULTIPLE * torch.export.Dim(name, min=2, max=64) for name in ("h", "w")]
+    shapes = ({0: torch.export.Dim("n", min=1, max=64), 2: sides[0], 3: sides[1]},)
+    example = torch.zeros(2, 3, SIZE, SIZE + MULTIPLE)
+    with torch.no_grad():
+        program = torch.export.export(network, (example,), dynamic_shapes=shapes)
+    torch.export.save(program, path)
+
+
+def difference(source: Path, program: Path) -> float:
+    """Largest difference of alpha between both files on noise, at two sizes."""
+    session = onnxruntime.InferenceSession(str(source), providers=["CPUExecutionProvider"])
+    module = torch.export.load(program).module()
+    return max(_difference(session, module, side) for side in (SIZE, SIZE - MULTIPLE))
+
+
+def _difference(session: onnxruntime.InferenceSession, module: torch.nn.Module, side: int) -> float:
+    batch: NDArray[np.float32] = np.random.default_rng(0).uniform(-1, 1, (2, 3, side, SIZE))
+    batch = batch.astype(np.float32)
+    (expected,) = session.run(None, {session.get_inputs()[0].name: batch})
+    with torch.no_grad():
+        found = module(torch.from_numpy(batch)).numpy()
+    return float(np.abs(found - expected).max())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    out: Path = parser.parse_args().out
+    source = Catalog(shipped_models_dir(), Path("/nonexistent")).verify("default")
+    export(shipped_network(source), out)
+    found = difference(source, out)
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, differs from {source.name} by {found:.1e}")
+    if found > TOLERANCE:
+        raise SystemExit("that is too much")
+
+
+if __name__ == "__main__":
+    main()
