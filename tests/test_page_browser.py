@@ -257,7 +257,7 @@ def test_a_jobs_page_tells_its_way_and_its_stages(page: Browser, box: RunningApp
     assert page.text("#word") == "Done"
     assert len(page.all("#way li")) == 3
     stages = [node.text for node in page.all("#stages th")]
-    assert stages.index("decode") < stages.index("infer") < stages.index("encode")
+    assert stages.index("decode") < stages.index("encode")  # what the cache spares is not there
     sidecar = json.loads(page.text("#sidecar"))
     assert sidecar["source"] == "story.jpg"
     page.picture("job")
