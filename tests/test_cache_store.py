@@ -250,6 +250,21 @@ def test_entries_of_models_that_left_are_dropped(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_failing_model_made_is_dropped(tmp_path):
+    cache = open_cache(tmp_path)
+    kept(cache, 1)
+    os.utime(tmp_path / encoded(1)[0], (1000, 1000))
+    kept(cache, 2)
+    cache.distrust(2000.0)
+    assert answered(cache, 1) == "matte"
+    assert answered(cache, 2) == "miss"
+    in_memory = MatteCache(None, memory_bytes=10**6, disk_bytes=0)
+    kept(in_memory, 1)
+    in_memory.distrust(0.0)
+    assert answered(in_memory, 1) == "miss"
+    assert cache.check() == in_memory.check() == []
+
+
 def test_mattes_survive_a_restart(tmp_path):
     kept(open_cache(tmp_path), 1)
     cache = open_cache(tmp_path)

@@ -30,7 +30,7 @@ from adversary.edits import Rgb, Scene, edits, other_product
 from adversary.reexports import accepted_reexports, doubtful_reexports, resized, saved
 from bench.machine import machine
 
-from edge_matting.cache import Limits, MatteCache, fingerprint
+from edge_matting.cache import Limits, MatteCache, fingerprint_of
 from edge_matting.cache.mattes import PHASH_BITS, alike
 from edge_matting.cache.verify import comparable_size, compare
 from edge_matting.config import Settings
@@ -77,7 +77,7 @@ class Bench:
         rgb = _read(path)
         view = self.view(rgb)
         alpha = infer(view, self.session, self.manifest)
-        self.cache.keep(self.context, fingerprint(view, _size(rgb)), view, alpha, 0.1)
+        self.cache.keep(self.context, fingerprint_of(view, _size(rgb)), view, alpha, 0.1)
         return float(np.minimum(alpha, 1 - alpha).mean())
 
     def examine(self, number: int, path: str, other: str) -> list[Trial]:
@@ -110,7 +110,7 @@ class Judge:
     def __init__(self, bench: Bench, path: str, rgb: Rgb, alpha: Any, *, fresh: bool) -> None:
         self.bench = bench
         self.path = path
-        self.mark = fingerprint(bench.view(rgb), _size(rgb))
+        self.mark = fingerprint_of(bench.view(rgb), _size(rgb))
         self.fresh = fresh
         self.alpha = alpha
         name = bench.cache.shelves.with_pixels(bench.context, self.mark.pixels)
@@ -122,7 +122,7 @@ class Judge:
         bench, entry = self.bench, self.entry
         assert entry is not None
         view = bench.view(picture)
-        mark = fingerprint(view, _size(picture))
+        mark = fingerprint_of(view, _size(picture))
         answer = bench.cache.find(bench.context, mark, view)
         near = (mark.phash ^ self.mark.phash).bit_count() <= PHASH_BITS
         size = comparable_size(mark.size, self.mark.size, _size(entry.thumbnail))

@@ -1,7 +1,7 @@
 """Fingerprints of photos, and the store of mattes that answers for photos seen before."""
 
 from edge_matting.cache.entry import EntryDamaged
-from edge_matting.cache.fingerprint import Fingerprint, content_digest, fingerprint
+from edge_matting.cache.fingerprint import Fingerprint, content_digest, fingerprint_of
 from edge_matting.cache.mattes import RESULTS, Answer, Answers, MatteCache
 from edge_matting.cache.verify import Distances, Limits
 
@@ -15,5 +15,5 @@ __all__ = [
     "Limits",
     "MatteCache",
     "content_digest",
-    "fingerprint",
+    "fingerprint_of",
 ]

@@ -124,6 +124,19 @@ class DiskShelf:
         self._sweep()
         return left
 
+    def remove_since(self, moment: float) -> list[str]:
+        """Drop what was written or used at ``moment`` (seconds since the epoch) or later."""
+        left = []
+        for name, entry in self._listed():
+            try:
+                recent = entry.stat().st_mtime >= moment
+            except FileNotFoundError:
+                continue
+            if recent:
+                self.remove(name)
+                left.append(name)
+        return left
+
     def check(self) -> list[str]:
         """What is wrong with the entries, one line each; none: all is well."""
         faults = []

@@ -18,7 +18,7 @@ from edge_matting.core.arrays import Rgb, check_rgb
 
 LAYOUT_SIDE: Final = 3
 
-_PHASH_SIDE: Final = 32
+_SIDE: Final = 32
 _PHASH_KEPT: Final = 8
 
 
@@ -43,29 +43,27 @@ class Fingerprint:
     size: tuple[int, int]
 
 
-def fingerprint(thumbnail: Rgb, size: tuple[int, int]) -> Fingerprint:
+def fingerprint_of(thumbnail: Rgb, size: tuple[int, int]) -> Fingerprint:
     """The fingerprint of a photo of ``size`` (width, height).
 
     ``thumbnail`` is the whole photo at the size at which the model sees it, h x w x 3, uint8 or
     uint16, RGB.
     """
     check_rgb(thumbnail)
-    narrow = as_bytes(thumbnail)
-    grey: Any = cv2.cvtColor(narrow, cv2.COLOR_RGB2GRAY)
-    layout: Any = cv2.resize(narrow, (LAYOUT_SIDE, LAYOUT_SIDE), interpolation=cv2.INTER_AREA)
+    small: Any = cv2.resize(as_bytes(thumbnail), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    grey: Any = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    layout: Any = cv2.resize(small, (LAYOUT_SIDE, LAYOUT_SIDE), interpolation=cv2.INTER_AREA)
     return Fingerprint(_pixel_digest(thumbnail), phash(grey), dhash(grey), layout.tobytes(), size)
 
 
 def phash(grey: npt.NDArray[Any]) -> int:
-    """Signs of the 8 x 8 lowest frequencies of an h x w picture against their median, 64 bits."""
-    side = (_PHASH_SIDE, _PHASH_SIDE)
-    small: Any = cv2.resize(grey, side, interpolation=cv2.INTER_AREA).astype(np.float32)
-    low = cv2.dct(small)[:_PHASH_KEPT, :_PHASH_KEPT].ravel()
+    """Signs of the 8 x 8 lowest frequencies of a 32 x 32 picture against their median, 64 bits."""
+    low = cv2.dct(grey.astype(np.float32))[:_PHASH_KEPT, :_PHASH_KEPT].ravel()
     return _as_bits(low > np.median(low[1:]))
 
 
 def dhash(grey: npt.NDArray[Any]) -> int:
-    """Which neighbours brighten from left to right in a 9 x 8 picture, 64 bits."""
+    """Which neighbours brighten from left to right once it is 9 x 8 pixels small, 64 bits."""
     small: Any = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA).astype(np.int16)
     return _as_bits((np.diff(small, axis=1) > 0).ravel())
 
@@ -79,10 +77,10 @@ def as_bytes(rgb: Rgb) -> npt.NDArray[np.uint8]:
 
 
 def _pixel_digest(thumbnail: Rgb) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.sha256()
     digest.update(f"{thumbnail.shape}{thumbnail.dtype}".encode())
     digest.update(np.ascontiguousarray(thumbnail).data)
-    return digest.hexdigest()
+    return digest.hexdigest()[:32]
 
 
 def _as_bits(bits: npt.NDArray[np.bool_]) -> int:

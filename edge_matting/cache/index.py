@@ -28,7 +28,7 @@ class HammingIndex(Generic[Key]):
     """Keys by 64-bit hash. Not for several threads at once.
 
     The newest entries form a tail that is compared one by one; it is sorted into the buckets when
-    it has grown to an eighth of them, so that adding costs little on average.
+    it has grown to a quarter of them, so that adding costs little on average.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class HammingIndex(Generic[Key]):
         self._hashes[row] = bits
         self._keys.append(key)
         self._rows[key] = row
-        if row + 1 - self._sorted > max(_LEAST_TAIL, self._sorted // 8):
+        if row + 1 - self._sorted > max(_LEAST_TAIL, self._sorted // 4):
             self._sort()
 
     def remove(self, key: Key) -> None:

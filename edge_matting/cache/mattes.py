@@ -123,6 +123,10 @@ class MatteCache:
         """Drop the entries of all other models."""
         self.shelves.keep_models(sha256s)
 
+    def distrust(self, moment: float) -> None:
+        """Drop what was stored since ``moment`` (seconds since the epoch): its model failed."""
+        log.warning("%d entries of the matte cache are dropped", self.shelves.distrust(moment))
+
     def check(self) -> list[str]:
         """What is wrong with the stored entries, one line each; none: all is well."""
         return self.shelves.check()

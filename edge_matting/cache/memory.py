@@ -36,6 +36,13 @@ class MemoryShelf:
             left.append(gone)
         return left
 
+    def clear(self) -> list[str]:
+        """Let go of everything; the names."""
+        left = list(self._entries)
+        self._entries.clear()
+        self.bytes = 0
+        return left
+
     def remove(self, name: str) -> None:
         data = self._entries.pop(name, None)
         self.bytes -= 0 if data is None else len(data)

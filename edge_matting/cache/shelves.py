@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ class Shelves:
         self._monotonic = monotonic
         self._memory = MemoryShelf(memory_bytes)
         self._by_pixels: dict[tuple[str, str], str] = {}
-        self._indexes: dict[str, HammingIndex[str]] = {}
+        self._indexes: defaultdict[str, HammingIndex[str]] = defaultdict(HammingIndex)
         self._evictions = 0
         self._problem: str | None = None
         self._paused_until = float("-inf")
@@ -70,8 +71,7 @@ class Shelves:
     def near(self, context: str, phash: int, bits: int) -> list[tuple[int, str]]:
         """(distance, name) of entries at most ``bits`` away, nearest first."""
         with self._lock:
-            index = self._indexes.get(context)
-            return [] if index is None else index.near(phash, bits)
+            return self._indexes[context].near(phash, bits)
 
     def get(self, name: str) -> bytes | None:
         """The entry's bytes; None where it is gone."""
@@ -130,6 +130,19 @@ class Shelves:
         with self._lock:
             if self._disk is not None:
                 self._leave_unless_kept(self._disk.keep_models(sha256s))
+
+    def distrust(self, moment: float) -> int:
+        """Drop what was stored or used since ``moment``, seconds since the epoch; how many."""
+        with self._lock:
+            left = set(self._memory.clear())
+            if self._disk is not None:
+                try:
+                    left |= set(self._disk.remove_since(moment))
+                except OSError as error:
+                    self._refused(f"the matte cache cannot be cleared: {error}")
+            gone = [name for name in left if not self._kept(name)]
+            self._leave(gone)
+            return len(gone)
 
     def check(self) -> list[str]:
         """Faults of the entries on disk and of the index over them."""
@@ -194,15 +207,14 @@ class Shelves:
                 log.warning("not a cached matte, left alone: %s", error)
                 continue
             self._by_pixels[context, mark.pixels] = name
-            self._indexes.setdefault(context, HammingIndex()).add(name, mark.phash)
+            self._indexes[context].add(name, mark.phash)
 
     def _leave(self, names: Iterable[str]) -> None:
         for name in filter(is_matte, names):
             context, mark = parse_name(name)
             if self._by_pixels.get((context, mark.pixels)) == name:
                 del self._by_pixels[context, mark.pixels]
-            if context in self._indexes:
-                self._indexes[context].remove(name)
+            self._indexes[context].remove(name)
 
     def _leave_unless_kept(self, names: Iterable[str]) -> None:
         self._leave([name for name in names if not self._kept(name)])

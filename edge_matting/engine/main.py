@@ -20,7 +20,13 @@ import psutil
 from edge_matting.config import Settings
 from edge_matting.core import logs
 from edge_matting.core.clock import SystemClock
-from edge_matting.core.errors import DeviceLost, EdgeMattingError, LedgerError, StartError
+from edge_matting.core.errors import (
+    DeviceLost,
+    EdgeMattingError,
+    LedgerError,
+    SelfTestFailed,
+    StartError,
+)
 from edge_matting.core.exits import CLEAN, DEVICE_LOST, FAULT, RECYCLE, START_ERROR
 from edge_matting.core.jobs import Claim
 from edge_matting.core.lock import SharedLock, exclusive_lock
@@ -112,6 +118,7 @@ class Engine:
         moving = SharedLock(settings.state_dir / "originals.lock") if seat.engines > 1 else None
         self._originals = Originals(self._ledger, self._folders, self._clock, moving)
         self._cache = open_cache(settings)
+        self._passed_at = self._clock.now()
         profile = seat.share_of(probe_device())
         self._profile = profile
         self._planning = planning_for(settings, profile)
@@ -131,7 +138,7 @@ class Engine:
         )
         self._check_up = CheckUp(
             now=self._clock.monotonic(),
-            test=self._models.test,
+            test=self._test,
             reopen=self._models.reopen,
             told=self._unable,
         )
@@ -233,6 +240,16 @@ class Engine:
         if self._steering is not None:
             self._steering.step(now, idle=self._loop.idle)
         self._mind_memory()
+
+    def _test(self) -> None:
+        """The self-test; what a failing model made since the last one is not kept."""
+        try:
+            self._models.test()
+        except SelfTestFailed:
+            if self._cache is not None:
+                self._cache.distrust(self._passed_at)
+            raise
+        self._passed_at = self._clock.now()
 
     def _tended(self) -> dict[str, object]:
         """What the cache holds, after it was looked after."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from edge_matting.cache import MatteCache, fingerprint
+from edge_matting.cache import MatteCache, fingerprint_of
 from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.imaging import Photo
 from edge_matting.inference import Manifest, Session, SessionInfo
@@ -63,7 +63,7 @@ def matte(
             return Matted(infer(view, session, manifest), "miss")
     context = matte_context(manifest, info)
     with stage("cache"):
-        mark = fingerprint(view, (photo.rgb.shape[1], photo.rgb.shape[0]))
+        mark = fingerprint_of(view, (photo.rgb.shape[1], photo.rgb.shape[0]))
     with cache.turn(context, mark, waiting):
         with stage("cache"):
             answer = cache.find(context, mark, view)
