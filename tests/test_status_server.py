@@ -127,6 +127,32 @@ def test_a_receiver_that_takes_nothing_gives_its_thread_back(app: Flask) -> None
         server.stop()
 
 
+def test_an_unchanged_answer_keeps_the_connection(app: Flask) -> None:
+    def unchanged() -> Response:
+        answer = Response(status=304)
+        answer.set_etag("same")
+        return answer
+
+    app.add_url_rule("/same", "same", unchanged)
+    server = StatusServer(app, "127.0.0.1", 0)
+    server.start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    connection.connect()
+    first = connection.sock
+    try:
+        for path in ("/same", "/same", "/"):
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            assert answer.getheader("Connection") is None
+            answer.read()
+            assert connection.sock is first
+        connection.request("GET", "/same", headers={"Connection": "close"})
+        assert connection.getresponse().getheader("Connection") == "close"
+    finally:
+        connection.close()
+        server.stop()
+
+
 def trickle(connection: socket.socket) -> None:
     for _ in range(100):
         connection.sendall(b"X")

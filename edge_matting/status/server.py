@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from flask import Flask
 from waitress import wasyncore
+from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, create_server
+from waitress.task import WSGITask
 
 from edge_matting.core.errors import StartError
 from edge_matting.status.ports import PART_BYTES
@@ -40,6 +42,23 @@ LIMITS: Final[dict[str, Any]] = {
     "clear_untrusted_proxy_headers": False,
     "ident": None,
 }
+
+
+class _Task(WSGITask):
+    """Keeps the connection after a 304.
+
+    Waitress closes it after each answer without a length; a page that polls would then connect
+    anew for every poll, which costs three times as much. A 304 never has a body (RFC 9110).
+    """
+
+    def set_close_on_finish(self) -> None:
+        wanted = self.request.headers.get("CONNECTION", "").lower()  # type: ignore[attr-defined]  # stub
+        if not (self.status.startswith("304") and self.version == "1.1" and wanted != "close"):
+            super().set_close_on_finish()
+
+
+class _Channel(HTTPChannel):
+    task_class = _Task
 
 
 class StatusServer:
@@ -73,6 +92,7 @@ class StatusServer:
         logging.getLogger("waitress").setLevel(logging.ERROR)
         server = create_server(self._app, map=self._sockets, sockets=[listener], **LIMITS)
         assert isinstance(server, BaseWSGIServer)  # one socket, one server
+        server.channel_class = _Channel
         _give_up_slow_senders(server, self._request_seconds)
         self._server = server
         self._thread = threading.Thread(target=server.run, name="status-page", daemon=True)
