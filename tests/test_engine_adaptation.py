@@ -195,6 +195,7 @@ class Shop:
             FULL,
             "default",
             self.voice,
+            plan_of=lambda _model: FULL,
             cache=None,
             device_lost=lambda _error: None,
         )

@@ -13,7 +13,7 @@ import pytest
 from edge_matting.config import parse_settings
 from edge_matting.core.errors import DeviceLost, ModelError, SelfTestFailed
 from edge_matting.core.lock import SharedLock
-from edge_matting.core.plan import DeviceProfile, Gpu
+from edge_matting.core.plan import DeviceProfile, Gpu, Plan, Rungs
 from edge_matting.core.seat import Seat
 from edge_matting.engine.at_work import ModelsAtWork
 from edge_matting.engine.channel import Reporter
@@ -30,6 +30,17 @@ PROFILE = DeviceProfile("x86_64", None, "pc", "CPU", 8, 8.0, 8 << 30, 4096, (), 
 SETTINGS = parse_settings({"state_dir": "/nonexistent"}, Path("/"))
 MANIFEST = open_catalog(SETTINGS).get("default")
 PLAN = plan_for(SETTINGS, PROFILE)
+
+OTHERS = {
+    "wide": replace(PLAN, resolution=(512, 512), precision="fp32"),
+    "half": replace(
+        PLAN,
+        provider="cuda",
+        precision="fp16",
+        resolution=(512, 512),
+        rungs=Rungs(("cuda", "cpu"), ("fp32", "fp16"), ((512, 512),), (1,)),
+    ),
+}
 
 
 class Voice:
@@ -73,10 +84,12 @@ class FakeOpener:
         self.gate.set()
         self.sessions: list[Session] = []
         self.asked: list[tuple[str, str | None]] = []
+        self.plans: list[Plan] = []
         self.wrong: SelfTestFailed | None = None
 
     def open(self, plan: Any, model_id: str, gpu_lost: str | None = None) -> Opened:
         self.asked.append((plan.provider, gpu_lost))
+        self.plans.append(plan)
         if plan.provider == "tensorrt":
             assert self.gate.wait(10)
         answer = self.answers.get(plan.provider, plan.provider)
@@ -97,7 +110,14 @@ def at_work(opener: FakeOpener, provider: str, **changes: Any) -> tuple[ModelsAt
     voice, lost = Voice(), []
     plan = replace(PLAN, provider=provider)
     models = ModelsAtWork(
-        opener, plan, "default", voice, cache=None, device_lost=lost.append, **changes
+        opener,
+        plan,
+        "default",
+        voice,
+        plan_of=lambda model: OTHERS[model],
+        cache=None,
+        device_lost=lost.append,
+        **changes,
     )
     return models, voice, lost
 
@@ -115,6 +135,18 @@ def test_the_processor_is_announced_at_once() -> None:
     (session,) = voice.ready()
     assert session["actual_provider"] == "cpu"
     assert not models.is_building
+
+
+def test_another_model_is_run_in_its_own_size_where_the_default_one_runs() -> None:
+    opener = FakeOpener()
+    models, _, _ = at_work(opener, "cpu")
+    models.start()
+    models.pool.tools("wide")
+    assert opener.plans[-1].resolution == (512, 512)
+    models.pool.tools("half")  # planned for the GPU, but the GPU was given up
+    last = opener.plans[-1]
+    assert (last.provider, last.precision, last.resolution) == ("cpu", "fp32", (512, 512))
+    assert models.plan.resolution == PLAN.resolution
 
 
 def test_cuda_serves_while_tensorrt_is_built_and_then_gives_way() -> None:

@@ -49,17 +49,21 @@ class ModelsAtWork:
         default: str,
         reporter: Reporter,
         *,
+        plan_of: Callable[[str], Plan],
         cache: MatteCache | None,
         device_lost: Callable[[DeviceLost], None],
         gpu_lost: str | None = None,
         serves_meanwhile: bool = True,
     ) -> None:
-        """``gpu_lost`` says why the GPU is not to be used, None: it may be.
+        """``plan_of`` gives the plan of another model than ``default``.
+
+        ``gpu_lost`` says why the GPU is not to be used, None: it may be.
         ``serves_meanwhile``: CUDA may serve while TensorRT compiles.
         """
         self._opener = opener
         self._default = default
         self._reporter = reporter
+        self._plan_of = plan_of
         self._cache = cache
         self._device_lost = device_lost
         self._gpu_lost = gpu_lost
@@ -135,10 +139,20 @@ class ModelsAtWork:
 
     def _load(self, model_id: str) -> Tools:
         with self._patience(f"model {model_id}"):
-            opened = self._opener.open(self._plan, model_id, self._gpu_lost)
+            opened = self._opener.open(self._plan_for(model_id), model_id, self._gpu_lost)
         if model_id == self._default:
             self._opened, self._plan = opened, opened.plan
         return self._tools(opened)
+
+    def _plan_for(self, model_id: str) -> Plan:
+        """Another model runs where the default one does, in its own size and precision."""
+        if model_id == self._default:
+            return self._plan
+        own = self._plan_of(model_id)
+        if self._plan.provider == "cpu" and own.provider != "cpu":
+            exact = own.rungs.precisions[0]
+            own = replace(own, provider="cpu", precision=exact)
+        return replace(with_session_of(self._plan, own), rungs=own.rungs)
 
     def _tools(self, opened: Opened) -> Tools:
         progress = self._reporter.progress

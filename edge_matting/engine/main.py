@@ -130,6 +130,7 @@ class Engine:
             plan,
             settings.model,
             reporter,
+            plan_of=self._planning.plan_of,
             cache=self._cache,
             device_lost=self._device_lost,
             # Who wants the accelerator or nothing waits for it.

@@ -38,6 +38,7 @@ class Planning:
         clock: Clock | None = None,
     ) -> None:
         self._settings = settings
+        self._catalog = catalog
         self._profile = profile
         self._manifest = catalog.get(settings.model)
         self._needs = needs_of(self._manifest, catalog.path(settings.model))
@@ -55,6 +56,20 @@ class Planning:
             self._available(),
             measurements=self.measurements(vitals),
             vitals=vitals,
+        )
+
+    def plan_of(self, model_id: str) -> Plan:
+        """The plan of another model than the settings' one, which a retry asked for: unmeasured.
+
+        Raises ``ModelError`` for one that there is not.
+        """
+        manifest = self._catalog.get(model_id)
+        backend = backend_of(manifest, self._settings.device.backend)
+        return make_plan(
+            self._profile,
+            needs_of(manifest, self._catalog.path(model_id)),
+            self._settings,
+            available_providers(backend),
         )
 
     def measurements(self, vitals: Vitals | None = None) -> Measurements | None:
