@@ -190,6 +190,20 @@ def test_profile_tells_the_plan_and_why(home, capsys):
     assert report(capsys)["plan"]["provider"] == "cpu"
 
 
+def test_profile_measures_when_it_is_told_to_and_remembers(home, capsys):
+    assert main(["profile"]) == 0
+    assert "not yet: at the first start" in capsys.readouterr().out
+    assert main(["profile", "--measure", "--json"]) == 0
+    measured = report(capsys)["measurements"]
+    assert measured["timings"]
+    assert main(["profile"]) == 0
+    shown = capsys.readouterr().out
+    assert "measured here at" in shown
+    assert "ms a photo" in shown
+    assert main(["profile", "--json"]) == 0
+    assert report(capsys)["measurements"] == measured
+
+
 def test_doctor_tells_one_line_a_check_and_what_is_wrong(home, capsys):
     assert main(["doctor"]) == 1  # the hot folder is not made yet
     lines = capsys.readouterr().out.splitlines()

@@ -15,7 +15,7 @@ from harness import PHOTO
 
 from edge_matting.config import HotFolder, parse_settings
 from edge_matting.core.clock import SystemClock
-from edge_matting.core.errors import DeviceLost, LedgerError, SessionError, Truncated
+from edge_matting.core.errors import DeviceLost, LedgerError, OutOfMemory, SessionError, Truncated
 from edge_matting.core.jobs import Claim, Job, Original, Place, Signature, Source
 from edge_matting.core.states import JobState
 from edge_matting.engine.channel import Reporter, listen
@@ -220,6 +220,7 @@ class Box:
         folders = Folders(self.settings.hot_folders)
         self.stopping = False
         self.lost: list[DeviceLost] = []
+        self.starved: list[str] = []
         self.worker = Worker(
             jobs=self.ledger,
             settings=self.settings,
@@ -231,6 +232,7 @@ class Box:
             finished=lambda _reused: None,
             stopping=lambda: self.stopping,
             device_lost=self.lost.append,
+            out_of_memory=self.starved.append,
         )
 
     def drop(self, name: str) -> Claim:
@@ -278,6 +280,33 @@ def test_every_error_ends_as_the_jobs_outcome(box, error, code, state):
     job = made.ledger.get(claim.job.id)
     assert (job.state, job.code, job.attempts) == (state, code, 1)
     assert (made.folder.inbox / "a.jpg").exists()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OutOfMemory("the arena is full")])
+def test_a_photo_without_memory_is_told_so_that_the_plan_can_follow(box, error):
+    made = box(raising(error))
+    made.worker.perform(made.drop("a.jpg"))
+    assert len(made.starved) == 1
+
+
+def test_fewer_photos_at_once_are_taken_from_the_next_claim_on():
+    asked: list[int] = []
+
+    def claim(limit: int) -> list[Claim]:
+        asked.append(limit)
+        loop.work_with(1)
+        if len(asked) > 2:
+            loop.stop()
+        return []
+
+    loop = WorkLoop(claim=claim, perform=lambda _claim: None, tick=loop_tick, slots=4)
+    loop.wake()
+    assert loop.woken
+    loop.run()
+    assert asked == [4, 1, 1]
+
+
+def loop_tick() -> None: ...
 
 
 def test_a_lost_device_is_told_and_costs_the_photo_nothing(box):

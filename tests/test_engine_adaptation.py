@@ -7,12 +7,15 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
+import pynvml
 import pytest
+from fixtures.devices import Device, gtx_1650, orin_nano, pc
 from vitals import READINGS
 
 from edge_matting.core.errors import OutOfMemory, SessionError
 from edge_matting.core.plan import DeviceProfile, Plan, Rungs
 from edge_matting.daemon.process import EngineVoice, hear
+from edge_matting.device import VitalsReader, probe_device
 from edge_matting.engine.adaptation import Adapter
 from edge_matting.engine.at_work import ModelsAtWork, session_of, with_session_of
 from edge_matting.engine.models import ModelPool
@@ -319,3 +322,64 @@ def test_models_that_went_another_way_are_what_further_steps_start_from():
     before = len(models.worked)
     wheel.step(2.0, idle=False)
     assert len(models.worked) == before
+
+
+# -- NVML missing, half-working, or lost in the middle ---------------------------------------
+
+
+def over(device: Device) -> tuple[Adapter, list[Plan], VitalsReader]:
+    """An adapter over real readings of a made-up device, planned for its GPU."""
+    reader = VitalsReader(device.system())
+    plans: list[Plan] = []
+    plan = replace(FULL, provider="cuda", rungs=replace(FULL.rungs, providers=("cuda", "cpu")))
+    adapter = Adapter(
+        profile=probe_device(device.system()),
+        plan=plan,
+        read=reader.read,
+        work_by=plans.append,
+        measure_anew=lambda _power: None,
+        voice=Voice(),
+    )
+    return adapter, plans, reader
+
+
+def run_for(adapter: Adapter, device: Device, seconds: float) -> None:
+    clock = device.clock
+    until = clock.seconds + seconds
+    while clock.seconds < until:
+        adapter.step(clock.seconds)
+        clock.seconds += 2.0
+
+
+def test_a_gpu_lost_in_the_middle_is_left_for_the_processor_and_taken_again_later(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    device = gtx_1650(tmp_path)
+    adapter, plans, reader = over(device)
+    run_for(adapter, device, 60)
+    assert plans == []
+    (card,) = device.nvml.cards
+    card.error = pynvml.NVML_ERROR_GPU_IS_LOST
+    run_for(adapter, device, 60)
+    assert [plan.provider for plan in plans] == ["cpu"]
+    assert "adapted down: provider cuda -> cpu: provider lost" in caplog.text
+    assert "lost" in caplog.text.casefold()
+    card.error = None
+    run_for(adapter, device, 1200)
+    assert plans[-1].provider == "cuda"
+    reader.close()
+
+
+def test_an_nvml_that_knows_only_names_leaves_the_plan_alone(tmp_path):
+    device = orin_nano(tmp_path)
+    adapter, plans, reader = over(device)
+    run_for(adapter, device, 120)
+    assert plans == []
+    reader.close()
+
+
+def test_a_driver_that_is_missing_altogether_leaves_the_processors_plan_alone(tmp_path):
+    device = pc(tmp_path)
+    adapter, plans, reader = over(device)
+    run_for(adapter, device, 120)
+    assert plans == []
+    reader.close()

@@ -140,19 +140,14 @@ def _seen(
     state: Adaptation, cause: Cause, signal: Signal, now: float, deepest_of: int
 ) -> tuple[Adaptation, Change | None]:
     held = state.of(cause)
-    match signal.level:
-        case Level.AT_EASE:
-            since = now if held.at_ease_since is None else held.at_ease_since
-            return state.with_held(cause, replace(held, at_ease_since=since)), None
-        case Level.BETWEEN:
-            return state.with_held(cause, replace(held, at_ease_since=None)), None
-        case Level.TOO_MUCH:
-            held = replace(held, at_ease_since=None)
-            settling = held.lowered_at is not None and now - held.lowered_at < SETTLE_SECONDS
-            if settling or held.depth >= deepest_of:
-                return state.with_held(cause, held), None
-            lowered = _lowered(held, now)
-            return state.with_held(cause, lowered), Change(cause, "down", signal.why)
+    if signal.level is Level.AT_EASE:
+        since = now if held.at_ease_since is None else held.at_ease_since
+        return state.with_held(cause, replace(held, at_ease_since=since)), None
+    held = replace(held, at_ease_since=None)
+    settling = held.lowered_at is not None and now - held.lowered_at < SETTLE_SECONDS
+    if signal.level is Level.BETWEEN or settling or held.depth >= deepest_of:
+        return state.with_held(cause, held), None
+    return state.with_held(cause, _lowered(held, now)), Change(cause, "down", signal.why)
 
 
 def _lowered(held: Held, now: float) -> Held:
