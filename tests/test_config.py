@@ -83,10 +83,6 @@ def test_relative_paths_are_taken_from_the_file(tmp_path):
             ["recipes.cutout.outputs: list at least one output"],
         ),
         (
-            {"recipes": {"cutout": {"refinement": "quality"}}},
-            ["recipes.cutout.refinement: quality is not built yet; use fast, got 'quality'"],
-        ),
-        (
             {"recipes": {"cutout": {}, "a/b": {}}},
             ["recipes.a/b: a recipe's name is also a sub-folder; use a plain word"],
         ),

@@ -109,9 +109,17 @@ def test_the_stages_come_in_order_and_are_timed():
     stages: list[str] = []
     shelf = Shelf()
     done = process_photo(task(), tools(half(), stages), shelf, PHOTO.read_bytes())
-    assert stages == ["digest", "decode", "infer", "refine", "encode", "publish"]
+    assert stages == ["digest", "decode", "infer", "refine", "assess", "encode", "publish"]
     assert done.state is JobState.SUCCEEDED
-    assert set(done.result.seconds) >= {"digest", "decode", "infer", "refine", "encode", "total"}
+    assert set(done.result.seconds) >= {
+        "digest",
+        "decode",
+        "infer",
+        "refine",
+        "assess",
+        "encode",
+        "total",
+    }
     assert done.result.execution.resolution == (32, 32)
     assert done.result.source_size == (512, 512)
     assert len(shelf.previews) == 1
@@ -137,7 +145,7 @@ def test_every_output_of_the_recipe_comes_from_one_inference():
     assert decoded["preview"].shape[1] == 2 * decoded["preview"].shape[0]
 
 
-@pytest.mark.parametrize("refinement", ["none", "fast", "auto"])
+@pytest.mark.parametrize("refinement", ["none", "fast", "auto", "quality"])
 def test_refinement_and_foreground_can_be_switched(refinement):
     shelf = Shelf()
     recipe = {"refinement": refinement, "foreground": False, "colour": "srgb", "metadata": "none"}

@@ -209,7 +209,7 @@ class Recipe(Frozen):
     outputs: tuple[OutputSpec, ...] = (OutputSpec(),)
     exposure: Literal["auto", "none"] = "auto"
     """auto: a very dark photo is equalised, for the network's eyes only."""
-    refinement: Literal["auto", "none", "fast"] = "auto"
+    refinement: Literal["auto", "none", "fast", "quality"] = "auto"
     alpha_threshold: Annotated[int, Field(ge=0, le=255)] = 0
     """Alpha below it (of 255) becomes 0; 0: off."""
     erode: Pixels = 0.0
@@ -231,13 +231,6 @@ class Recipe(Frozen):
     @classmethod
     def _true_is_the_defaults(cls, value: Any) -> Any:
         return {True: {}, False: None}.get(value, value) if isinstance(value, bool) else value
-
-    @field_validator("refinement", mode="before")
-    @classmethod
-    def _is_built(cls, value: Any) -> Any:
-        if value == "quality":
-            raise ValueError("quality is not built yet; use fast")
-        return value
 
     @field_validator("outputs")
     @classmethod

@@ -119,6 +119,7 @@ class Quality:
     coverage: float  # mean alpha, 0 to 1
     uncertain_fraction: float  # share of pixels with 0.05 < alpha < 0.95
     border_contact: float  # share of border pixels with alpha > 0.5
+    predicted_error: float | None = None  # chance that IoU with the true matte is below 0.9
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from edge_matting.matting.compositing import (
 )
 from edge_matting.matting.foreground import estimate_foreground
 from edge_matting.matting.framing import Box, Frame, cropped, fitted, framed, subject_box
+from edge_matting.matting.measurements import Look
 from edge_matting.matting.postprocess import Cast, background_cast, despilled, finish_matte
 from edge_matting.matting.preprocess import Geometry, from_output, input_size, to_tensor
 from edge_matting.matting.refine import refine
@@ -33,6 +34,7 @@ __all__ = [
     "Frame",
     "Geometry",
     "Gradient",
+    "Look",
     "Shadow",
     "assess",
     "background_cast",

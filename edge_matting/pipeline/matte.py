@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
+import numpy as np
+
 from edge_matting.cache import MatteCache, fingerprint_of
 from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.imaging import Photo
 from edge_matting.inference import Manifest, Session, SessionInfo
+from edge_matting.matting import Look
 from edge_matting.matting.exposure import equalised
 from edge_matting.matting.preprocess import from_output, model_view, to_tensor
 
@@ -99,3 +102,14 @@ def matte_context(manifest: Manifest, info: SessionInfo) -> str:
     ]
     text = json.dumps(how, sort_keys=True)
     return f"{manifest.sha256}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def second_look(session: Session, manifest: Manifest) -> Look:
+    """Another matte of a part of a photo, for the gate: that part alone, and mirrored."""
+
+    def look(part: Rgb) -> Alpha:
+        view = model_view(part, manifest.input, session.describe().resolution)
+        mirrored = infer(view[:, ::-1].copy(), session, manifest)
+        return np.ascontiguousarray(mirrored[:, ::-1])
+
+    return look

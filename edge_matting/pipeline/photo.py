@@ -18,9 +18,9 @@ from edge_matting.core.logs import shown
 from edge_matting.core.states import JobState
 from edge_matting.imaging import Photo, before_after, check_limits, decode, read_header
 from edge_matting.inference import Manifest, Session
-from edge_matting.matting import assess, refine
+from edge_matting.matting import Look, assess, refine
 from edge_matting.pipeline.gate import PixelGate
-from edge_matting.pipeline.matte import Matted, matte
+from edge_matting.pipeline.matte import Matted, matte, second_look
 from edge_matting.pipeline.outputs import render_outputs
 from edge_matting.publish import EncodedOutput
 
@@ -144,7 +144,8 @@ def _finish(
         alpha = refine(photo.rgb, matted.alpha, task.recipe.refinement)
         if photo.alpha is not None:
             alpha = alpha * photo.alpha  # what was transparent already stays so
-        quality = assess(alpha)
+    with watch.stage("assess"):
+        quality = assess(photo.rgb, alpha, _second_look(photo, tools))
     with watch.stage("encode"):
         files = render_outputs(photo, alpha, task.recipe)
         preview = before_after(photo.rgb, alpha) if previewed else None
@@ -152,6 +153,11 @@ def _finish(
     for note in photo.notes:
         log.info("%s: %s", shown(task.source), note)
     return Finished((width, height), quality, files, preview, matted, photo.notes)
+
+
+def _second_look(photo: Photo, tools: Tools) -> Look | None:
+    """None for a photo with transparency of its own: the model's matte is not what is judged."""
+    return second_look(tools.session, tools.manifest) if photo.alpha is None else None
 
 
 def _matted(photo: Photo, recipe: Recipe, tools: Tools, watch: Stopwatch) -> Matted:

@@ -106,7 +106,7 @@ def _one(path: Path, recipe: Recipe) -> dict[str, int]:
         alpha = refine(photo.rgb, small)
         if photo.alpha is not None:
             alpha = alpha * photo.alpha
-        assess(alpha)
+        assess(photo.rgb, alpha)
         files = render_outputs(photo, alpha, recipe)
         before_after(photo.rgb, alpha)
         return sum(len(file.data) for file in files)
