@@ -27,7 +27,7 @@ _UNKNOWN: Final = np.float32(0.05)  # and the matte at hand in the band
 _STEPS: Final = 20  # from the matte at hand; twice as many change nothing
 _DONE: Final = 1e-6  # of the first residual's square
 TILE: Final = 192
-HALO: Final = 24  # what tiles share; over twice that they are blended
+HALO: Final = 32  # what tiles share; over twice that they are blended
 
 
 def solve_band(rgb: Rgb, prior: Alpha, unknown: Mask, *, tile: int = TILE) -> Alpha:

@@ -104,11 +104,13 @@ def matte_context(manifest: Manifest, info: SessionInfo) -> str:
     return f"{manifest.sha256}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def second_look(session: Session, manifest: Manifest) -> Look:
+def second_look(session: Session, manifest: Manifest, *, equalise: bool = False) -> Look:
     """Another matte of a part of a photo, for the gate: that part alone, and mirrored."""
 
     def look(part: Rgb) -> Alpha:
         view = model_view(part, manifest.input, session.describe().resolution)
+        if equalise:
+            view = equalised(view)
         mirrored = infer(view[:, ::-1].copy(), session, manifest)
         return np.ascontiguousarray(mirrored[:, ::-1])
 

@@ -145,7 +145,7 @@ def _finish(
         if photo.alpha is not None:
             alpha = alpha * photo.alpha  # what was transparent already stays so
     with watch.stage("assess"):
-        quality = assess(photo.rgb, alpha, _second_look(photo, tools))
+        quality = assess(photo.rgb, alpha, _second_look(photo, task.recipe, tools))
     with watch.stage("encode"):
         files = render_outputs(photo, alpha, task.recipe)
         preview = before_after(photo.rgb, alpha) if previewed else None
@@ -155,9 +155,12 @@ def _finish(
     return Finished((width, height), quality, files, preview, matted, photo.notes)
 
 
-def _second_look(photo: Photo, tools: Tools) -> Look | None:
+def _second_look(photo: Photo, recipe: Recipe, tools: Tools) -> Look | None:
     """None for a photo with transparency of its own: the model's matte is not what is judged."""
-    return second_look(tools.session, tools.manifest) if photo.alpha is None else None
+    if photo.alpha is not None:
+        return None
+    equalise = recipe.exposure == "auto"
+    return second_look(tools.session, tools.manifest, equalise=equalise)
 
 
 def _matted(photo: Photo, recipe: Recipe, tools: Tools, watch: Stopwatch) -> Matted:
