@@ -20,6 +20,7 @@ from edge_matting.engine.adaptation import Adapter
 from edge_matting.engine.at_work import ModelsAtWork, session_of, with_session_of
 from edge_matting.engine.models import ModelPool
 from edge_matting.engine.steering import Steering
+from edge_matting.inference.proof import Proof
 from edge_matting.pipeline import PixelGate
 
 PC = DeviceProfile("x86_64", None, "pc", "a cpu", 4, 4.0, 8 << 30, 4096, (), ())
@@ -180,7 +181,7 @@ class FakeOpened:
     plan: Plan
     session: Any = None
     manifest: Any = field(default_factory=lambda: SimpleNamespace(id="default"))
-    proof: Any = field(default_factory=lambda: SimpleNamespace(actual="cpu"))
+    proof: Proof = field(default_factory=lambda: Proof("cpu", "cpu", None, (), 0.1, None))
 
     def session_facts(self) -> dict[str, Any]:
         return {}
@@ -250,6 +251,9 @@ class FakeModels:
     def __init__(self) -> None:
         self.plan = FULL
         self.worked: list[Plan] = []
+
+    def want(self, provider: str) -> None:
+        self.wanted = provider
 
     def work_by(self, plan: Plan) -> None:
         self.plan = plan

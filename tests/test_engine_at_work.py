@@ -400,3 +400,27 @@ def test_a_shared_lock_keeps_out_threads_and_processes(tmp_path) -> None:
     for _ in range(2):  # a failure leaves nothing held
         with pytest.raises(FileNotFoundError), missing:
             raise AssertionError("never reached")
+
+
+def test_a_plan_lowered_to_another_provider_still_says_what_is_missing() -> None:
+    models, voice, _ = at_work(FakeOpener(), "cuda")
+    models.start()
+    step = "provider cuda -> cpu: out of memory"
+    lower = replace(models.plan, provider="cpu", reasons=("a reason", step, "workers 8 -> 4: heat"))
+    models.work_by(lower)
+    facts = voice.ready()[-1]
+    assert (facts["requested_provider"], facts["actual_provider"]) == ("cuda", "cpu")
+    assert facts["reason"] == step
+    models.work_by(replace(lower, resolution=(224, 224)))
+    assert voice.ready()[-1]["requested_provider"] == "cuda"
+    models.want("cpu")  # measured: the processor is the better choice here
+    models.announce()
+    assert voice.ready()[-1]["requested_provider"] == "cpu"
+    assert voice.ready()[-1]["reason"] is None
+
+
+def test_want_before_the_start_is_remembered() -> None:
+    models, voice, _ = at_work(FakeOpener(), "cpu")
+    models.want("cpu")
+    models.start()
+    assert voice.ready()[-1]["reason"] is None

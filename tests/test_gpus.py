@@ -207,3 +207,18 @@ def test_a_long_build_does_not_look_like_a_hang(make) -> None:
     assert time.monotonic() - begin > 12
     assert gpus.execution()["actual"] == "tensorrt"
     assert (gpus.box.status() or {})["engine"]["restarts"] == 0
+
+
+@pytest.mark.slow
+def test_want_of_memory_in_the_middle_of_work_steps_down_until_the_photo_is_done(make) -> None:
+    gpus = make(1, accelerator="cuda")
+    gpus.start()
+    assert gpus.execution()["actual"] == "cuda"
+    gpus.fault(**{"raise": NO_MEMORY})
+    gpus.drop("a.jpg")
+    assert gpus.box.wait_finished(1, 180)["succeeded"] == 1
+    (job,) = gpus.box.jobs()
+    assert job.attempts == 1
+    wait_for(lambda: gpus.execution()["actual"] == "cpu", "the last step")
+    assert gpus.execution()["requested"] == "cuda"
+    assert "out of memory" in gpus.execution()["cause"]

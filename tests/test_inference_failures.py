@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from edge_matting.core.errors import Blocked, DeviceLost, InferenceFailed, OutOfMemory
+from edge_matting.core.errors import (
+    Blocked,
+    DeviceLost,
+    GpuOutOfMemory,
+    InferenceFailed,
+    OutOfMemory,
+)
 from edge_matting.inference.failures import Failure, failure_of, inference_error
 
 OUT_OF_MEMORY = (
@@ -46,7 +52,12 @@ OTHER = (
 @pytest.mark.parametrize("text", OUT_OF_MEMORY)
 def test_want_of_memory_is_known_by_its_text(text: str) -> None:
     assert failure_of(RuntimeError(text)) is Failure.OUT_OF_MEMORY
-    assert isinstance(inference_error(RuntimeError(text), "model x"), OutOfMemory)
+    error = inference_error(RuntimeError(text), "model x")
+    assert isinstance(error, OutOfMemory)
+    assert not error.refund
+    on_gpu = inference_error(RuntimeError(text), "model x", on_gpu=True)
+    assert isinstance(on_gpu, GpuOutOfMemory)
+    assert on_gpu.refund  # each batch has the planned size, whatever the photo
 
 
 @pytest.mark.parametrize("text", DEVICE_LOST)

@@ -20,6 +20,7 @@
         └── TemporaryError     trying again may help
             ├── Truncated
             ├── OutOfMemory
+            │   └── GpuOutOfMemory    not the photo's fault: the attempt is refunded
             ├── InferenceFailed
             ├── InternalFault      a mistake of ours; its traceback is in the log
             └── Blocked        not the photo's fault: the attempt is refunded
@@ -155,6 +156,14 @@ class Truncated(TemporaryError):
 class OutOfMemory(TemporaryError):
     code = "out_of_memory"
     default_hint = "lower limits.max_pixels or close other programs"
+
+
+class GpuOutOfMemory(OutOfMemory):
+    """A batch did not fit on the GPU. All batches have the planned size: no photo is to blame."""
+
+    code = "gpu_out_of_memory"
+    refund = True
+    default_hint = "the plan is lowered; close other programs that use the GPU"
 
 
 class InferenceFailed(TemporaryError):

@@ -21,6 +21,7 @@ from edge_matting.core.plan import Plan
 from edge_matting.engine.models import ModelPool
 from edge_matting.engine.opening import Opened, Opener
 from edge_matting.engine.patience import preparing
+from edge_matting.inference.proof import Proof
 from edge_matting.pipeline import PixelGate, Tools
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,8 @@ class ModelsAtWork:
         self._gate = PixelGate(plan.pixels_in_flight)
         self._plan = plan
         self._opened: Opened | None = None
+        self._wanted = plan.provider  # what stays asked for when another provider serves
+        self._why: str | None = None  # why it does not serve, as far as a session told
         self._builder: threading.Thread | None = None
         self.pool = ModelPool(self._load)
 
@@ -93,14 +96,19 @@ class ModelsAtWork:
         beside = best.provider == "tensorrt" and self._serves_meanwhile
         if beside:
             self._plan = replace(best, provider="cuda")
+            self._wanted = "cuda"
         self.pool.tools(self._default)
         opened = self._opened
         assert opened is not None
         if beside and opened.proof.actual == "cuda":
             self._build(best)
         elif beside:
-            self._opened = replace(opened, proof=replace(opened.proof, requested="tensorrt"))
+            self.want("tensorrt")
         self.announce()
+
+    def want(self, provider: str) -> None:
+        """Ask for that provider from now on: a plan that was measured anew says so."""
+        self._wanted, self._why = provider, None
 
     def test(self) -> None:
         """The self-test of the default model; raises ``SelfTestFailed``."""
@@ -142,6 +150,7 @@ class ModelsAtWork:
             opened = self._opener.open(self._plan_for(model_id), model_id, self._gpu_lost)
         if model_id == self._default:
             self._opened, self._plan = opened, opened.plan
+            self._why = opened.proof.reason or self._why
         return self._tools(opened)
 
     def _plan_for(self, model_id: str) -> Plan:
@@ -154,6 +163,15 @@ class ModelsAtWork:
             own = replace(own, provider="cpu", precision=exact)
         return replace(with_session_of(self._plan, own), rungs=own.rungs)
 
+    def _told(self, proof: Proof, plan: Plan) -> Proof:
+        """Never silently elsewhere: a plan lowered to another provider still says what is missing,
+        and why."""
+        if self._wanted in {proof.actual, proof.requested}:
+            return proof
+        steps = (reason for reason in reversed(plan.reasons) if reason.startswith("provider "))
+        reason = proof.reason or self._why or next(steps, "the plan was lowered")
+        return replace(proof, requested=self._wanted, reason=reason)
+
     def _tools(self, opened: Opened) -> Tools:
         progress = self._reporter.progress
         return Tools(opened.session, opened.manifest, self._gate, progress, self._cache)
@@ -162,6 +180,7 @@ class ModelsAtWork:
         """Say that photos can be done, and how."""
         opened = self._opened
         assert opened is not None
+        opened = replace(opened, proof=self._told(opened.proof, opened.plan))
         facts = opened.session_facts()
         self._reporter.send("ready", plan=asdict(opened.plan), session=facts)
         log.info("ready: model %s on %s", opened.manifest.id, opened.proof.actual)
@@ -174,8 +193,6 @@ class ModelsAtWork:
 
     def _compile(self, best: Plan) -> None:
         """Compile the engine beside the work, then put it in CUDA's place."""
-        serving = self._opened
-        assert serving is not None
         try:
             with self._patience("the TensorRT engine"):
                 opened = self._opener.open(best, self._default)
@@ -183,15 +200,21 @@ class ModelsAtWork:
             self._device_lost(error)
             return
         except EdgeMattingError as error:
-            self._opened = _without_tensorrt(serving, str(error))
+            self._without_tensorrt(str(error))
         else:
             if opened.proof.actual == "tensorrt":
+                self.want("tensorrt")
                 self._opened, self._plan = opened, opened.plan
                 self.pool.put(self._default, self._tools(opened))
             else:
                 opened.session.close()
-                self._opened = _without_tensorrt(serving, opened.proof.reason or "")
+                self._without_tensorrt(opened.proof.reason or "")
         self.announce()
+
+    def _without_tensorrt(self, reason: str) -> None:
+        """CUDA stays; that TensorRT was wanted and why it is not used is told."""
+        self._wanted, self._why = "tensorrt", reason
+        log.warning("cuda stays in use, tensorrt was asked for: %s", reason)
 
     def _patience(self, what: str) -> AbstractContextManager[None]:
         thread = threading.get_ident()
@@ -221,10 +244,3 @@ def with_session_of(plan: Plan, other: Plan) -> Plan:
         batch=other.batch,
         session_threads=other.session_threads,
     )
-
-
-def _without_tensorrt(serving: Opened, reason: str) -> Opened:
-    """CUDA stays; that TensorRT was wanted and why it is not used is told."""
-    proof = replace(serving.proof, requested="tensorrt", reason=reason)
-    log.warning("%s", proof.missing)
-    return replace(serving, proof=proof)

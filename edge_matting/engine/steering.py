@@ -82,7 +82,9 @@ class Steering:
             self._adapter.rebase(replace(plan, provider=real.provider, precision=real.precision))
 
     def _replan(self) -> None:
-        self._adapter.rebase(self._planning.plan(self._vitals))
+        plan = self._planning.plan(self._vitals)
+        self._models.want(plan.provider)
+        self._adapter.rebase(plan)
 
     def _work_by(self, plan: Plan) -> None:
         self._asked = plan

@@ -10,7 +10,13 @@ import re
 from enum import Enum
 from typing import Final
 
-from edge_matting.core.errors import DeviceLost, InferenceFailed, JobError, OutOfMemory
+from edge_matting.core.errors import (
+    DeviceLost,
+    GpuOutOfMemory,
+    InferenceFailed,
+    JobError,
+    OutOfMemory,
+)
 
 
 class Failure(Enum):
@@ -78,12 +84,16 @@ def failure_of(error: BaseException) -> Failure:
     return Failure.OTHER
 
 
-def inference_error(error: BaseException, where: str) -> JobError:
-    """A failed run as ``OutOfMemory``, ``DeviceLost`` or ``InferenceFailed``."""
+def inference_error(error: BaseException, where: str, *, on_gpu: bool = False) -> JobError:
+    """A failed run as ``OutOfMemory``, ``DeviceLost`` or ``InferenceFailed``.
+
+    ``on_gpu`` says that the session runs there: want of memory is then ``GpuOutOfMemory``.
+    """
     text = f"{where}: {type(error).__name__}: {error}"
     match failure_of(error):
         case Failure.OUT_OF_MEMORY:
-            return OutOfMemory(f"out of memory during inference: {text}")
+            kind = GpuOutOfMemory if on_gpu else OutOfMemory
+            return kind(f"out of memory during inference: {text}")
         case Failure.DEVICE_LOST:
             return DeviceLost(text)
         case Failure.OTHER:

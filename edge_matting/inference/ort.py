@@ -124,7 +124,8 @@ class OrtSession:
                 return self._binding.run(feeds)
             (output,) = self._session.run([self._manifest.output.name], feeds)
         except Exception as error:
-            raise inference_error(error, f"model {self._manifest.id}") from error
+            on_gpu = self._binding is not None
+            raise inference_error(error, f"model {self._manifest.id}", on_gpu=on_gpu) from error
         result: Tensor = output
         return result
 

@@ -90,7 +90,8 @@ class TorchSession:
                 output = _flat(found)[self._output]
                 result: Tensor = output.to("cpu", self._torch.float32).numpy()
         except Exception as error:
-            raise inference_error(error, f"model {self._manifest.id}") from error
+            on_gpu = self._device == "cuda"
+            raise inference_error(error, f"model {self._manifest.id}", on_gpu=on_gpu) from error
         return result
 
     def warm(self) -> None:

@@ -174,6 +174,7 @@ CHINESE: Final = MappingProxyType(
         "code_too_large": "图片超出了限制。",
         "code_truncated": "文件不完整。请重新复制。",
         "code_out_of_memory": "内存不足以处理这张图片。",
+        "code_gpu_out_of_memory": "显存已满；不计入尝试次数。",
         "code_inference_failed": "模型处理这张图片失败。",
         "code_engine_crashed": "单独处理这张图片时，工作进程多次崩溃。",
         "code_source_gone": "原件已不在。",

@@ -177,6 +177,7 @@ ENGLISH: Final = MappingProxyType(
         "code_too_large": "The picture is larger than the limits allow.",
         "code_truncated": "The file ends too early. Copy it again.",
         "code_out_of_memory": "Not enough memory for this picture.",
+        "code_gpu_out_of_memory": "The GPU's memory was full; this costs no attempt.",
         "code_inference_failed": "The model failed on this picture.",
         "code_engine_crashed": "The work process died with this picture, alone and repeatedly.",
         "code_source_gone": "The original is gone.",
