@@ -7,6 +7,7 @@ import json
 import logging
 import pickle
 import re
+import sys
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -23,7 +24,7 @@ import edge_matting
 from edge_matting.cli.main import main
 from edge_matting.cli.sample import sample_photo
 from edge_matting.cli.trial import BuiltInPhotos
-from edge_matting.core.errors import InferenceFailed, ModelError, SessionError
+from edge_matting.core.errors import InferenceFailed, ModelError, SessionError, StartError
 from edge_matting.core.plan import Plan
 from edge_matting.core.tensors import InputSize, ModelInput, ModelOutput
 from edge_matting.engine.sessions import part_for
@@ -429,3 +430,52 @@ def test_a_torch_model_does_photos_from_the_command_line(exported: Path, tmp_pat
     (sidecar,) = out.rglob("*.json")
     told = json.loads(sidecar.read_text())["execution"]
     assert (told["backend"], told["provider"], told["precision"]) == ("torch", "cpu", "bf16")
+
+
+class Dressed(torch.nn.Module):
+    """Channels last, and the matte in a dictionary."""
+
+    def forward(self, photo: Any) -> dict[str, Any]:
+        return {"matte": photo.mean(dim=3, keepdim=True), "photo": photo}
+
+
+def test_channels_last_and_dictionaries_are_understood(tmp_path: Path) -> None:
+    path = tmp_path / "dressed.pt2"
+    with quiet():
+        torch.export.save(torch.export.export(Dressed().eval(), (torch.rand(1, 32, 48, 3),)), path)
+    catalog = Catalog(tmp_path / "shipped", tmp_path / "added")
+    manifest = add_model(catalog, path, BuiltInPhotos([sample_photo()])).manifest
+    assert (manifest.input.layout, manifest.input.batch) == ("nhwc", 1)
+    session = TorchSession(manifest, catalog.verify("dressed"), threads=1)
+    session.warm()
+    batch = np.random.default_rng(0).random((1, 32, 48, 3), dtype=np.float32)
+    assert np.allclose(session.run(batch), batch.mean(axis=3, keepdims=True), atol=1e-6)
+
+
+class Pair(torch.nn.Module):
+    def forward(self, photo: Any, other: Any) -> Any:
+        return photo + other
+
+
+def test_a_script_that_wants_more_than_a_photo_is_refused(tmp_path: Path) -> None:
+    with quiet():
+        torch.jit.trace(Pair(), (torch.rand(1), torch.rand(1))).save(str(tmp_path / "pair.pt"))
+    with pytest.raises(ModelError, match="expected one input, found 2"):
+        read_graph(tmp_path / "pair.pt")
+
+
+def test_a_machine_without_torch_is_told_which_extra_to_install(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(StartError, match=r"edge-matting\[torch\]"):
+        TorchSession(torch_manifest(exported), exported)
+
+
+def test_a_damaged_script_is_a_session_error(script: Path, tmp_path: Path) -> None:
+    def damage(parts: dict[str, bytes]) -> None:
+        parts["constants.pkl"] = b"nothing"
+
+    path = altered(script, tmp_path / "net.pt", damage)
+    with pytest.raises(SessionError, match="torch cannot load it"):
+        read_graph(path)

@@ -23,7 +23,7 @@ from edge_matting.inference import Catalog, Manifest, shipped_models_dir
 from edge_matting.inference.add import Added, add_model, default_id
 from edge_matting.inference.backends import open_session, read_graph
 from edge_matting.inference.families import recognise
-from edge_matting.inference.judge import Verdict, choose, judge, output_form
+from edge_matting.inference.judge import Verdict, choose, judge, output_form, turned
 from edge_matting.inference.propose import Answers
 from edge_matting.matting import from_output, resample, to_tensor
 
@@ -366,3 +366,43 @@ def test_near_rivals_are_named_with_the_option_that_chooses_one(add: Add, tmp_pa
     added = replace(add(write_model(tmp_path / "m.onnx")), verdicts=verdicts)
     assert rivals(added) == ("half",)
     assert "--preset half" in "\n".join(told(added))
+
+
+def test_turned_over_means_the_other_class_or_the_other_end() -> None:
+    assert turned(ModelOutput("y", "two_class")).channel == 0
+    assert turned(ModelOutput("y", "two_class", channel=0)).channel == 1
+    assert turned(ModelOutput("y", "logits")).range == (1.0, 0.0)
+
+
+def test_a_recognised_large_network_is_not_tried_in_other_ways(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    path = write_recurrent_model(tmp_path / "rvm.onnx")
+    with path.open("ab") as file:
+        # A field that nobody knows, 65 MB long: what a reader has to skip.
+        size = 65_000_000
+        file.write(b"\xfa\x3f" + bytes([size & 127 | 128, size >> 7 & 127 | 128]))
+        file.write(bytes([size >> 14 & 127 | 128, size >> 21 & 127]))
+        file.write(bytes(size))
+    photos = trial_photos()[:1]
+    reference = [np.full((8, 8), 0.5, np.float32)]
+    answers = Answers(size=(64, 64))
+    trial = BuiltInPhotos(photos)
+    added = add_model(catalog, path, trial, answers=answers, reference=reference)
+    assert list(added.verdicts) == ["unit"]
+
+
+def test_ways_of_feeding_that_give_no_matte_are_left_out(catalog: Catalog, tmp_path: Path) -> None:
+    """Above 1 the logarithm of the rest is not a number: only photos in [0, 1] give a matte."""
+    values = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 32, 32])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 32, 32])]
+    nodes = [
+        helper.make_node("Sqrt", ["x"], ["root"]),
+        helper.make_node("ReduceMean", ["root"], ["y"], axes=[1], keepdims=1),
+    ]
+    path = save(helper.make_graph(nodes, "g", values, outputs), tmp_path / "m.onnx")
+    trial = BuiltInPhotos(trial_photos()[:2])
+    reference = [trial_photo.mean(axis=2) / np.float32(255) for trial_photo in trial_photos()[:2]]
+    added = add_model(catalog, path, trial, reference=reference)
+    assert added.normalisation == "unit"
+    assert not {"half", "imagenet", "centred", "caffe"} & set(added.verdicts)
