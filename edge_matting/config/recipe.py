@@ -50,7 +50,7 @@ class OutputSpec(Frozen):
     effort: Annotated[int, Field(ge=0, le=9)] = 1
     """How long the writer looks for a smaller file: 0 fastest, 9 smallest."""
     compact: bool = False
-    """PNG only: every row filtered its best way and deflated hardest, several times as slow."""
+    """PNG only: the smaller of two slow ways, about 150 times as slow as effort 1."""
     bits: Literal["auto", 8, 16] = "auto"
     """A sample's depth; auto: a matte has 8, a picture has what the photo has."""
     premultiplied: bool = False
