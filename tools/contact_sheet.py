@@ -27,7 +27,9 @@ from edge_matting.engine.start import load_tools, plan_for
 from edge_matting.imaging import decode
 from edge_matting.inference import Manifest, Session
 from edge_matting.matting import assess, refine
-from edge_matting.pipeline.matte import infer
+from edge_matting.matting.exposure import equalised
+from edge_matting.matting.preprocess import model_view
+from edge_matting.pipeline.matte import infer, second_look
 from edge_matting.pipeline.outputs import render_outputs
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".tif", ".tiff"})
@@ -69,14 +71,16 @@ def photos_in(paths: Sequence[Path]) -> Iterator[Path]:
 
 def make_row(path: Path, session: Session, manifest: Manifest) -> Row:
     photo = decode(path.read_bytes(), path.name, max_pixels=10**9)
-    alpha = refine(photo.rgb, infer(photo.rgb, session, manifest))
+    view = model_view(photo.rgb, manifest.input, session.describe().resolution)
+    alpha = refine(photo.rgb, infer(equalised(view), session, manifest))
     if photo.alpha is not None:
         alpha = alpha * photo.alpha
     over, matte = (file.data for file in render_outputs(photo, alpha, MAGENTA))
     (scene,) = (file.data for file in render_outputs(photo, alpha, SCENE))
     before = Image.fromarray((photo.rgb >> (8 * (photo.rgb.itemsize - 1))).astype(np.uint8))
     made = (Image.open(io.BytesIO(data)).convert("RGB") for data in (matte, over, scene))
-    return Row(path.stem, assess(alpha), tuple(map(fitted, (before, *made))))
+    look = None if photo.alpha is not None else second_look(session, manifest, equalise=True)
+    return Row(path.stem, assess(photo.rgb, alpha, look), tuple(map(fitted, (before, *made))))
 
 
 def fitted(picture: Image.Image) -> Image.Image:
