@@ -100,8 +100,10 @@ class Api:
         return self._answers.get(("jobs", state, limit, before), make).response()
 
     def openapi(self) -> Response:
-        document = openapi_document(self._appliance.snapshot().version)
-        return self._answers.get("openapi", lambda: Answer.of(dump(document))).response()
+        def make() -> Answer:
+            return Answer.of(dump(openapi_document(self._appliance.snapshot().version)))
+
+        return self._answers.get("openapi", make).response()
 
     def recent(self) -> Response:
         """What the page shows of jobs, in one answer: a question a list would be three."""
