@@ -40,6 +40,7 @@ from edge_matting.ledger import Ledger
 
 MOST_LOSS = 0.05
 MOST_SECONDS = 0.050
+SETTLING_SECONDS = 15.0
 
 
 def main() -> int:
@@ -64,6 +65,8 @@ def measure(root: Path, options: argparse.Namespace) -> dict[str, Any]:
         try:
             crowd.awake.set()
             crowd.wait_open()
+            time.sleep(SETTLING_SECONDS)  # first lists and all thumbnails: that happens once
+            crowd.polls.clear()
             pairs = [busy.pair(crowd, options.seconds) for _ in range(options.pairs)]
         finally:
             crowd.stop()
@@ -218,7 +221,6 @@ class Crowd:
     def wait_open(self) -> None:
         while self._opened < self._pages:
             time.sleep(0.1)
-        self.polls.clear()
 
     def stop(self) -> None:
         self._stopping = True
@@ -232,30 +234,35 @@ class Crowd:
                 self._ask(page, path)
             self._ask(page, "/api/v1/session")
             self._opened += 1
-        turns = [(time.monotonic() + random.random() * 2, index) for index in range(len(pages))]
+        # Their clock stands still while they sleep: a page that wakes owes nothing.
+        slept = 0.0
+        turns = [(time.monotonic() + random.random() * 10, n) for n in range(len(pages))]
         heapq.heapify(turns)
         while not self._stopping and turns:
-            due, index = turns[0]
+            asleep_from = time.monotonic()
             self.awake.wait()
-            if (left := due - time.monotonic()) > 0:
+            slept += time.monotonic() - asleep_from
+            due, index = turns[0]
+            if (left := due - (time.monotonic() - slept)) > 0:
                 time.sleep(min(left, 0.2))
                 continue
-            pause = self._turn(pages[index])
-            heapq.heapreplace(turns, (time.monotonic() + pause, index))
+            now = time.monotonic() - slept
+            heapq.heapreplace(turns, (now + self._turn(pages[index], now), index))
 
-    def _turn(self, page: Page) -> float:
+    def _turn(self, page: Page, now: float) -> float:
         """One refresh as the page does it; the seconds until the next."""
         begin = time.perf_counter()
         headers, body = self._ask(page, "/api/v1/status")
         self.polls.append(time.perf_counter() - begin)
         pause = float(headers.get("X-Poll-Seconds", 2))
-        now = time.monotonic()
         lists = 4.0 if pause <= 2 else pause * 6
         if body is not None:
             status = json.loads(body)
             counts = json.dumps([status["queue"]["counts"], status["finished"]])
             if counts != page.counts and now - page.lists_at >= lists:
-                page.counts, page.lists_at = counts, now
+                # Pages are opened at any time: the first look decides nothing about the second.
+                first = page.lists_at == 0
+                page.counts, page.lists_at = counts, now - lists * random.random() * first
                 self._show_lists(page)
         if now - page.history_at >= lists * 2.5:
             page.history_at = now
