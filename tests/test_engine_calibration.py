@@ -205,23 +205,39 @@ def test_each_way_is_timed_alone_and_together_and_batches_for_the_line():
     lab = Lab()
     found = lab.calibrate()
     assert found.ended == "complete"
-    assert (lab.made, lab.closed) == (4, 4)
+    assert (lab.made, lab.closed) == (5, 5)  # the last for batches
     single = [t for t in found.timings if t.batch == 1]
     assert [(t.precision, t.resolution[0], t.threads) for t in single] == [
         ("fp32", 256, 1),
         ("fp32", 320, 1),
+        ("int8", 320, 1),
         ("fp32", 256, 2),
         ("fp32", 320, 2),
-        ("int8", 320, 1),
         ("int8", 320, 2),
     ]
     by_size = {(t.resolution[0], t.threads): t.alone_seconds for t in single}
     assert by_size[320, 1] == pytest.approx(by_size[256, 1] * (320 / 256) ** 2, rel=0.01)
     assert by_size[256, 2] == pytest.approx(by_size[256, 1] / 2, rel=0.01)
-    first = [t for t in found.timings if (t.precision, t.threads) == ("fp32", 1)]
-    line = fit((t.batch, t.alone_seconds) for t in first if t.resolution[0] == 256)
+    best = [
+        t for t in found.timings if (t.precision, t.resolution[0], t.threads) == ("fp32", 256, 2)
+    ]
+    line = fit((t.batch, t.alone_seconds) for t in best)
+    assert [t.batch for t in best] == [1, 2, 4]
     assert line is not None
     assert line.b == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_model_that_cannot_be_opened_for_batches_is_measured_without():
+    lab = Lab()
+    make = lab.make
+
+    def only_singles(plan: Plan) -> FakeSession:
+        if plan.batch > 1:
+            raise SessionError("fixed to one")
+        return make(plan)
+
+    lab.make = only_singles  # type: ignore[method-assign]
+    assert {t.batch for t in lab.calibrate().timings} == {1}
 
 
 def test_several_callers_share_the_session_as_in_the_engine():

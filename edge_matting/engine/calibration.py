@@ -74,15 +74,17 @@ class Calibration:
         self._timings: list[Timing] = []
 
     def run(self, ways: Sequence[tuple[str, Resolution]], threads: Sequence[int]) -> Found:
-        """Measure precisions and sizes with each number of session threads."""
+        """Measure precisions and sizes with each number of session threads, few threads first:
+        when time is short, all precisions were seen with one thread at least."""
         precisions = tuple(dict.fromkeys(precision for precision, _ in ways))
         ended: Ended = "complete"
         try:
             with ThreadPoolExecutor(self._plan.workers) as callers:
-                for precision in precisions:
-                    sizes = [size for each, size in ways if each == precision]
-                    for count in threads:
+                for count in sorted(threads):
+                    for precision in precisions:
+                        sizes = [size for each, size in ways if each == precision]
                         self._session(precision, sizes, count, callers)
+            self._batches()
         except _Interrupted as interrupted:
             ended = interrupted.why
         return Found(tuple(self._timings), ended, self._now() - self._begin)
@@ -90,7 +92,7 @@ class Calibration:
     def _session(
         self, precision: str, sizes: Sequence[Resolution], threads: int, callers: ThreadPoolExecutor
     ) -> None:
-        """All sizes of one session, batches with the first; a way that fails is left out."""
+        """All sizes of one session; a way that fails is left out."""
         self._go_on()
         plan = replace(
             self._plan, precision=precision, resolution=sizes[0], session_threads=threads
@@ -105,8 +107,6 @@ class Calibration:
                 raise SessionError(f"{plan.provider} cannot be had")
             for size in sizes:
                 self._size(session, replace(plan, resolution=size), callers)
-            if threads == 1:
-                self._batches(session, plan)
         except EdgeMattingError as error:
             log.info("%s with %d threads is measured in part: %s", precision, threads, error)
         finally:
@@ -133,14 +133,34 @@ class Calibration:
         seconds = self._seconds(begin, plan, workers * plan.session_threads)
         return alone, seconds / (runs * workers)
 
-    def _batches(self, session: Session, plan: Plan) -> None:
-        """Several photos in one run, for the line ``a * n + b``."""
-        for batch in BATCHES:
-            tensor = self._tensor(plan.resolution, batch)
-            self._go_on()
-            session.run(tensor)
-            _, alone = self._alone(session, tensor, plan)
-            self._timings.append(_timing(plan, batch, alone, alone / batch))
+    def _batches(self) -> None:
+        """Several photos in one run, the fastest way, for the line ``a * n + b``."""
+        if not self._timings:
+            return
+        best = min(self._timings, key=lambda timing: timing.photo_seconds)
+        plan = replace(
+            self._plan,
+            precision=best.precision,
+            resolution=best.resolution,
+            session_threads=best.threads,
+        )
+        self._go_on()
+        try:
+            session = self._make(replace(plan, batch=max(BATCHES)))
+        except EdgeMattingError as error:
+            log.info("batches are not measured: %s", error)
+            return
+        try:
+            for batch in BATCHES:
+                self._go_on()
+                tensor = self._tensor(plan.resolution, batch)
+                session.run(tensor)
+                _, alone = self._alone(session, tensor, plan)
+                self._timings.append(_timing(plan, batch, alone, alone / batch))
+        except EdgeMattingError as error:
+            log.info("larger batches are not measured: %s", error)
+        finally:
+            session.close()
 
     def _alone(self, session: Session, tensor: Tensor, plan: Plan) -> tuple[int, float]:
         """How often it ran in one look, and the seconds of each."""
