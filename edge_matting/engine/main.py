@@ -133,8 +133,8 @@ class Engine:
             plan_of=self._planning.plan_of,
             cache=self._cache,
             device_lost=self._device_lost,
-            # Who wants the accelerator or nothing waits for it.
             gpu_lost=seat.gpu_lost,
+            # Who wants the accelerator or nothing waits for it.
             serves_meanwhile=settings.device.missing_accelerator != "fail",
         )
         self._check_up = CheckUp(
