@@ -233,6 +233,10 @@ def test_an_added_model_is_tried_used_and_an_altered_one_refused(home, capsys):
     own.write_bytes(shipped.read_bytes())
     assert main(["models", "add", str(own), "--preset", "half"]) == 0
     assert "added as mine" in capsys.readouterr().out
+    assert len(list((home / "state" / "golden").iterdir())) == 1  # its known matte
+    assert main(["models", "add", str(own), "--preset", "unit", "--id", "other"]) == 0
+    assert len(list((home / "state" / "golden").iterdir())) == 2  # the same file, fed otherwise
+    capsys.readouterr()
     assert main(["process", str(PHOTO), "-o", str(home / "o"), "--model", "mine", "--json"]) == 0
     capsys.readouterr()
     copy = home / "state" / "models" / "mine" / "model.onnx"

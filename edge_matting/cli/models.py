@@ -10,7 +10,7 @@ from edge_matting.cli.sample import trial_photos
 from edge_matting.cli.settings import read_settings
 from edge_matting.cli.trial import BuiltInPhotos, reference_mattes
 from edge_matting.core.errors import EdgeMattingError
-from edge_matting.engine.start import open_catalog
+from edge_matting.engine.start import open_catalog, record_known_matte
 from edge_matting.inference import Catalog
 from edge_matting.inference.add import Added, add_model
 from edge_matting.inference.propose import Answers
@@ -52,6 +52,7 @@ def _add(catalog: Catalog, options: argparse.Namespace) -> int:
         answers=Answers(options.preset, options.output, options.size),
         reference=reference_mattes(catalog, trial),
     )
+    record_known_matte(read_settings(options), added.manifest.id)
     print_line(added.manifest.as_yaml().rstrip())
     for line in told(added):
         print_line(f"# {line}")

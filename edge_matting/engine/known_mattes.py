@@ -1,12 +1,15 @@
 """What the built-in photo's matte must be, by model and input size.
 
 A shipped model brings it for the size it was made for (``golden.png``). For an added model, and
-for another size, the processor in full precision says it once; the file's name holds the model's
-digest, the size and the version, so what any of them would change is made anew.
+for another size, the processor in full precision says it once. The file's name holds the size, the
+version, and a digest of the model and of how it is fed and read: what any of them changes is made
+anew.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +51,7 @@ class KnownMattes:
         shipped = _read(self._shipped)
         if shipped is not None and resolution == native:
             return shipped
-        path = self._folder / f"{self._manifest.sha256[:24]}-{_times(resolution)}-{__version__}.png"
+        path = self._folder / f"{_key(self._manifest)}-{_times(resolution)}-{__version__}.png"
         recorded = _read(path)
         if recorded is not None:
             return recorded
@@ -95,6 +98,12 @@ def _read(path: Path) -> Matte | None:
     if picture is None or picture.shape != (SIDE, SIDE):
         return None
     return picture.astype(np.uint8)
+
+
+def _key(manifest: Manifest) -> str:
+    """One file may be added twice, with another normalisation."""
+    told = manifest.model_dump(mode="json", include={"sha256", "input", "output"})
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def _times(resolution: tuple[int, int]) -> str:

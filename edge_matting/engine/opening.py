@@ -119,6 +119,10 @@ class Opener:
         known = self._known(opened.manifest, opened.plan, opened.session.describe().resolution)
         return self_test(_bare(opened.session, opened.manifest), known)
 
+    def know(self, plan: Plan, model_id: str) -> None:
+        """Have the known matte for the plan's size made, if there is none yet."""
+        self._known(self._catalog.get(model_id), plan, plan.resolution)
+
     def _known(self, manifest: Manifest, plan: Plan, resolution: tuple[int, int]) -> Matte:
         known = KnownMattes(
             manifest, self._catalog.path(manifest.id).parent, self._settings.golden_dir

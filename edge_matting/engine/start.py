@@ -51,3 +51,10 @@ def load_tools(settings: Settings, plan: Plan, model_id: str) -> tuple[Session, 
     """The model's session and manifest; what is raised, ``Opener.open`` says."""
     opened = open_model(settings, plan, model_id)
     return opened.session, opened.manifest
+
+
+def record_known_matte(settings: Settings, model_id: str) -> None:
+    """Have the processor say now what the self-tests of an added model will compare with."""
+    profile, catalog = probe_device(), open_catalog(settings)
+    plan = planning_for(settings, profile).plan_of(model_id)
+    Opener(settings, catalog, profile).know(plan, model_id)
