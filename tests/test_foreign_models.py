@@ -174,7 +174,9 @@ def rewritten(base: onnx.ModelProto, form: str) -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize("form", REWRITTEN)
-@pytest.mark.parametrize("base", ["stand-in", "prisma_nchw.onnx"])
+@pytest.mark.parametrize(
+    "base", ["stand-in", pytest.param("prisma_nchw.onnx", marks=pytest.mark.slow)]
+)
 def test_a_network_written_anew_needs_one_option_at_most(
     bench: Bench, tmp_path: Path, base: str, form: str
 ) -> None:
@@ -204,6 +206,7 @@ def test_the_normalisation_of_the_shipped_network_is_found_by_trying(
     assert found["std"] == pytest.approx(NORMALISATIONS[normalisation].std)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [192, 320])
 def test_another_size_of_a_foreign_network_is_another_model(
     bench: Bench, tmp_path: Path, side: int
