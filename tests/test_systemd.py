@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -20,7 +22,7 @@ from soak_plot import plot
 from soak_verdict import Rule, Sample, judge
 from unit_dropins import device_dropin, folders_dropin, kind_of_device
 
-from edge_matting.cli import doctor_service
+from edge_matting.cli import bundle, doctor_service
 from edge_matting.cli.main import main
 from edge_matting.config import HotFolder, Settings
 from edge_matting.config.settings import Status
@@ -321,6 +323,33 @@ def test_without_systemd_the_doctor_has_nothing_to_say_of_a_service(tmp_path, mo
     assert list(doctor_service.unit_folders(Settings())) == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may ask for another user")
+def test_the_doctor_asks_for_the_rights_of_the_services_user_not_of_root(tmp_path, monkeypatch):
+    nobody = pwd.getpwnam("nobody")
+    monkeypatch.setattr(doctor_service.pwd, "getpwnam", lambda _name: nobody)
+    hot = HotFolder(path=tmp_path / "not made yet")
+    assert list(doctor_service.service_user(Settings(hot_folders=(hot,), state_dir=OPEN))) == []
+    (tmp_path / "state").mkdir(mode=0o700)
+    closed = Settings(hot_folders=(hot,), state_dir=tmp_path / "state")
+    (finding,) = doctor_service.service_user(closed)
+    assert finding.found.startswith("nobody may not write there: chown")
+    monkeypatch.setattr(doctor_service.pwd, "getpwnam", nobody_is_known)
+    assert list(doctor_service.service_user(closed)) == []
+
+
+OPEN = Path("/tmp")
+
+
+def nobody_is_known(_name):
+    raise KeyError
+
+
+def test_a_program_that_is_missing_or_hangs_is_a_line_in_the_bundle(monkeypatch):
+    assert bundle._said(["no-such-program"]) == "no-such-program is not on this machine\n"
+    monkeypatch.setattr(bundle, "COMMAND_SECONDS", 0.1)
+    assert bundle._said(["sleep", "5"]) == "sleep 5 did not end within 0.1 s\n"
+
+
 def test_the_bundle_holds_what_a_helper_needs_and_is_for_its_owner_alone(
     appliance, tmp_path, capsys
 ):
@@ -329,11 +358,11 @@ def test_the_bundle_holds_what_a_helper_needs_and_is_for_its_owner_alone(
     box = appliance(status={"port": 0, "token_file": str(token)}).start()
     box.drop("a.jpg")
     box.wait_finished(1)
-    bundle = tmp_path / "bundle.tar.gz"
-    main(["doctor", "-c", str(box.config_path), "--bundle", str(bundle)])
+    packed = tmp_path / "bundle.tar.gz"
+    main(["doctor", "-c", str(box.config_path), "--bundle", str(packed)])
     assert "The log in it names photos" in capsys.readouterr().out
-    assert bundle.stat().st_mode & 0o777 == 0o600
-    with tarfile.open(bundle) as archive:
+    assert packed.stat().st_mode & 0o777 == 0o600
+    with tarfile.open(packed) as archive:
         texts = {
             Path(entry.name).name: archive.extractfile(entry).read().decode() for entry in archive
         }
@@ -349,9 +378,9 @@ def test_the_bundle_holds_what_a_helper_needs_and_is_for_its_owner_alone(
 def test_a_bundle_is_made_of_a_broken_configuration_too(tmp_path, capsys):
     config = tmp_path / "bad.yaml"
     config.write_text("state_dri: nowhere\n")
-    bundle = tmp_path / "bundle.tar.gz"
-    assert main(["doctor", "-c", str(config), "--bundle", str(bundle)]) == 2
-    with tarfile.open(bundle) as archive:
+    packed = tmp_path / "bundle.tar.gz"
+    assert main(["doctor", "-c", str(config), "--bundle", str(packed)]) == 2
+    with tarfile.open(packed) as archive:
         (doctor,) = [entry for entry in archive if entry.name.endswith("doctor.txt")]
         text = archive.extractfile(doctor).read().decode()
     assert text.startswith("FAIL configuration: state_dri: unknown key")

@@ -7,7 +7,6 @@ import pwd
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -175,7 +174,7 @@ def unit_state(properties: Sequence[str]) -> dict[str, str] | None:
 
 def _may_write(path: Path, user: pwd.struct_passwd) -> bool:
     done = subprocess.run(
-        [sys.executable, "-c", "import os, sys; sys.exit(not os.access(sys.argv[1], 7))", path],
+        ["sh", "-c", 'test -r "$1" && test -w "$1" && test -x "$1"', "sh", path],
         user=user.pw_uid,
         group=user.pw_gid,
         extra_groups=os.getgrouplist(user.pw_name, user.pw_gid),
