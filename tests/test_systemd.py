@@ -404,6 +404,22 @@ def test_the_installed_service_holds_on_a_real_systemd(tmp_path):
     assert "trial: HELD" in done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_arm64_wheels_install_and_cut_out_a_photo(tmp_path):
+    done = subprocess.run(
+        [ROOT / "tools" / "arm64_trial.sh", tmp_path / "debian", tmp_path / "wheels"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if "arm64 trial: SKIPPED" in done.stdout:
+        pytest.skip(done.stdout.splitlines()[-1])
+    assert done.returncode == 0, done.stdout
+    assert "arm64 trial: HELD" in done.stdout
+
+
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="no shellcheck here")
 def test_the_shell_scripts_are_clean():
     scripts = sorted((ROOT / "tools").glob("*.sh"))
