@@ -38,8 +38,10 @@ FULL = Plan(
     encode_workers=4,
     rungs=Rungs(("cpu",), ("fp32",), ((320, 320), (256, 256)), (1,)),
 )
-CALM = replace(READINGS, heat_headroom_celsius=40.0, slowdowns=(), memory_available_bytes=4 << 30)
-HOT = replace(CALM, heat_headroom_celsius=4.0)
+CALM = replace(
+    READINGS, passive_headroom_celsius=40.0, slowdowns=(), memory_available_bytes=4 << 30
+)
+HOT = replace(CALM, passive_headroom_celsius=4.0)
 
 
 class Voice:

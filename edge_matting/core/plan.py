@@ -85,6 +85,7 @@ class Vitals:
     taken_monotonic_seconds: float | None = None
     junction_celsius: float | None = None  # hottest spot, where the chip tells it (Tegra)
     heat_headroom_celsius: float | None = None  # least distance to a passive trip or GPU slowdown
+    passive_headroom_celsius: float | None = None  # to a passive trip alone
     cpu_clock_limit_hz: int | None = None
     gpu_clock_hz: int | None = None
     gpu_clock_limit_hz: int | None = None

@@ -76,6 +76,7 @@ class VitalsReader:
             taken_monotonic_seconds=system.clock.monotonic(),
             junction_celsius=heat.junction_celsius,
             heat_headroom_celsius=_least(heat.headroom_celsius, card.headroom_celsius),
+            passive_headroom_celsius=heat.headroom_celsius,
             cpu_clock_limit_hz=host.clock_hz(system, sensors.policies, "scaling_max_freq"),
             gpu_clock_hz=_first(node.clock_hz, card.clock_hz),
             gpu_clock_limit_hz=node.clock_limit_hz,

@@ -12,7 +12,8 @@ from edge_matting.planner.ladder import Cause
 
 DERATE_HEADROOM_CELSIUS: Final = 10.0
 """Below the passive trip point, where the kernel starts to slow the processor down (99 °C on an
-AGX Orin, 95 °C on an Orin Nano: DEVICE_FACTS 1.6, which suggests this distance)."""
+AGX Orin, 95 °C on an Orin Nano: DEVICE_FACTS 1.6, which suggests this distance). A card is not
+measured by it: it runs close to its slowdown temperature on purpose, and tells when it slows."""
 
 RESTORE_HEADROOM_CELSIUS: Final = 15.0
 """5 °C lower: a sensor's noise does not reach from one to the other."""
@@ -60,7 +61,7 @@ def _heat(vitals: Vitals) -> Signal | None:
     words = _slowed(vitals, HOT_WORDS)
     if words:
         return Signal(Level.TOO_MUCH, f"the device slows itself down: {', '.join(words)}")
-    headroom = vitals.heat_headroom_celsius
+    headroom = vitals.passive_headroom_celsius
     if headroom is None:
         return None if vitals.slowdowns is None else Signal(Level.AT_EASE, "no slowdown")
     why = f"{headroom:.1f} °C below the point where it slows itself down"
