@@ -23,6 +23,7 @@ from edge_matting.inference import Catalog, Manifest, shipped_models_dir
 from edge_matting.inference.add import Added, add_model, default_id
 from edge_matting.inference.backends import open_session, read_graph
 from edge_matting.inference.families import recognise
+from edge_matting.inference.graph import GraphFacts, TensorFacts
 from edge_matting.inference.judge import Verdict, choose, judge, output_form, turned
 from edge_matting.inference.propose import Answers
 from edge_matting.matting import from_output, resample, to_tensor
@@ -406,3 +407,37 @@ def test_ways_of_feeding_that_give_no_matte_are_left_out(catalog: Catalog, tmp_p
     added = add_model(catalog, path, trial, reference=reference)
     assert added.normalisation == "unit"
     assert not {"half", "imagenet", "centred", "caffe"} & set(added.verdicts)
+
+
+PHOTO_FIRST = TensorFacts("x", (1, 3, 320, 320), "float32")
+PHOTO_LAST = TensorFacts("x", (1, 256, 256, 3), "float32")
+MATTE = TensorFacts("y", (1, 1, 320, 320), "float32")
+POOLED = {"Conv": 119, "MaxPool": 33, "Concat": 51}
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("u2net", GraphFacts("onnx", (PHOTO_FIRST,), (MATTE,) * 7, POOLED, 1)),
+        ("isnet", GraphFacts("onnx", (PHOTO_FIRST,), (MATTE,), POOLED, 2)),
+        ("birefnet", GraphFacts("onnx", (PHOTO_FIRST,), (MATTE,), {"Softmax": 24, "MatMul": 150})),
+        ("modnet", GraphFacts("onnx", (PHOTO_FIRST,), (MATTE,), {"InstanceNormalization": 12})),
+        ("selfie", GraphFacts("onnx", (PHOTO_LAST,), (MATTE,), {"GlobalAveragePool": 10})),
+        ("none", GraphFacts("onnx", (PHOTO_LAST,), (MATTE,), {"Conv": 50})),
+        (
+            "rgba",
+            GraphFacts("onnx", (PHOTO_FIRST,), (TensorFacts("y", (1, 4, None, None), "float32"),)),
+        ),
+        (
+            "two-class",
+            GraphFacts("onnx", (PHOTO_LAST,), (TensorFacts("y", (1, 256, 256, 2), "float32"),)),
+        ),
+    ],
+)
+def test_families_are_told_by_structure_alone(name: str, facts: GraphFacts) -> None:
+    assert recognise(facts).name == name
+
+
+def test_a_family_as_preset_brings_its_normalisation_and_its_side(add: Add, tmp_path: Path) -> None:
+    spec = add(write_model(tmp_path / "m.onnx", size=("h", "w")), preset="modnet").manifest.input
+    assert (spec.size.width, spec.mean, spec.std) == (512, (0.5,) * 3, (0.5,) * 3)
