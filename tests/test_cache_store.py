@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from fakes import ManualClock
 from harness import wait_for
 from test_cases_durability import fill, small_disk
 
-from edge_matting.cache import Fingerprint, MatteCache
+from edge_matting.cache import Fingerprint, MatteCache, fingerprint_of
 from edge_matting.cache.disk import DiskShelf
 from edge_matting.cache.entry import (
     Entry,
@@ -25,10 +28,16 @@ from edge_matting.cache.entry import (
     encode_entry,
     entry_name,
     parse_name,
+    sealed,
+    unsealed,
 )
+from edge_matting.cache.mattes import CANDIDATES, alike
 from edge_matting.cache.memory import MemoryShelf
-from edge_matting.cache.shelves import REFRESH_SECONDS, Shelves
+from edge_matting.cache.remembered import note_name
+from edge_matting.cache.shelves import PAUSE_SECONDS, REFRESH_SECONDS, Shelves
 from edge_matting.cache.single_flight import SingleFlight
+from edge_matting.core.jobs import Execution, Output, Quality, Result, StoredResult
+from edge_matting.core.states import JobState
 
 MODEL = "ab" * 32
 CONTEXT = f"{MODEL}/0123456789abcdef"
@@ -368,3 +377,156 @@ def test_doubles_wait_for_the_first_and_go_on_when_it_fails():
     assert sorted(order) == ["first", "second", "stranger"]
     assert order[0] == "first"
     assert order[-1] == "second"
+
+
+# -- what the disk may do -------------------------------------------------------------
+
+
+def as_folder(path: Path) -> None:
+    """Put a folder where a file is expected: nothing can be read, replaced or removed there."""
+    path.unlink()
+    path.mkdir()
+    (path / "x").write_bytes(b"")
+
+
+def test_an_entry_that_cannot_be_read_or_removed_is_a_miss_and_told_once(tmp_path, caplog):
+    cache = open_cache(tmp_path, memory_bytes=0)
+    kept(cache, 1)
+    kept(cache, 2)
+    as_folder(tmp_path / encoded(1)[0])
+    assert answered(cache, 1) == "miss"
+    cache.shelves.remove(encoded(1)[0])
+    assert answered(cache, 2) == "matte"
+    assert len([r for r in caplog.records if "photos are done without it" in r.message]) == 1
+
+
+def test_a_disk_that_cannot_be_trimmed_or_cleared_is_told(tmp_path):
+    cache = open_cache(tmp_path, memory_bytes=0, disk_bytes=len(encoded(1)[1]) + 10)
+    kept(cache, 1)
+    as_folder(tmp_path / encoded(1)[0])
+    kept(cache, 2)  # there is no room before the first one goes
+    assert "cannot write" in (cache.stored().problem or "")
+    cache.distrust(0.0)
+    assert "cannot be cleared" in (cache.stored().problem or "")
+
+
+def test_an_entry_that_another_process_dropped_is_a_miss(tmp_path):
+    cache = open_cache(tmp_path, memory_bytes=0)
+    kept(cache, 1)
+    (tmp_path / encoded(1)[0]).unlink()
+    assert answered(cache, 1) == "miss"
+    assert cache.check() == []
+
+
+def test_an_entry_in_memory_counts_as_used_on_disk(tmp_path):
+    one = len(encoded(1)[1])
+    cache = open_cache(tmp_path, disk_bytes=2 * one + one // 2)
+    kept(cache, 1)
+    kept(cache, 2)
+    assert answered(cache, 1) == "matte"
+    kept(cache, 3)
+    again = open_cache(tmp_path, memory_bytes=0)
+    assert [answered(again, number) for number in (1, 2, 3)] == ["matte", "miss", "matte"]
+
+
+def test_the_writes_of_a_refusing_disk_are_tried_again_after_a_pause(tmp_path):
+    clock = ManualClock()
+    shelves = Shelves(tmp_path, 0, 10**7, 0, clock.monotonic)
+    (tmp_path / MODEL).write_bytes(b"")  # where a folder has to be made
+    shelves.put(*encoded(1))
+    (tmp_path / MODEL).unlink()
+    shelves.put(*encoded(1))
+    assert shelves.stored().entries == 0
+    clock.time += PAUSE_SECONDS
+    shelves.put(*encoded(1))
+    assert (shelves.stored().entries, shelves.stored().problem) == (1, None)
+
+
+# -- notes on results -----------------------------------------------------------------
+
+
+RESULT = StoredResult(
+    JobState.SUCCEEDED,
+    "/out",
+    Result(
+        sha256="5a" * 32,
+        source_size=(640, 480),
+        outputs=(Output("caf\udce9.png", "cutout", "png", "c0" * 32),),
+        recipe_key="0123",
+        model_id="default",
+        model_sha256=MODEL,
+        execution=Execution("ort", "cpu", "fp32", (320, 320), 1),
+        cache="miss",
+        quality=Quality("ok", (), 0.2, 0.1, 0.0),
+        seconds={"total": 1.0},
+    ),
+    root="/out",
+)
+KEY = ("5a" * 32, "0123", MODEL)
+
+
+def test_a_note_on_a_result_comes_back_and_goes_with_its_model(tmp_path):
+    cache = open_cache(tmp_path, memory_bytes=0)
+    cache.keep_result(RESULT)
+    assert cache.find_result(*KEY) == RESULT
+    assert cache.find_result("5b" * 32, "0123", MODEL) is None
+    assert open_cache(tmp_path).find_result(*KEY) == RESULT
+    assert (cache.stored().entries, cache.check()) == (0, [])
+    cache.keep_models(())
+    assert cache.find_result(*KEY) is None
+
+
+def test_a_note_that_was_renamed_or_is_of_another_version_is_none(tmp_path):
+    cache = open_cache(tmp_path, memory_bytes=0)
+    cache.keep_result(RESULT)
+    name = note_name(*KEY)
+    other = note_name("5b" * 32, "0123", MODEL)
+    (tmp_path / other).write_bytes((tmp_path / name).read_bytes())
+    cache = open_cache(tmp_path, memory_bytes=0)
+    assert len(cache.check()) == 1
+    assert cache.find_result("5b" * 32, "0123", MODEL) is None
+    body = json.loads(unsealed((tmp_path / name).read_bytes()))
+    body["result"] = json.dumps({"of": "the future"})
+    (tmp_path / name).write_bytes(sealed(json.dumps(body).encode()))
+    assert cache.find_result(*KEY) is None
+    assert not (tmp_path / name).exists()
+
+
+# -- nomination -----------------------------------------------------------------------
+
+
+def a_photo(number: int) -> tuple[Fingerprint, np.ndarray, np.ndarray]:
+    """Fingerprint, thumbnail and matte; photos of different numbers are alike, not the same."""
+    chance = np.random.default_rng(1)
+    small = chance.integers(0, 256, (8, 8, 3), np.uint8)
+    view = cv2.resize(small, (128, 128), interpolation=cv2.INTER_CUBIC)
+    cv2.circle(view, (20 + 9 * number, 60), 5, (255, 0, 255), -1)
+    return fingerprint_of(view, (640, 640)), view, np.zeros((128, 128), np.float32)
+
+
+def test_at_most_three_likes_are_compared_and_a_damaged_one_is_passed_over(tmp_path):
+    cache = open_cache(tmp_path, memory_bytes=0)
+    for number in range(6):
+        mark, view, alpha = a_photo(number)
+        cache.keep(CONTEXT, mark, view, alpha, 0.1)
+    mark, view, _ = a_photo(7)
+    assert len(cache._alike(CONTEXT, mark)) == CANDIDATES
+    for path in (tmp_path / CONTEXT).iterdir():
+        path.write_bytes(b"")
+    assert cache.find(CONTEXT, mark, view).verdict == "miss"
+
+
+def test_another_shape_or_layout_is_not_alike():
+    mark, _, _ = a_photo(0)
+    assert alike(mark, mark)
+    assert not alike(mark, replace(mark, size=(640, 480)))
+    assert not alike(mark, replace(mark, dhash=mark.dhash ^ 0x1FFF))
+    assert not alike(mark, replace(mark, layout=bytes([255, *mark.layout[1:]])))
+
+
+def test_photos_too_small_to_be_compared_are_inferred(tmp_path):
+    cache = open_cache(tmp_path)
+    mark, view, alpha = a_photo(0)
+    cache.keep(CONTEXT, replace(mark, size=(90, 90)), view, alpha, 0.1)
+    like = replace(mark, size=(90, 90), pixels="f" * 32)
+    assert cache.find(CONTEXT, like, view).verdict == "miss"

@@ -1,6 +1,6 @@
 """The matte cache against re-exports it should answer and edits it must refuse, on real photos.
 
-    python tools/cache_trial.py --photos DIR[:COUNT] --photos DIR[:COUNT] --report trial.json
+    python tools/cache_trial.py --photos DIR[:COUNT[:SKIP]] --photos ... --report trial.json
 
 Every photo's matte goes into one cache on disk. Then each photo comes again in many re-exports
 and many edits, and each of them is looked up among all. A re-export must be answered with its own
@@ -195,7 +195,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Trial of the matte cache on real photos.")
-    parser.add_argument("--photos", action="append", required=True, metavar="DIR[:COUNT]")
+    parser.add_argument("--photos", action="append", required=True, metavar="DIR[:COUNT[:SKIP]]")
     parser.add_argument("--report", type=Path, help="everything measured, as JSON")
     parser.add_argument("--plot", type=Path, help="curves of the distances, as SVG")
     parser.add_argument("--jobs", type=int, default=2)
@@ -203,11 +203,12 @@ def _options() -> argparse.Namespace:
 
 
 def _chosen(spec: str) -> list[str]:
-    """At most COUNT photos below DIR, the same ones each time."""
-    folder, _, count = spec.partition(":")
+    """At most COUNT photos below DIR after the first SKIP, the same ones each time."""
+    folder, count, skip = (*spec.split(":"), "", "")[:3]
     found = sorted(str(p) for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES)
     random.Random(9).shuffle(found)
-    return found[: int(count) if count else None]
+    first = int(skip or 0)
+    return found[first : first + int(count) if count else None]
 
 
 def _examined(pool: ProcessPoolExecutor, photos: list[str]) -> Iterator[Trial]:

@@ -8,6 +8,7 @@ entry that another process removed is a miss.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -52,12 +53,18 @@ class DiskShelf:
         path = self._root / name
         try:
             data = path.read_bytes()
-            os.utime(path)  # recency outlives the process as the file's time
         except FileNotFoundError:
             self._forget(name)
             return None
-        self._sizes.move_to_end(name)
+        self.touch(name)
         return data
+
+    def touch(self, name: str) -> None:
+        """The entry was used; its file's time tells so to the next process."""
+        if name in self._sizes:
+            self._sizes.move_to_end(name)
+            with contextlib.suppress(OSError):  # gone, or read-only: it is then used all the same
+                os.utime(self._root / name)
 
     def put(self, name: str, data: bytes) -> list[str]:
         """Keep ``data`` if limit and free space allow it; the names that left for it."""
@@ -185,8 +192,16 @@ class DiskShelf:
         for model in self._folders(self._root):
             for context in self._folders(Path(model.path)):
                 for path in Path(context.path).iterdir():
-                    if is_temporary(path.name) and path.stat().st_mtime < before:
+                    if is_temporary(path.name) and _written(path) < before:
                         path.unlink(missing_ok=True)
+
+
+def _written(path: Path) -> float:
+    """When the file was written, seconds since the epoch; now, if it is gone."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
 
 
 def _check(name: str, data: bytes) -> None:

@@ -77,7 +77,9 @@ class Shelves:
         """The entry's bytes; None where it is gone."""
         with self._lock:
             data = self._memory.get(name)
-            if data is None and self._disk is not None:
+            if data is not None and self._disk is not None:
+                self._disk.touch(name)
+            elif self._disk is not None:
                 data = self._read(self._disk, name)
                 if data is not None:
                     self._memory.put(name, data)
@@ -128,8 +130,12 @@ class Shelves:
     def keep_models(self, sha256s: Collection[str]) -> None:
         """Drop the entries of all models but these."""
         with self._lock:
-            if self._disk is not None:
+            if self._disk is None:
+                return
+            try:
                 self._leave_unless_kept(self._disk.keep_models(sha256s))
+            except OSError as error:
+                self._refused(f"old entries of the matte cache cannot be dropped: {error}")
 
     def distrust(self, moment: float) -> int:
         """Drop what was stored or used since ``moment``, seconds since the epoch; how many."""

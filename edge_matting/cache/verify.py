@@ -35,10 +35,10 @@ class Limits:
     """The largest distances between photos that share a matte; levels of 255."""
 
     difference: float = 7.0
-    patch: float = 1.6
-    colour: float = 7.5
+    patch: float = 1.1
+    colour: float = 9.0
     gain: float = 0.15
-    drift: float = 0.035
+    drift: float = 0.05
 
 
 @dataclass(frozen=True, slots=True)
