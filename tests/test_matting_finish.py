@@ -195,3 +195,16 @@ def test_a_soft_veil_keeps_its_own_softness() -> None:
     veil = np.full((300, 400), 0.3, np.float32)
     rgb = photograph(veil, subject())
     assert np.abs(refine(rgb, shrunk(veil, 50, 38)) - veil).max() < 0.01
+
+
+COLOURS = st.tuples(*[st.integers(0, 255)] * 3)
+
+
+@given(front=COLOURS, back=COLOURS, softness=st.floats(1.0, 10.0, width=16))
+@settings(max_examples=25, deadline=None)
+def test_over_its_old_background_the_foreground_gives_the_photo_back(front, back, softness) -> None:
+    alpha = disc(150, 200, float(softness))
+    share = alpha[:, :, np.newaxis]
+    rgb = np.rint(np.float32(front) * share + np.float32(back) * (1 - share)).astype(np.uint8)
+    again = estimate_foreground(rgb, alpha) * share + np.float32(back) * (1 - share)
+    assert np.abs(again - rgb).max() <= 1.0

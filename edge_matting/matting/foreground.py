@@ -1,9 +1,11 @@
 """Foreground estimation: the subject's own colour where the old background shines through.
 
-Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021 (blur fusion). The blurred colours
-are computed at reduced size, for the kernel grows with the picture; the final correction uses the
-photo at full size, only where 0 < alpha < 1. The paper makes two passes; four from wide to narrow
-leave half of their error where the band is wide, and cost as much at this size.
+Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021 (blur fusion), from coarse to fine
+as Germer et al., "Fast Multi-Level Foreground Estimation", ICPR 2020, go. Wide blurs are made at
+reduced size; two narrow ones at full size, only around 0 < alpha < 1, restore the detail. Three
+changes to the paper's fusion: four wide passes in place of two, weights that count sure pixels more
+(alpha to the fourth), and a background that is corrected as the foreground is.
+tools/bench/finishing.py measures the error.
 """
 
 from __future__ import annotations
@@ -15,12 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha, Rgb, check_alpha, check_rgb
-from edge_matting.matting.band import Grid
+from edge_matting.matting.band import Grid, Tile
 from edge_matting.matting.resize import three_times
 
 _WORKING_SIDE: Final = 512
 _KERNELS: Final = (0.2, 0.06, 0.02, 0.006)  # sides of the passes, as parts of the longer side
+_FINE: Final = (25, 5)  # sides of the passes at full size, pixels
+_HALO: Final = 14  # pixels around a tile that they see
 _TINY: Final = np.float32(1e-5)
+_LEAST: Final = np.float32(1e-3)  # weight of a pixel's own colour where none around is sure
 _ROWS: Final = 64  # rows copied at a time: temporaries stay in the cache
 
 Planes = npt.NDArray[np.float32]
@@ -39,24 +44,72 @@ def estimate_foreground(rgb: Rgb, alpha: Alpha) -> Rgb:
     result = _without_background(rgb, alpha)
     front, back = _blurred_colours(grid.means(rgb), share)
     for tile in grid.band(share):
-        where = grid.pixels(tile)
-        near, far = grid.enlarge(front, tile), grid.enlarge(back, tile)
-        _correct(result[where], rgb[where], alpha[where], near, far)
+        where, wide = grid.pixels(tile), _widened(grid, tile)
+        around = grid.pixels(wide)
+        near, far = grid.enlarge(front, wide), grid.enlarge(back, wide)
+        colour = _detailed(rgb[around], alpha[around], near, far)
+        down, across = (
+            slice(inner.start - outer.start, inner.stop - outer.start)
+            for inner, outer in zip(where, around, strict=True)
+        )
+        seen = three_times((alpha[where] > 0.0).view(np.uint8))
+        np.multiply(colour[down, across], seen, out=result[where])
     return result
 
 
-def _correct(result: Rgb, photo: Rgb, alpha: Alpha, near: Planes, far: Planes) -> None:
-    """Equation 4 into ``result``, R x W x 3; where alpha is 1 it gives the photo by itself.
+def _widened(grid: Grid, tile: Tile) -> Tile:
+    """The tile with the cells that hold its halo."""
+    cells = -(-_HALO // grid.factor)
+    rows, columns = (
+        slice(max(0, part.start - cells), min(size, part.stop + cells))
+        for part, size in zip((tile.rows, tile.columns), grid.shape, strict=True)
+    )
+    return Tile(rows, columns)
 
-    OpenCV subtracts, adds, rounds and clips across types in one pass each.
+
+def _detailed(photo: Rgb, alpha: Alpha, front: Planes, back: Planes) -> Rgb:
+    """The foreground of R x W pixels, in the photo's type, from smooth colours R x W x 3.
+
+    Where alpha is 1 it is the photo itself.
     """
+    top = float(np.iinfo(photo.dtype).max)
+    image = photo.astype(np.float32)
     share = three_times(alpha)
-    missing: Any = cv2.subtract(photo, _mixed(share, near, far), dtype=cv2.CV_32F)
-    missing = missing.reshape(share.shape) * share
-    depth = cv2.CV_8U if photo.dtype == np.uint8 else cv2.CV_16U
-    fixed: Any = cv2.add(missing, near, dtype=depth)
-    seen = three_times((alpha > 0.0).view(np.uint8))
-    np.multiply(fixed.reshape(share.shape), seen, out=result)
+    front, back = _settled(image, share, front, back, top)
+    sure = (_fourth(alpha), _fourth(1 - alpha))
+    for side in _FINE:
+        front, back = (
+            _nearby(colour, weight, side)
+            for colour, weight in zip((front, back), sure, strict=True)
+        )
+        front, back = _settled(image, share, front, back, top)
+    colour: Rgb = np.rint(front).astype(photo.dtype)  # type: ignore[assignment]
+    return colour
+
+
+def _settled(
+    image: Planes, share: Planes, front: Planes, back: Planes, top: float
+) -> tuple[Planes, Planes]:
+    """Equation 4 for both colours: each takes its share of what the composite lacks."""
+    missing = image - _mixed(share, front, back)
+    nearer = missing * share
+    missing -= nearer
+    nearer += front
+    missing += back
+    return np.clip(nearer, 0.0, top, out=nearer), np.clip(missing, 0.0, top, out=missing)
+
+
+def _nearby(colour: Planes, weight: Planes, side: int) -> Planes:
+    """Weighted mean of the colours around each pixel, R x W x 3."""
+    mean = _blur(colour * three_times(weight), side)
+    mean += colour * _LEAST
+    mean /= three_times(_blur(weight, side) + _LEAST)
+    return mean
+
+
+def _fourth(share: Planes) -> Planes:
+    square = np.square(share)
+    return np.square(square, out=square)
 
 
 def _without_background(rgb: Rgb, alpha: Alpha) -> Rgb:
@@ -76,9 +129,9 @@ def _blurred_colours(small: Rgb, alpha: Alpha) -> tuple[Planes, Planes]:
     front, back = image, image
     for part in _KERNELS:
         side = max(3, round(part * max(alpha.shape)))
-        smooth_front, back = _fuse(front, back, share, side)
-        front = np.clip(_corrected(image, share, smooth_front, back), 0.0, top)
-    return smooth_front, back
+        smooth = _fuse(front, back, share, side)
+        front, back = _settled(image, share, *smooth, top)
+    return smooth
 
 
 def _fuse(front: Planes, back: Planes, share: Planes, side: int) -> tuple[Planes, Planes]:
@@ -89,14 +142,6 @@ def _fuse(front: Planes, back: Planes, share: Planes, side: int) -> tuple[Planes
     smooth_back = _blur(back - back * share, side)
     smooth_back /= three_times(1 + _TINY - weight)
     return smooth_front, smooth_back
-
-
-def _corrected(photo: Planes, share: Planes, front: Planes, back: Planes) -> Planes:
-    """Equation 4: move the smooth foreground so that the composite gives the photo again."""
-    fixed = photo - _mixed(share, front, back)
-    fixed *= share
-    fixed += front
-    return fixed
 
 
 def _mixed(share: Planes, front: Planes, back: Planes) -> Planes:
