@@ -100,7 +100,12 @@ def ten_photos(tmp_path: Path) -> list[Path]:
     [
         ("selfie_segmentation_landscape.onnx", "nhwc", (256, 144)),
         ("prisma_nchw.onnx", "nchw", (256, 256)),
-        pytest.param("u2net_small.onnx", "nchw", (320, 320), marks=pytest.mark.slow),
+        pytest.param(
+            "u2net_small.onnx",
+            "nchw",
+            (320, 320),
+            marks=(pytest.mark.slow, pytest.mark.timeout(1200)),
+        ),
     ],
 )
 def test_a_foreign_model_gives_the_same_alpha_as_by_hand(
