@@ -8,7 +8,7 @@ LOWER_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/py
 AXE := build/npm/node_modules/axe-core/axe.min.js
 SAMPLE := edge_matting/data/photos/astronaut.jpg
 
-.PHONY: run test axe check bench clean test-lower test-slow chaos burst install uninstall wheelhouse soak trial deb
+.PHONY: cache-trial run test axe check bench clean test-lower test-slow chaos burst install uninstall wheelhouse soak trial deb
 
 run: $(VENV)/.installed
 	@mkdir -p hotfolder/in
@@ -52,6 +52,7 @@ bench: $(DEV)
 	$(BIN)/edge-matting bench
 	$(BIN)/python tools/bench/stages.py
 	$(BIN)/python tools/bench/memory.py
+	$(BIN)/python tools/bench/cache.py --megabytes 256
 	$(BIN)/python tools/bench/plan.py
 	$(BIN)/python tools/bench/pages.py
 
@@ -87,6 +88,11 @@ wheelhouse:
 # A package for apt with its wheels inside, for this Debian's Python and architecture.
 deb:
 	tools/make_deb.sh build/deb $(WHEELHOUSE)
+
+# Which re-exports share a matte, and that no edit does, on photos of yours.
+cache-trial: $(DEV)
+	mkdir -p build
+	$(BIN)/python tools/cache_trial.py --photos "$(PHOTOS)" --report build/cache-trial.json --plot build/cache-trial.svg
 
 clean:
 	rm -rf .venv .venv-lower build dist *.egg-info hotfolder .state .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
