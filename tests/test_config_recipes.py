@@ -160,6 +160,7 @@ def test_an_override_changes_one_value_of_a_built_in_recipe():
         ({"background": {"gradient": ["#000000", "x"]}}, "expected a colour"),
         ({"canvas": {"size": [35, 45], "unit": "mm"}}, "a size in mm needs dpi"),
         ({"canvas": {"size": [35000, 45]}}, "1 to 20000 pixels"),
+        ({"canvas": {"size": [20000, 20000]}}, "at most 60 megapixels"),
         ({"crop": {"aspect": "4/5"}}, 'expected a proportion like "4:5"'),
         ({"crop": {"aspect": "40:1"}}, "from 1:10 to 10:1"),
         ({"shadow": {"colour": "black"}}, "expected a colour"),

@@ -15,9 +15,10 @@ from profiles import DISPLAY_P3
 
 from edge_matting.config import BUILT_IN, Recipe
 from edge_matting.core.errors import SourceUnreadable
-from edge_matting.imaging import Photo, decode
+from edge_matting.imaging import Header, Photo, decode
 from edge_matting.imaging.colour import from_srgb
 from edge_matting.pipeline.outputs import choose_frame, render_outputs
+from edge_matting.pipeline.photo import _pixels
 
 
 def photo_of(rgb: np.ndarray, *, icc: bytes | None = None, dpi: Any = None) -> Photo:
@@ -244,3 +245,13 @@ def test_more_effort_and_compact_give_smaller_files_of_the_same_pixels() -> None
         sizes[name] = len(made)
         assert np.array_equal(pixels(made), pixels(plain))
     assert sizes["compact"] <= sizes["slow"] < len(plain) < sizes["fast"]
+
+
+@pytest.mark.parametrize(
+    ("bits", "canvas", "counted"),
+    [(8, None, 1000), (16, None, 1500), (8, (100.0, 50.0), 5000), (16, (10.0, 10.0), 1500)],
+)
+def test_memory_is_counted_in_the_larger_of_photo_and_canvas(bits, canvas, counted) -> None:
+    header = Header("png", 40, 25, "RGB", bits, 1, "photo")
+    recipe = Recipe() if canvas is None else Recipe.model_validate({"canvas": {"size": canvas}})
+    assert _pixels(header, recipe) == counted

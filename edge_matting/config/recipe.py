@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import math
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,7 @@ FORMATS_WITHOUT_ALPHA: Final = frozenset({"jpg"})
 DEEP_FORMATS: Final = frozenset({"png", "tiff"})
 LONGEST_SIDE: Final = 20_000
 """Of a canvas, pixels."""
+MOST_PIXELS: Final = 60_000_000
 
 PROCESSING_VERSION: Final = 2
 """Rises when the same recipe and model would give other pixels; older results are not reused."""
@@ -179,6 +181,8 @@ class Canvas(Frozen):
             raise ValueError("a size in mm needs dpi, such as 300")
         if not all(1 <= side <= LONGEST_SIDE for side in self.pixels):
             raise ValueError(f"a side must come to 1 to {LONGEST_SIDE} pixels")
+        if math.prod(self.pixels) > MOST_PIXELS:
+            raise ValueError(f"a canvas holds at most {MOST_PIXELS / 1e6:g} megapixels")
         return self
 
     @property

@@ -13,7 +13,6 @@ from edge_matting.matting.backdrop import (
 from edge_matting.matting.compositing import (
     composite,
     cutout,
-    premultiplied,
     quantised,
     trimap,
     with_shadow,
@@ -51,7 +50,6 @@ __all__ = [
     "framed",
     "from_output",
     "input_size",
-    "premultiplied",
     "quantised",
     "refine",
     "resample",

@@ -16,8 +16,8 @@ _ROWS: Final = 64  # rows worked on at a time: temporaries stay in the cache
 _SURE: Final = 0.05  # as in assess: below it background, above 1 - it foreground
 
 
-def cutout(rgb: Rgb, alpha: Alpha) -> Rgb:
-    """RGBA, straight alpha, H x W x 4 in the type of ``rgb`` (the foreground F).
+def cutout(rgb: Rgb, alpha: Alpha, *, premultiplied: bool = False) -> Rgb:
+    """RGBA, straight or ``premultiplied``, H x W x 4 in the type of ``rgb`` (the foreground F).
 
     Where alpha rounds to 0 there is no colour at all: the removed background must not be readable
     in the file.
@@ -28,18 +28,10 @@ def cutout(rgb: Rgb, alpha: Alpha) -> Rgb:
         rows = slice(start, start + _ROWS)
         opacity = quantised(alpha[rows], rgb.dtype)
         seen = np.multiply(rgb[rows], three_times((opacity > 0).view(np.uint8)))
+        if premultiplied:
+            share = opacity * np.float32(1 / np.iinfo(rgb.dtype).max)
+            seen = np.rint(seen * three_times(share)).astype(rgb.dtype)
         result[rows] = cv2.merge([*cv2.split(seen), opacity]).reshape(result[rows].shape)
-    return result
-
-
-def premultiplied(straight: Rgb) -> Rgb:
-    """RGBA with its colours multiplied by alpha, H x W x 4 in the type of ``straight``."""
-    top = np.float32(1 / np.iinfo(straight.dtype).max)
-    result: Rgb = straight.copy()
-    for start in range(0, straight.shape[0], _ROWS):
-        part = result[start : start + _ROWS]
-        share = part[:, :, 3] * top
-        part[:, :, :3] = np.rint(part[:, :, :3] * three_times(share))
     return result
 
 

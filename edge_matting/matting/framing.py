@@ -19,7 +19,6 @@ from edge_matting.matting.resize import resample, three_times
 AnyArray = TypeVar("AnyArray", bound=npt.NDArray[Any])
 
 _SEEN: Final = 0.1  # alpha from which a pixel belongs to the subject's box
-_MOST_GROWTH: Final = 2.0
 _ROWS: Final = 64
 
 
@@ -100,12 +99,12 @@ def cropped(
 def fitted(box: Box, photo: tuple[int, int], canvas: tuple[int, int] | None) -> Frame:
     """``box`` scaled to fit into the middle of ``canvas`` (width, height).
 
-    Without a canvas it keeps its size, unless it has over twice the pixels of the ``photo`` (width,
-    height): then it is scaled to that, for memory is counted in the photo's pixels.
+    Without a canvas it keeps its size, unless it has more pixels than the ``photo`` (width,
+    height): then it is scaled to as many, for memory is counted in the photo's pixels.
     """
     own = (box.width, box.height)
     if canvas is None:
-        scale = min(1.0, math.sqrt(_MOST_GROWTH * photo[0] * photo[1] / (own[0] * own[1])))
+        scale = min(1.0, math.sqrt(photo[0] * photo[1] / (own[0] * own[1])))
         size = max(1, math.floor(own[0] * scale)), max(1, math.floor(own[1] * scale))
         return Frame(box, Box(0, 0, *size), size)
     scale = min(canvas[0] / own[0], canvas[1] / own[1])

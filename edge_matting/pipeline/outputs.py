@@ -28,7 +28,6 @@ from edge_matting.matting import (
     finish_matte,
     fitted,
     framed,
-    premultiplied,
     quantised,
     subject_box,
     trimap,
@@ -152,8 +151,7 @@ def _pixels(scene: _Scene, spec: OutputSpec) -> Pixels:
         return composite(front, alpha, scene.backdrop, shadow=scene.shadow)
     if scene.shadow is not None:
         front, alpha = with_shadow(front, alpha, scene.shadow)
-    straight = cutout(front, alpha)
-    return premultiplied(straight) if spec.premultiplied else straight
+    return cutout(front, alpha, premultiplied=spec.premultiplied)
 
 
 def _at_depth(rgb: Rgb, spec: OutputSpec) -> Rgb:

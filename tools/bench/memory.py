@@ -43,10 +43,29 @@ RECIPES = {
             OutputSpec(kind="trimap"),
         )
     ),
+    "every step": Recipe.model_validate(
+        {
+            "outputs": (
+                {"kind": "cutout", "format": "tiff", "premultiplied": True},
+                {"kind": "composite", "format": "png"},
+                {"kind": "composite", "format": "jpg"},
+            ),
+            "alpha_threshold": 10,
+            "erode": 2,
+            "feather": 4,
+            "despill": "green",
+            "crop": {"margin": 100},  # beyond the photo, up to twice its pixels
+            "shadow": {},
+            "background": {"blur": 2},
+            "colour": "srgb",
+        }
+    ),
 }
 CASES = {
     "JPEG, cut-out": ("jpg", np.uint8, "cut-out"),
     "JPEG, four outputs": ("jpg", np.uint8, "four outputs"),
+    "JPEG, every step": ("jpg", np.uint8, "every step"),
+    "16-bit PNG, every step": ("png", np.uint16, "every step"),
     "noise JPEG, cut-out": ("noise", np.uint8, "cut-out"),
     "RGBA PNG, cut-out": ("rgba", np.uint8, "cut-out"),
     "16-bit PNG, cut-out": ("png", np.uint16, "cut-out"),
