@@ -46,18 +46,20 @@ def _profile(kind: bytes, space: bytes, pcs: bytes, tags: Mapping[bytes, bytes])
     return head.ljust(128, b"\0") + struct.pack(">I", len(every)) + table + body
 
 
-def _matrix(columns: tuple[tuple[float, float, float], ...], curve: bytes) -> bytes:
+def matrix(columns: tuple[tuple[float, float, float], ...], curve: bytes) -> bytes:
     """An RGB profile of three primaries (D50) and one curve."""
     tags = {name + b"XYZ": _xyz(column) for name, column in zip((b"r", b"g", b"b"), columns)}  # noqa: B905
     tags |= {name + b"TRC": curve for name in (b"r", b"g", b"b")}
     return _profile(b"mntr", b"RGB ", b"XYZ ", tags)
 
 
-DISPLAY_P3 = _matrix(
-    ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)),
-    _srgb_curve(),
+P3_PRIMARIES = (
+    (0.51512, 0.24120, -0.00105),
+    (0.29198, 0.69225, 0.04189),
+    (0.15710, 0.06657, 0.78407),
 )
-ADOBE_RGB = _matrix(
+DISPLAY_P3 = matrix(P3_PRIMARIES, _srgb_curve())
+ADOBE_RGB = matrix(
     ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)),
     _gamma(563 / 256),
 )
@@ -92,3 +94,24 @@ def _cmyk() -> bytes:
 
 
 CMYK_PRESS = _cmyk()
+
+
+def _parametric(kind: int, *numbers: float) -> bytes:
+    return b"para" + bytes(4) + struct.pack(">HH", kind, 0) + b"".join(map(_s15, numbers))
+
+
+def _table() -> bytes:
+    values = [round((i / 255) ** 2.0 * 65535) for i in range(256)]
+    return b"curv" + bytes(4) + struct.pack(">I256H", 256, *values)
+
+
+CURVES = {
+    "identity": b"curv" + bytes(8),
+    "gamma": _gamma(2.2),
+    "table": _table(),
+    "type 0": _parametric(0, 1.8),
+    "type 1": _parametric(1, 2.0, 1.05, -0.05),
+    "type 2": _parametric(2, 2.0, 1.05, -0.05, 0.0),
+    "type 3": _srgb_curve(),
+    "type 4": _parametric(4, 2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045, 0.0, 0.0),
+}

@@ -275,3 +275,26 @@ def test_a_start_without_a_runtime_says_which_extra_to_install(home, monkeypatch
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert main(["process", str(PHOTO), "-o", str(home / "o")]) == 2
     assert "pip install edge-matting[cpu]" in capsys.readouterr().err
+
+
+def test_a_built_in_recipe_is_chosen_by_name(home):
+    assert main(["process", str(PHOTO), "-o", str(home / "out"), "--recipe", "avatar"]) == 0
+    read = cv2.imread(str(home / "out" / "astronaut.png"), cv2.IMREAD_UNCHANGED)
+    assert read.shape == (512, 512, 4)
+    assert json.loads((home / "out" / "astronaut.json").read_text())["recipe"] == "avatar"
+
+
+def test_a_format_that_another_output_has_already_is_written_once(home):
+    arguments = ["process", str(PHOTO), "-o", str(home / "out"), "--recipe", "shop"]
+    assert main([*arguments, "--format", "jpg"]) == 0
+    assert sorted(path.name for path in (home / "out").glob("astronaut*")) == [
+        "astronaut.jpg",
+        "astronaut.json",
+    ]
+
+
+def test_a_format_that_cannot_be_written_is_a_bad_argument(home, capsys, monkeypatch):
+    monkeypatch.setattr("edge_matting.config.recipe._writes_avif", lambda: False)
+    arguments = ["process", str(PHOTO), "-o", str(home / "out"), "--format", "avif"]
+    assert main(arguments) == 2
+    assert "--format avif: this installation's Pillow writes no AVIF" in capsys.readouterr().err

@@ -15,7 +15,7 @@ import pytest
 from corpus import interlaced_png
 from harness import PHOTO
 from PIL import Image, ImageCms, ImageOps
-from profiles import ADOBE_RGB, CMYK_PRESS, DISPLAY_P3, GREY_GAMMA_18
+from profiles import ADOBE_RGB, CMYK_PRESS, CURVES, DISPLAY_P3, GREY_GAMMA_18, P3_PRIMARIES, matrix
 
 from edge_matting.config import Recipe
 from edge_matting.imaging import decode
@@ -244,3 +244,13 @@ def test_a_profile_of_tables_or_a_broken_one_is_left_to_little_cms() -> None:
     assert deep_to_srgb(deep, CMYK_PRESS) is None
     for broken in (b"", b"\0" * 140, DISPLAY_P3[:200], DISPLAY_P3.replace(b"para", b"what")):
         assert deep_to_srgb(deep, broken) is None
+
+
+@pytest.mark.parametrize("kind", CURVES)
+def test_every_kind_of_curve_gives_what_little_cms_gives(kind: str) -> None:
+    profile = matrix(P3_PRIMARIES, CURVES[kind])
+    narrow = np.asarray(scene())
+    deep = deep_to_srgb(narrow.astype(np.uint16) * 257, profile)
+    assert deep is not None
+    wanted = in_srgb(Image.fromarray(narrow), profile)
+    assert np.abs(np.rint(deep / 257) - wanted).max() <= MOST
