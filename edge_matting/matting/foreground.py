@@ -2,7 +2,7 @@
 
 Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021 (blur fusion), from coarse to fine
 as Germer et al., "Fast Multi-Level Foreground Estimation", ICPR 2020, go. Wide blurs are made at
-reduced size; two narrow ones at full size, only around 0 < alpha < 1, restore the detail. Three
+reduced size; a narrow one at full size, only around 0 < alpha < 1, restores the detail. Three
 changes to the paper's fusion: four wide passes in place of two, weights that count sure pixels more
 (alpha to the fourth), and a background that is corrected as the foreground is.
 tools/bench/finishing.py measures the error.
@@ -22,8 +22,8 @@ from edge_matting.matting.resize import three_times
 
 _WORKING_SIDE: Final = 512
 _KERNELS: Final = (0.2, 0.06, 0.02, 0.006)  # sides of the passes, as parts of the longer side
-_FINE: Final = (25, 5)  # sides of the passes at full size, pixels
-_HALO: Final = 14  # pixels around a tile that they see
+_FINE: Final = (11,)  # sides of the passes at full size, pixels; a second one costs as much again
+_HALO: Final = 6  # pixels around a tile that they see
 _TINY: Final = np.float32(1e-5)
 _LEAST: Final = np.float32(1e-3)  # weight of a pixel's own colour where none around is sure
 _ROWS: Final = 64  # rows copied at a time: temporaries stay in the cache
