@@ -92,9 +92,7 @@ def test_any_size_is_refined_and_finished(shape: tuple[int, int], depth) -> None
 
 
 @given(
-    coarse=hnp.arrays(
-        np.float32, (9, 7), elements=st.floats(0, 1, width=32, allow_subnormal=False)
-    ),
+    coarse=hnp.arrays(np.float32, (9, 7), elements=st.floats(0, 1, width=32)),
     rgb=hnp.arrays(np.uint8, (31, 45, 3)),
 )
 @settings(max_examples=40, deadline=None)
@@ -149,7 +147,7 @@ def test_sixteen_bits_survive_the_foreground() -> None:
 
 
 PIXELS = hnp.arrays(np.uint8, (5, 6, 3))
-ALPHAS = hnp.arrays(np.float32, (5, 6), elements=st.floats(0, 1, width=32, allow_subnormal=False))
+ALPHAS = hnp.arrays(np.float32, (5, 6), elements=st.floats(0, 1, width=32))
 
 
 @given(rgb=PIXELS, alpha=ALPHAS, depth=st.sampled_from([np.uint8, np.uint16]))

@@ -16,7 +16,7 @@ ROWS = 256  # of a strip: seams would show at its multiples
 mattes = hnp.arrays(
     np.float32,
     hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=30),
-    elements=st.floats(0, 1, width=32, allow_subnormal=False),
+    elements=st.floats(0, 1, width=32),
 )
 radii = st.floats(0.25, 6, width=32)
 
@@ -147,9 +147,7 @@ def test_despilling_takes_the_green_off_the_edge_and_leaves_the_inside(depth) ->
 
 
 @given(
-    alpha=hnp.arrays(
-        np.float32, (12, 9), elements=st.floats(0, 1, width=32, allow_subnormal=False)
-    ),
+    alpha=hnp.arrays(np.float32, (12, 9), elements=st.floats(0, 1, width=32)),
     colours=hnp.arrays(np.uint8, (12, 9, 3)),
     cast=st.sampled_from(["red", "green", "blue"]),
 )

@@ -188,8 +188,6 @@ def _entries(request: OrtRequest) -> tuple[tuple[str, str], ...]:
         # Idle threads that spin burn a processor that decoding and the page need.
         ("session.intra_op.allow_spinning", "0"),
         ("session.inter_op.allow_spinning", "0"),
-        # The long tails of a soft matte are full of numbers that x86 computes slowly.
-        ("session.set_denormal_as_zero", "1"),
         # Which node runs where, told after the session is made; unknown before 1.24.
         ("session.record_ep_graph_assignment_info", "1"),
     ]
