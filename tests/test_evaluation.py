@@ -137,6 +137,22 @@ def test_every_group_counts_the_same_in_the_manifests_quality() -> None:
     assert line == "  - {precision: int8, resolution: [256, 256], iou: 0.7500, mad: 0.2500}"
 
 
+def test_thin_pictures_are_told_by_their_matte_at_the_smallest_side() -> None:
+    block, line = np.zeros((60, 60), np.float32), np.zeros((60, 60), np.float32)
+    block[10:50, 10:50] = 1.0
+    line[30, :] = 1.0
+    assert evaluate.thinness(block) < 0.1
+    assert evaluate.thinness(line) == 1.0
+    assert evaluate.thinness(line * 0) == 0.0
+    scores = [evaluate.score("m", 192, _case("pets", str(n), block), block) for n in range(3)]
+    scores.append(evaluate.score("m", 192, _case("pets", "thin", line), line))
+    scores += [evaluate.score("m", 320, _case("pets", str(n), block), block) for n in range(3)]
+    scores.append(evaluate.score("m", 320, _case("pets", "thin", line), line * 0))
+    _, thin, others = evaluate.thin_rows(scores).splitlines()
+    assert thin.split() == ["thin", "192:", "1.0000", "320:", "0.0000"]
+    assert others.split() == ["others", "192:", "1.0000", "320:", "1.0000"]
+
+
 def test_every_shipped_precision_gives_the_same_matte_of_a_photo() -> None:
     import cv2
 
