@@ -80,7 +80,8 @@ def score(model: str, side: int, case: Case, alpha: Alpha) -> Score:
 def thinness(alpha: Alpha) -> float:
     """Share of the matte (alpha >= 0.5) that an opening of 2 % of the short side takes away.
 
-    What could be known of a photo's thin structures before a size is chosen; 0 to 1, 0 for an empty matte.
+    What could be known of a photo's thin structures before a size is chosen, 0 to 1;
+    0 for an empty matte.
     """
     subject = (alpha >= 0.5).astype(np.uint8)
     area = int(subject.sum())
