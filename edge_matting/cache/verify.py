@@ -38,7 +38,7 @@ class Limits:
     patch: float = 1.1
     colour: float = 9.0
     gain: float = 0.15
-    drift: float = 0.05
+    drift: float = 0.035
 
 
 @dataclass(frozen=True, slots=True)
