@@ -198,8 +198,8 @@ def test_a_soft_veil_keeps_its_own_softness() -> None:
 COLOURS = st.tuples(*[st.integers(0, 255)] * 3)
 
 
-@given(front=COLOURS, back=COLOURS, softness=st.floats(1.0, 4.0, width=16))
-@settings(max_examples=25, deadline=None)
+@given(front=COLOURS, back=COLOURS, softness=st.floats(1.0, 60.0, width=16))
+@settings(max_examples=60, deadline=None)
 def test_over_its_old_background_the_foreground_gives_the_photo_back(front, back, softness) -> None:
     alpha = disc(150, 200, float(softness))
     share = alpha[:, :, np.newaxis]
