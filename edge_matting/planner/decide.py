@@ -20,7 +20,10 @@ from edge_matting.planner.needs import ModelNeeds, Resolution
 from edge_matting.planner.workers import split_workers, wanted_workers
 
 EQUAL = 0.05
-"""Speeds that differ by less are the same: the better picture decides, then the shorter wait."""
+"""Speeds that differ by less are the same: the better picture decides."""
+
+ALIKE = 0.01
+"""Among the ways to make that picture: the shorter wait of a lone photo is worth no more."""
 
 
 def make_plan(
@@ -104,11 +107,11 @@ def best_timing(
         return None
     fastest = min(each.timing.photo_seconds for each in ranked)
     equals = [each for each in ranked if each.timing.photo_seconds <= fastest * (1 + EQUAL)]
-    chosen = min(
-        equals,
-        key=lambda each: (-each.iou, each.timing.alone_seconds, each.timing.photo_seconds),
-    )
-    return chosen.timing
+    best = max(each.iou for each in equals)
+    same = [each.timing for each in equals if each.iou == best]
+    least = min(timing.photo_seconds for timing in same)
+    alike = [timing for timing in same if timing.photo_seconds <= least * (1 + ALIKE)]
+    return min(alike, key=lambda timing: (timing.alone_seconds, timing.photo_seconds))
 
 
 def _way(
