@@ -16,6 +16,18 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+# What must be done to an upright picture so that orientation N shows it upright again.
+STORED_AS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
 Pixels = npt.NDArray[Any]
 
 PHOTO = Path(__file__).parents[1] / "edge_matting" / "data" / "photos" / "astronaut.jpg"

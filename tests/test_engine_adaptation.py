@@ -375,16 +375,9 @@ def test_a_gpu_lost_in_the_middle_is_left_for_the_processor_and_taken_again_late
     reader.close()
 
 
-def test_an_nvml_that_knows_only_names_leaves_the_plan_alone(tmp_path):
-    device = orin_nano(tmp_path)
-    adapter, plans, reader = over(device)
-    run_for(adapter, device, 120)
-    assert plans == []
-    reader.close()
-
-
-def test_a_driver_that_is_missing_altogether_leaves_the_processors_plan_alone(tmp_path):
-    device = pc(tmp_path)
+@pytest.mark.parametrize("build", [orin_nano, pc], ids=["nvml_knows_only_names", "no_driver"])
+def test_an_nvml_that_tells_nothing_leaves_the_plan_alone(tmp_path, build):
+    device = build(tmp_path)
     adapter, plans, reader = over(device)
     run_for(adapter, device, 120)
     assert plans == []

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from corpus import STORED_AS
 from PIL import Image, ImageCms
 
 import edge_matting
@@ -17,18 +18,6 @@ from edge_matting.imaging.tiff import encode_tiff
 
 PHOTO = Path(edge_matting.__file__).parent / "data" / "photos" / "astronaut.jpg"
 LIMIT = 10_000_000
-
-# What must be done to an upright picture so that orientation N shows it upright again.
-STORED_AS = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 
 
 def upright() -> Image.Image:

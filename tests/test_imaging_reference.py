@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from corpus import interlaced_png
+from corpus import STORED_AS, interlaced_png
 from harness import PHOTO
 from PIL import Image, ImageCms, ImageOps
 from profiles import ADOBE_RGB, CMYK_PRESS, CURVES, DISPLAY_P3, GREY_GAMMA_18, P3_PRIMARIES, matrix
@@ -24,16 +24,6 @@ from edge_matting.imaging.tiff import encode_tiff
 from edge_matting.pipeline.outputs import render_outputs
 
 MOST = 2
-STORED_AS = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 COLOURS = ("keep", "srgb")
 
 

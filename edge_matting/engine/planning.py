@@ -53,7 +53,7 @@ class Planning:
             self._profile,
             self._needs,
             self._settings,
-            self._available(),
+            self._available(self._manifest),
             measurements=self.measurements(vitals),
             vitals=vitals,
         )
@@ -64,13 +64,8 @@ class Planning:
         Raises ``ModelError`` for one that there is not.
         """
         manifest = self._catalog.get(model_id)
-        backend = backend_of(manifest, self._settings.device.backend)
-        return make_plan(
-            self._profile,
-            needs_of(manifest, self._catalog.path(model_id)),
-            self._settings,
-            available_providers(backend),
-        )
+        needs = needs_of(manifest, self._catalog.path(model_id))
+        return make_plan(self._profile, needs, self._settings, self._available(manifest))
 
     def measurements(self, vitals: Vitals | None = None) -> Measurements | None:
         """What is known of this model here and now."""
@@ -121,12 +116,13 @@ class Planning:
             self._known = measurements
         return measurements
 
-    def _available(self) -> tuple[str, ...]:
-        backend = backend_of(self._manifest, self._settings.device.backend)
-        return available_providers(backend)
+    def _available(self, manifest: Manifest) -> tuple[str, ...]:
+        return available_providers(backend_of(manifest, self._settings.device.backend))
 
     def _allowed(self) -> Choices:
-        return choices(self._profile, self._needs, self._settings, self._available(), [])
+        return choices(
+            self._profile, self._needs, self._settings, self._available(self._manifest), []
+        )
 
     def _threads(self, plan: Plan) -> tuple[int, ...]:
         """An accelerator computes by itself: its session's threads matter little."""

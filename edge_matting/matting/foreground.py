@@ -26,7 +26,7 @@ _WORKING_SIDE: Final = 512
 _WINDOW: Final = 0.2  # side of the first window, as a part of the longer side
 _KERNELS: Final = (0.06, 0.02, 0.006)  # sides of the passes after it
 _LEAST_VARIANCE: Final = np.float32(1e-4)  # of alpha; below it a window tells one colour, not two
-_FINE: Final = (11,)  # sides of the passes at full size, pixels; a second one costs as much again
+_FINE: Final = 11  # side of the pass at full size, pixels; a second one costs as much again
 _HALO: Final = 6  # pixels around a tile that they see
 _TINY: Final = np.float32(1e-5)
 _LEAST: Final = np.float32(1e-3)  # weight of a pixel's own colour where none around is sure
@@ -80,13 +80,9 @@ def _detailed(photo: Rgb, alpha: Alpha, front: Planes, back: Planes) -> Rgb:
     image = photo.astype(np.float32)
     share = three_times(alpha)
     front, back = _settled(image, share, front, back, top)
-    sure = (_fourth(alpha), _fourth(1 - alpha))
-    for side in _FINE:
-        front, back = (
-            _nearby(colour, weight, side)
-            for colour, weight in zip((front, back), sure, strict=True)
-        )
-        front, back = _settled(image, share, front, back, top)
+    front = _nearby(front, _fourth(alpha), _FINE)
+    back = _nearby(back, _fourth(1 - alpha), _FINE)
+    front, _ = _settled(image, share, front, back, top)
     colour: Rgb = np.rint(front).astype(photo.dtype)  # type: ignore[assignment]
     return colour
 
