@@ -22,7 +22,7 @@ import yaml
 from machine import ROOT
 
 PATIENCE_SECONDS = 120.0
-PLAIN = {"refinement": "none", "foreground": False}
+PLAIN = {"refinement": "none", "foreground": False, "exposure": "none"}
 """The finishing that `rembg p` does by default."""
 
 

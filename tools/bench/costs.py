@@ -141,7 +141,7 @@ def _done(photo: Path, ledger: Ledger, claim: Claim, costs: Costs) -> Done:
     with costs.stage("preview"):
         before_after(rgb, alpha.astype("float32"))
     digest = content_digest(data)
-    result = _result(digest, (rgb.shape[1], rgb.shape[0]), claim.job.stem)
+    result = example_result(digest, (rgb.shape[1], rgb.shape[0]), claim.job.stem)
     with costs.stage("ledger: look up"):
         ledger.holds(claim)
         ledger.find_result(digest, result.recipe_key, result.model_sha256)
@@ -149,7 +149,7 @@ def _done(photo: Path, ledger: Ledger, claim: Claim, costs: Costs) -> Done:
     return Done(JobState.SUCCEEDED, result)
 
 
-def _result(digest: str, size: tuple[int, int], stem: str) -> Any:
+def example_result(digest: str, size: tuple[int, int], stem: str) -> Any:
     from edge_matting.core.jobs import Execution, Quality, Result
 
     return Result(
