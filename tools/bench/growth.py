@@ -70,13 +70,10 @@ def by_ledger(scratch: Path, sizes: Sequence[int] = LEDGER_ROWS) -> list[dict[st
     scratch.mkdir(parents=True, exist_ok=True)
     rows = []
     path = scratch / "ledger.sqlite"
-    have = 0
+    with Ledger.open(path, clock=SystemClock(), max_attempts=3) as ledger:
+        _cycle(ledger, "first")
     for size in sizes:
-        with Ledger.open(path, clock=SystemClock(), max_attempts=3) as ledger:
-            if have == 0:
-                _cycle(ledger, "first")
         _multiply(path, size)
-        have = max(have, size)
         with Ledger.open(path, clock=SystemClock(), max_attempts=3) as ledger:
             spent = [_cycle(ledger, f"{size}-{number}") for number in range(TRIALS)]
         names = ("claim_ms", "claim_cpu_ms", "finish_ms", "finish_cpu_ms")

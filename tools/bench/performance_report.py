@@ -95,8 +95,8 @@ def _paces(results: dict[str, Any]) -> str:
         costs = results.get("costs", {}).get("result", {}).get(recipe)
         if costs is not None:
             named.append((f"{recipe}: limit", costs["beside"]["limit"]))
-        for way in ("bare loop", "process", "daemon"):
-            named.append((f"{recipe}: {way}", result[way]["photos_per_second"]))
+        ways = ("bare loop", "process", "daemon")
+        named += [(f"{recipe}: {way}", result[way]["photos_per_second"]) for way in ways]
     return bars("1080p photos a second", named)
 
 
@@ -104,9 +104,9 @@ def bars(title: str, named: Sequence[tuple[str, float]]) -> str:
     """One horizontal bar for each name."""
     most = max(value for _, value in named)
     height = 40 + 24 * len(named)
+    box = f'viewBox="0 0 640 {height}" font-family="sans-serif" font-size="12"'
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 {height}" '
-        'font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {box}>',
         f'<rect width="640" height="{height}" fill="#fff"/>',
         f'<text x="12" y="22" font-size="14">{escape(title)}</text>',
     ]
