@@ -144,14 +144,22 @@ def _circumstances(options: argparse.Namespace, part: str, scratch: Path) -> dic
     """Machine, commit, command and the file system that was written to."""
     mounts = sorted(psutil.disk_partitions(all=True), key=lambda mount: len(mount.mountpoint))
     disk = [m.fstype for m in mounts if scratch.is_relative_to(m.mountpoint)][-1]
-    photos = "photos of the machine's own" if options.photos else "the built-in photos"
+    photos = "photos that were at hand" if options.photos else "the built-in photos"
     return {
         **machine(),
         "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
-        "command": f"python tools/bench/performance.py {part}",
+        "command": _command(options, part),
         "photos": photos,
         "file_system": disk,
     }
+
+
+def _command(options: argparse.Namespace, part: str) -> str:
+    """How to measure it again, without the paths of this machine."""
+    told = ("count", "rounds", "images", "recipe", "seconds", "backlog")
+    set_ = [f"--{name} {getattr(options, name)}" for name in told]
+    photos = ["--photos DIR"] if options.photos else []
+    return " ".join(["python tools/bench/performance.py", part, *photos, *set_])
 
 
 def _options() -> argparse.Namespace:

@@ -37,6 +37,7 @@ MODEL = "compared"
 TIMES = 5
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIDE = 320
+LEAST_PEAK = 128
 
 
 def make_venv(folder: Path) -> Path:
@@ -220,9 +221,16 @@ def _bytes_ratio(photos: Sequence[Path], out: Path) -> float:
 
 
 def _alpha(photos: Sequence[Path], out: Path) -> dict[str, float]:
-    """Differences of the mattes in 255ths, ours stretched as rembg does it."""
-    apart = np.concatenate([_difference(*pair).ravel() for pair in _pairs(photos, out)])
+    """Differences of the mattes in 255ths, ours stretched as rembg does it.
+
+    Where no subject is found rembg stretches noise of a few levels over the whole range; such
+    photos are counted and left out.
+    """
+    pairs = _pairs(photos, out)
+    shown = [pair for pair in pairs if float(_channel(pair[0]).max()) >= LEAST_PEAK]
+    apart = np.concatenate([_difference(*pair).ravel() for pair in shown])
     return {
+        "photos_without_subject": len(pairs) - len(shown),
         "mean": round(float(apart.mean()), 3),
         "p99": round(float(np.quantile(apart, 0.99)), 2),
         "within_2": round(float((apart <= 2).mean()), 5),
