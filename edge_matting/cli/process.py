@@ -11,12 +11,13 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
 from pydantic import ValidationError
-from tqdm import tqdm
 
 from edge_matting.cli.directory import DirectoryResults, Photo, Places, find_photos
 from edge_matting.cli.output import complain, print_json, print_line
@@ -37,6 +38,9 @@ from edge_matting.engine.native import settle_in
 from edge_matting.engine.start import load_tools, open_cache, plan_for
 from edge_matting.pipeline import PhotoTask, PixelGate, Tools, process_photo
 from edge_matting.pipeline.source import read_source
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 
@@ -187,15 +191,25 @@ def _with_format(recipe: Recipe, wanted: str) -> tuple[OutputSpec, ...]:
 
 def _do_all(work: Run, photos: Sequence[Photo], workers: int, interrupt: Interrupt) -> Tally:
     tally = Tally()
-    bar = tqdm(total=len(photos), unit="photo", file=sys.stderr, disable=None, dynamic_ncols=True)
-    with bar, ThreadPoolExecutor(workers) as pool:
+    with _bar(len(photos)) as bar, ThreadPoolExecutor(workers) as pool:
         for photo, outcome in _finished(work, photos, pool, workers, interrupt):
             tally.count(str(photo.path), outcome)
             if isinstance(outcome, JobError):
-                bar.clear()
+                if bar is not None:
+                    bar.clear()
                 complain(f"{shown(photo.path)}: {outcome.code}: {outcome}")
-            bar.update()
+            if bar is not None:
+                bar.update()
     return tally
+
+
+def _bar(total: int) -> AbstractContextManager[tqdm[NoReturn] | None]:
+    """A progress bar on a terminal. Elsewhere even importing it would cost a start 60 ms."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from tqdm import tqdm  # noqa: PLC0415
+
+    return tqdm(total=total, unit="photo", file=sys.stderr, dynamic_ncols=True)
 
 
 def _finished(

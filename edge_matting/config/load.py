@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from edge_matting.config.builtin import BUILT_IN
 from edge_matting.config.recipe import Recipe
 from edge_matting.config.settings import HotFolder, Settings
 from edge_matting.core.errors import ConfigError
+from edge_matting.core.yaml_text import YAMLError, parse_yaml
 
 SYSTEM_CONFIG: Final = Path("/etc/edge-matting/edge-matting.yaml")
 ENVIRONMENT_KEY: Final = "EDGE_MATTING_CONFIG"
@@ -73,8 +73,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text: {error}") from error
     try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        raw = parse_yaml(text)
+    except YAMLError as error:
         raise ConfigError(f"{path}: is not valid YAML: {error}") from error
     if raw is None:
         return {}
@@ -98,8 +98,8 @@ def _apply(raw: dict[str, Any], override: str) -> None:
     if not separator or not key:
         raise ConfigError(f"--set {override}: expected KEY=VALUE")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        value = parse_yaml(text)
+    except YAMLError as error:
         raise ConfigError(f"--set {override}: the value is not valid YAML: {error}") from error
     *parents, last = key.split(".")
     node = raw

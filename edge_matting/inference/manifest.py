@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from edge_matting.core.errors import ModelError
 from edge_matting.core.tensors import ModelInput, ModelOutput
+from edge_matting.core.yaml_text import YAMLError, parse_yaml
 
 MANIFEST_NAME: Final = "manifest.yaml"
 
@@ -150,8 +151,8 @@ class Manifest(BaseModel):
 def load_manifest(path: Path) -> Manifest:
     """Read and check one manifest; every fault names the file and the key."""
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = parse_yaml(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise ModelError(f"{path}: the manifest cannot be read: {error}") from error
     return parse_manifest(values, str(path))
 
