@@ -30,6 +30,7 @@ ASSETS: Final = MappingProxyType(
         "page.js": "text/javascript",
         "charts.js": "text/javascript",
         "upload.js": "text/javascript",
+        "parameters.js": "text/javascript",
         "job.js": "text/javascript",
         "icon.svg": "image/svg+xml",
     }
