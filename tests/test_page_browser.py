@@ -323,6 +323,8 @@ def test_chinese_by_the_browsers_language_and_by_choice(
     page.speak("zh-CN,zh")
     page.driver.refresh()
     page.wait(lambda: page.text("#word") == "空闲", "the state in Chinese")
+    page.wait(lambda: "没有可用的 GPU" in page.text("#device"), "the plan's reasons in Chinese")
+    assert "系统事件" in page.text("#folders")
     assert page.run("return document.documentElement.lang") == "zh"
     page.picture("chinese")
     page.find("footer a[lang='en']").click()
@@ -429,6 +431,10 @@ def test_trouble_and_long_preparations_are_told(pretended: tuple[Browser, House]
     assert "stepped down for heat: 3" in page.text("#device")
     assert "workers 4 -> 2: heat" in page.text("#device")
     page.picture("degraded")
+    page.open(f"{house.url}/?lang=zh")
+    page.wait(lambda: "实际使用 cpu" in page.text("#reasons"), "the reason in Chinese")
+    assert "libcudnn.so.9 is missing" in page.text("#reasons")  # the system's words stay
+    page.driver.delete_all_cookies()
 
 
 def test_with_a_token_buttons_and_pictures_come_after_it(browser: Browser, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ function showFacts(job, result) {
       uncertain: ((quality.uncertain_fraction ?? 0) * 100).toFixed(1),
       border: Math.round((quality.border_contact ?? 0) * 100),
     }) : null],
-    ["reasons", quality ? quality.reasons.join(", ") : null],
+    ["reasons", quality ? quality.reasons.map((code) => text("code_" + code)).join(" ") : null],
     ["sha256", job.sha256],
   ]);
 }
