@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,7 @@ def test_what_was_announced_and_never_came_is_forgotten_with_the_history(desk: D
         ({"background": {"image": "/etc/passwd"}}, "only a recipe of the configuration"),
         ({"feather": float("nan")}, "a number is not finite"),
         ({"outputs": []}, "outputs: list at least one output"),
+        ({"crop": reduce(lambda inner, _: [inner], range(5000), [])}, "nested too deeply"),
     ],
 )
 def test_parameters_that_no_recipe_takes_are_refused_at_once(

@@ -27,7 +27,9 @@ def canonical(parameters: Mapping[str, Any]) -> str | None:
     try:
         return json.dumps(parameters, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except ValueError:
-        raise ConfigError("parameters: a number is not finite") from None
+        raise ConfigError("a number is not finite") from None
+    except RecursionError:
+        raise ConfigError("nested too deeply") from None
 
 
 def adjusted(recipe: Recipe, text: str | None) -> Recipe:

@@ -16,18 +16,18 @@ IN_CHINESE: Final = MappingProxyType(
         # Why it does not work now.
         "it is starting": "正在启动",
         "the model is being loaded": "正在加载模型",
-        "the engine is being restarted": "工作进程正在重新启动",
-        "the engine cannot start; see the log": "工作进程无法启动；请看日志",
-        "the engine was lost and is being restarted": "工作进程丢失，正在重新启动",
-        "the engine was ended by {signal} and is being restarted": "工作进程被 {signal} "
+        "the engine is being restarted": "引擎正在重新启动",
+        "the engine cannot start; see the log": "引擎无法启动；请看日志",
+        "the engine was lost and is being restarted": "引擎丢失，正在重新启动",
+        "the engine was ended by {signal} and is being restarted": "引擎被 {signal} "
         "终止，正在重新启动",
-        "the engine ended with status {status} and is being restarted": "工作进程以状态 {status} "
+        "the engine ended with status {status} and is being restarted": "引擎以状态 {status} "
         "退出，正在重新启动",
-        "the engine was held by SIGSTOP and is being replaced": "工作进程被 SIGSTOP 暂停，正在更换",
-        "the engine was without progress and is being replaced": "工作进程没有进展，正在更换",
-        "the engine was replaced {n} times without progress": "工作进程已更换 {n} 次，仍无进展",
+        "the engine was held by SIGSTOP and is being replaced": "引擎被 SIGSTOP 暂停，正在更换",
+        "the engine was without progress and is being replaced": "引擎没有进展，正在更换",
+        "the engine was replaced {n} times without progress": "引擎已更换 {n} 次，仍无进展",
         "the main loop has not moved for {n} s": "主循环已停顿 {n} 秒",
-        "engine {number}: {why}": "工作进程 {number}：{why}",
+        "engine {number}: {why}": "引擎 {number}：{why}",
         "what was in work cannot be handed back yet: {why}": "处理中的照片暂时无法放回队列：{why}",
         "{wanted} was asked for, {actual} is in use: {why}": "要求使用 {wanted}，"
         "实际使用 {actual}：{why}",
