@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import json
 import os
 import random
 import signal
@@ -53,6 +54,10 @@ REPEAT_SHARE, BAD_SHARE = 0.1, 0.02
 BURSTS, BURST_PHOTOS = 25, 150
 ROUGH = 0.5
 """The share of the photos during which things are broken."""
+
+CACHE_MB = {"memory_mb": 2, "disk_mb": 16}
+"""Full within the warm-up, so that what is judged is a cache that takes in and gives up mattes. At
+its usual size it fills for the whole soak, up to its bound: that rises and is no leak."""
 
 SIDES = (48, 64, 96, 128)
 MODEL_SIDE = 64
@@ -152,6 +157,7 @@ class Observer:
         self._begin = time.monotonic()
         self._done = threading.Event()
         self._page_seconds: list[float] = []
+        self._cache: dict[str, float] = {}  # as the page last told it
         self._threads = [
             threading.Thread(target=self._every, args=(SAMPLE_SECONDS, self._sample)),
             threading.Thread(target=self._every, args=(PAGE_SECONDS, self._open_page)),
@@ -178,9 +184,10 @@ class Observer:
         for path in PAGES:
             begin = time.perf_counter()
             with urllib.request.urlopen(f"{self._url}{path}", timeout=10) as answer:
-                answer.read()
+                body = answer.read()
             if path == "/api/v1/status":
                 self._page_seconds.append(time.perf_counter() - begin)
+                self._cache = json.loads(body)["cache"]
 
     def _sample(self) -> None:
         reference = _reference_seconds(self._box.disk)
@@ -196,6 +203,10 @@ class Observer:
             slot = ledger.history(1, SAMPLE_SECONDS)[0]
         photos = sum(counts[state] for state in FINISHED)
         readings["waiting"] = sum(counts.values()) - photos
+        if self._cache:
+            readings["cache entries"] = self._cache["entries"]
+            readings["cache memory"] = self._cache["memory_bytes"] / 2**20
+            readings["cache disk"] = self._cache["disk_bytes"] / 2**20
         sizes = [
             path.stat().st_size for path in self._box.ledger_path.parent.glob("ledger.sqlite*")
         ]
@@ -288,6 +299,7 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cache-mb", type=float, help="memory of the matte cache")
     parser.add_argument("--into", type=Path, default=Path("build/soak"))
     options = parser.parse_args()
     options.into.mkdir(parents=True, exist_ok=True)
@@ -301,6 +313,7 @@ def main() -> int:
         stall_seconds=15.0,
         device={"resolution": MODEL_SIDE},
         status={"port": port},
+        cache={**CACHE_MB, **({} if options.cache_mb is None else {"memory_mb": options.cache_mb})},
     )
     with box:
         box.start()
