@@ -32,6 +32,7 @@ from edge_matting.core.jobs import Done
 from edge_matting.core.logs import shown
 from edge_matting.core.plan import Plan
 from edge_matting.core.states import JobState
+from edge_matting.engine.native import settle_in
 from edge_matting.engine.start import load_tools, open_cache, plan_for
 from edge_matting.pipeline import PhotoTask, PixelGate, Tools, process_photo
 from edge_matting.pipeline.source import read_source
@@ -117,6 +118,7 @@ def run(options: argparse.Namespace) -> int:
     name, recipe = _recipe(options, settings)
     photos = find_photos(options.paths, options.out)
     interrupt = Interrupt()
+    settle_in()
     plan = _plan(settings)
     session, manifest = load_tools(settings, plan, settings.model)
     cache = None if options.no_cache else open_cache(settings, on_disk=_is_ours(settings.state_dir))

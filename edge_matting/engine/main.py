@@ -37,6 +37,7 @@ from edge_matting.engine.channel import Reporter, listen
 from edge_matting.engine.checkup import CheckUp
 from edge_matting.engine.folders import Folders
 from edge_matting.engine.loop import WorkLoop
+from edge_matting.engine.native import settle_in
 from edge_matting.engine.opening import Opener
 from edge_matting.engine.originals import Originals
 from edge_matting.engine.start import open_cache, open_catalog, planning_for
@@ -65,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _die_with_the_daemon()
     _be_taken_first()
     faulthandler.enable()  # a native crash leaves its stack in the log
+    settle_in()
     logs.configure()
     reporter = Reporter(int(arguments[0]))
     seat = Seat.from_argument(arguments[1])

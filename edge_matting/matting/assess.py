@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+import cv2
 import numpy as np
 
 from edge_matting.core.arrays import Alpha, Rgb, check_alpha, check_rgb
@@ -51,7 +52,7 @@ def assess(rgb: Rgb, alpha: Alpha, look: Look | None = None) -> Quality:
     """
     check_rgb(rgb)
     check_alpha(alpha)
-    coverage = float(alpha.mean(dtype=np.float64))
+    coverage = float(cv2.mean(alpha)[0])  # summed in double precision
     if coverage < _LEAST_COVERAGE or float(alpha.max()) < _LEAST_PEAK:
         return _quality(alpha, coverage, (NO_SUBJECT,), None)
     reduced = Reduced.of(rgb, alpha)

@@ -34,7 +34,10 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """``factor`` x ``factor`` pixels a cell; the last row and column of cells may be cut off."""
+    """``factor`` x ``factor`` pixels a cell; the last row and column of cells may be cut off.
+
+    Factors are powers of two where the grid chooses: means of 2 x 2 are several times as fast.
+    """
 
     height: int  # of the picture, pixels
     width: int
@@ -43,7 +46,13 @@ class Grid:
     @classmethod
     def over(cls, shape: tuple[int, ...], longest: int) -> Grid:
         """A grid of at most ``longest`` cells a side over a picture of ``shape`` (H, W, ...)."""
-        return cls(shape[0], shape[1], -(-max(shape[:2]) // longest))
+        least = -(-max(shape[:2]) // longest)
+        return cls.of(shape, 1 << (least - 1).bit_length())
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], factor: int) -> Grid:
+        """Cells of ``factor`` pixels over a picture of ``shape`` (H, W, ...)."""
+        return cls(shape[0], shape[1], factor)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -63,9 +72,10 @@ class Grid:
 
     def _fill(self, result: npt.NDArray[Any], image: npt.NDArray[Any], tile: Tile) -> None:
         part = result[tile.rows, tile.columns]
-        size = part.shape[1], part.shape[0]
-        mean = cv2.resize(image[self.pixels(tile)], size, interpolation=cv2.INTER_AREA)
-        part[...] = mean.reshape(part.shape)
+        mean, factor = image[self.pixels(tile)], self.factor
+        while factor > 2 and factor % 2 == 0 and mean.shape[0] % 2 == mean.shape[1] % 2 == 0:
+            mean, factor = _area(mean, (mean.shape[1] // 2, mean.shape[0] // 2)), factor // 2
+        part[...] = _area(mean, part.shape[1::-1]).reshape(part.shape)
 
     def pixels(self, tile: Tile) -> tuple[slice, slice]:
         """Where the tile lies in the picture."""
@@ -114,6 +124,38 @@ class Grid:
         wide = wide.reshape(size[1], size[0], *cells.shape[2:])
         part: Cells = wide[down : down + y.stop - y.start, across : across + x.stop - x.start]
         return part
+
+
+def blocks(share: Cells, rows: int, margin: int) -> Iterator[tuple[Tile, Tile]]:
+    """Blocks of at most ``rows`` rows of cells that together hold the band and one cell around it,
+    each with itself widened by ``margin`` cells.
+
+    Where a window of ``margin`` cells is all that a result depends on, computing each widened
+    block gives what the whole picture would, and its temporaries stay in the cache.
+    """
+    uncertain = (share > 0.0) & (share < 1.0)
+    height, width = share.shape
+    for start in range(0, height, rows):
+        stop = min(start + rows, height)
+        columns = np.flatnonzero(uncertain[max(0, start - 1) : stop + 1].any(axis=0))
+        if not len(columns):
+            continue
+        left, right = max(0, int(columns[0]) - 1), min(width, int(columns[-1]) + 2)
+        inner = Tile(slice(start, stop), slice(left, right))
+        outer = Tile(
+            slice(max(0, start - margin), min(height, stop + margin)),
+            slice(max(0, left - margin), min(width, right + margin)),
+        )
+        yield inner, outer
+
+
+def within(inner: slice, outer: slice) -> slice:
+    """Where ``inner`` lies in a part that begins at ``outer``'s start."""
+    return slice(inner.start - outer.start, inner.stop - outer.start)
+
+
+def _area(image: npt.NDArray[Any], size: tuple[int, ...]) -> npt.NDArray[Any]:
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
 def _parts(whole: int, count: int) -> Iterator[slice]:

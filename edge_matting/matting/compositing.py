@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha, Rgb, check_alpha, check_rgb
 from edge_matting.matting.backdrop import Backdrop, Shadow
+from edge_matting.matting.foreground import without_background
 from edge_matting.matting.resize import three_times
 
 _ROWS: Final = 64  # rows worked on at a time: temporaries stay in the cache
@@ -27,11 +28,12 @@ def cutout(rgb: Rgb, alpha: Alpha, *, premultiplied: bool = False) -> Rgb:
     for start in range(0, alpha.shape[0], _ROWS):
         rows = slice(start, start + _ROWS)
         opacity = quantised(alpha[rows], rgb.dtype)
-        seen = np.multiply(rgb[rows], three_times((opacity > 0).view(np.uint8)))
+        seen = without_background(rgb[rows], opacity)
         if premultiplied:
             share = opacity * np.float32(1 / np.iinfo(rgb.dtype).max)
             seen = np.rint(seen * three_times(share)).astype(rgb.dtype)
-        result[rows] = cv2.merge([*cv2.split(seen), opacity]).reshape(result[rows].shape)
+        cv2.cvtColor(seen, cv2.COLOR_RGB2RGBA, result[rows])
+        cv2.insertChannel(opacity, result[rows], 3)
     return result
 
 
@@ -91,6 +93,8 @@ def trimap(alpha: Alpha) -> npt.NDArray[np.uint8]:
 def quantised(alpha: Alpha, dtype: npt.DTypeLike = np.uint8) -> Rgb:
     """``alpha`` as H x W uint8 or uint16, rounded."""
     kind = np.dtype(dtype)
+    if kind == np.uint8:
+        return np.asarray(cv2.convertScaleAbs(alpha, alpha=255.0), np.uint8).reshape(alpha.shape)
     rounded: Rgb = np.rint(alpha * np.float32(np.iinfo(kind).max)).astype(kind)
     return rounded
 

@@ -1,17 +1,19 @@
 """Foreground estimation: the subject's own colour where the old background shines through.
 
-Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021 (blur fusion), from coarse to fine
-as Germer et al., "Fast Multi-Level Foreground Estimation", ICPR 2020, go. Wide blurs are made at
-reduced size; a narrow one at full size, only around 0 < alpha < 1, restores the detail. Four
-changes to the paper's fusion: it begins with the two colours that explain a wide window best, so
-that plain colours are found exactly however soft the edge is; three wide passes follow in place of
-one; the last weighs sure pixels more (alpha to the fourth); and the background is corrected as
-the foreground is.
+Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021 (blur fusion), from coarse to
+fine as Germer et al., "Fast Multi-Level Foreground Estimation", ICPR 2020, go. Wide blurs are made
+at small sizes; a narrow one at half size, only around 0 < alpha < 1, brings detail, and the photo's
+own pixels the rest. Four changes to the paper's fusion: it begins with the two colours that explain
+a wide window best, so that plain colours are found exactly however soft the edge is; passes of
+narrowing windows follow in place of one; the last weighs sure pixels more (alpha to the fourth);
+and the background is corrected as the foreground is.
 tools/bench/finishing.py measures the error.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import cv2
@@ -19,20 +21,28 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha, Rgb, check_alpha, check_rgb
-from edge_matting.matting.band import Grid, Tile
-from edge_matting.matting.resize import three_times
+from edge_matting.matting.band import Grid, Tile, within
+from edge_matting.matting.resize import resample, three_times
 
-_WORKING_SIDE: Final = 512
 _WINDOW: Final = 0.2  # side of the first window, as a part of the longer side
-_KERNELS: Final = (0.06, 0.02, 0.006)  # sides of the passes after it
+_PASSES: Final = ((128, (0.06,)), (256, (0.02,)), (512, (0.006,)))
+"""The levels' longest sides, in cells, and the sides of the windows there, as parts of it."""
 _LEAST_VARIANCE: Final = np.float32(1e-4)  # of alpha; below it a window tells one colour, not two
-_FINE: Final = 11  # side of the pass at full size, pixels; a second one costs as much again
-_HALO: Final = 6  # pixels around a tile that they see
+_FINE: Final = 5  # side of the last window, at half size; wider and narrower ones are less true
+_HALO: Final = 3  # cells around a tile that it sees, and one to interpolate
 _TINY: Final = np.float32(1e-5)
 _LEAST: Final = np.float32(1e-3)  # weight of a pixel's own colour where none around is sure
-_ROWS: Final = 64  # rows copied at a time: temporaries stay in the cache
 
 Planes = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Level:
+    """A photo (h x w x 3) and its matte (h x w) as the means of a grid's cells."""
+
+    grid: Grid
+    photo: Rgb
+    share: Alpha
 
 
 def estimate_foreground(rgb: Rgb, alpha: Alpha) -> Rgb:
@@ -43,22 +53,46 @@ def estimate_foreground(rgb: Rgb, alpha: Alpha) -> Rgb:
     """
     check_rgb(rgb)
     check_alpha(alpha)
-    grid = Grid.over(alpha.shape, _WORKING_SIDE)
-    share = grid.means(alpha)
-    result = _without_background(rgb, alpha)
-    front, back = _blurred_colours(grid.means(rgb), share)
-    for tile in grid.band(share):
-        where, wide = grid.pixels(tile), _widened(grid, tile)
-        around = grid.pixels(wide)
-        near, far = grid.enlarge(front, wide), grid.enlarge(back, wide)
-        colour = _detailed(rgb[around], alpha[around], near, far)
-        down, across = (
-            slice(inner.start - outer.start, inner.stop - outer.start)
-            for inner, outer in zip(where, around, strict=True)
+    result = without_background(rgb, alpha)
+    *smooth, fine = _levels(rgb, alpha)
+    front, back = _smooth_colours(smooth)
+    coarse = smooth[-1]
+    between = Grid.of(fine.share.shape, coarse.grid.factor // fine.grid.factor)
+    for tile in coarse.grid.band(coarse.share):
+        wide = _widened(between, tile)
+        around, where = between.pixels(wide), coarse.grid.pixels(tile)
+        near, far = between.enlarge(front, wide), between.enlarge(back, wide)
+        near, far = (
+            _full_size(colour, fine.grid.factor, around, where)
+            for colour in _nearby_colours(fine, around, near, far)
         )
-        seen = three_times((alpha[where] > 0.0).view(np.uint8))
-        np.multiply(colour[down, across], seen, out=result[where])
+        share = np.ascontiguousarray(alpha[where])
+        colour = _completed(rgb[where], three_times(share), near, far)
+        result[where] = without_background(colour, share)
     return result
+
+
+def without_background(rgb: Rgb, alpha: npt.NDArray[Any]) -> Rgb:
+    """A copy of ``rgb`` (H x W x 3), black where ``alpha`` (H x W, any type) is 0."""
+    seen = (alpha > 0).view(np.uint8)
+    masked: Any = cv2.copyTo(rgb, seen)
+    kept: Rgb = masked.reshape(rgb.shape)
+    return kept
+
+
+def _levels(rgb: Rgb, alpha: Alpha) -> list[_Level]:
+    """From the coarsest to the one at which the last windows look: half size, or full for a photo
+    that is small."""
+    shape = alpha.shape
+    grids = [Grid.over(shape, side) for side, _ in _PASSES]
+    grids.append(Grid.of(shape, 2 if grids[-1].factor >= 4 else 1))
+    levels: list[_Level] = []
+    photo, share, factor = rgb, alpha, 1
+    for grid in reversed(grids):
+        step = Grid.of(share.shape, grid.factor // factor)
+        photo, share, factor = step.means(photo), step.means(share), grid.factor
+        levels.insert(0, _Level(grid, photo, share))
+    return levels
 
 
 def _widened(grid: Grid, tile: Tile) -> Tile:
@@ -71,19 +105,39 @@ def _widened(grid: Grid, tile: Tile) -> Tile:
     return Tile(rows, columns)
 
 
-def _detailed(photo: Rgb, alpha: Alpha, front: Planes, back: Planes) -> Rgb:
-    """The foreground of R x W pixels, in the photo's type, from smooth colours R x W x 3.
+def _nearby_colours(
+    fine: _Level, around: tuple[slice, slice], front: Planes, back: Planes
+) -> tuple[Planes, Planes]:
+    """Both colours of R x C of the finest cells, after those of the sure ones close by."""
+    top = float(np.iinfo(fine.photo.dtype).max)
+    alpha = np.ascontiguousarray(fine.share[around])
+    image = fine.photo[around].astype(np.float32)
+    front, back = _settled(image, three_times(alpha), front, back, top)
+    return _nearby(front, _fourth(alpha), _FINE), _nearby(back, _fourth(1 - alpha), _FINE)
 
-    Where alpha is 1 it is the photo itself.
-    """
-    top = float(np.iinfo(photo.dtype).max)
-    image = photo.astype(np.float32)
-    share = three_times(alpha)
-    front, back = _settled(image, share, front, back, top)
-    front = _nearby(front, _fourth(alpha), _FINE)
-    back = _nearby(back, _fourth(1 - alpha), _FINE)
-    front, _ = _settled(image, share, front, back, top)
-    colour: Rgb = np.rint(front).astype(photo.dtype)  # type: ignore[assignment]
+
+def _full_size(
+    colour: Planes, factor: int, around: tuple[slice, slice], where: tuple[slice, slice]
+) -> Planes:
+    """The part ``where`` (pixels) of the cells ``around`` (cells of ``factor`` pixels)."""
+    size = colour.shape[1] * factor, colour.shape[0] * factor
+    wide = resample(colour, size)
+    rows, columns = (
+        within(inner, slice(outer.start * factor, outer.stop * factor))
+        for inner, outer in zip(where, around, strict=True)
+    )
+    return np.ascontiguousarray(wide[rows, columns])
+
+
+def _completed(photo: Rgb, share: Planes, front: Planes, back: Planes) -> Rgb:
+    """The foreground of R x C pixels in the photo's type: ``front`` and its share of what the
+    composite lacks (equation 4). Where alpha is 1 it is the photo itself."""
+    missing = _mixed(share, front, back)
+    cv2.subtract(photo, missing, missing, dtype=cv2.CV_32F)
+    missing *= share
+    depth = cv2.CV_8U if photo.dtype == np.uint8 else cv2.CV_16U
+    total: Any = cv2.add(front, missing, dtype=depth)  # rounded, and kept in the type's range
+    colour: Rgb = total.reshape(photo.shape)
     return colour
 
 
@@ -112,26 +166,23 @@ def _fourth(share: Planes) -> Planes:
     return np.square(square, out=square)
 
 
-def _without_background(rgb: Rgb, alpha: Alpha) -> Rgb:
-    """The photo, black where alpha is 0."""
-    result = np.empty_like(rgb)
-    for start in range(0, alpha.shape[0], _ROWS):
-        rows = slice(start, start + _ROWS)
-        np.multiply(rgb[rows], three_times((alpha[rows] > 0.0).view(np.uint8)), out=result[rows])
-    return result
-
-
-def _blurred_colours(small: Rgb, alpha: Alpha) -> tuple[Planes, Planes]:
-    """Smooth foreground and background, h x w x 3 each, of a photo and its matte, h x w."""
-    top = float(np.iinfo(small.dtype).max)
-    image = small.astype(np.float32)
-    share = three_times(alpha)
-    longer = max(alpha.shape)
-    smooth = _explained(image, share, max(3, round(_WINDOW * longer)), top)
-    for part in _KERNELS:
-        front, back = _settled(image, share, *smooth, top)
-        smooth = _fuse(front, back, share, max(3, round(part * longer)))
-    return smooth
+def _smooth_colours(levels: Sequence[_Level]) -> tuple[Planes, Planes]:
+    """Smooth foreground and background at the last level's size, h x w x 3 each."""
+    colours: tuple[Planes, Planes] | None = None
+    for level, (_, windows) in zip(levels, _PASSES, strict=True):
+        top = float(np.iinfo(level.photo.dtype).max)
+        image, share = level.photo.astype(np.float32), three_times(level.share)
+        height, width = level.share.shape
+        longer = max(height, width)
+        if colours is None:
+            colours = _explained(image, share, max(3, round(_WINDOW * longer)), top)
+        front, back = (resample(colour, (width, height)) for colour in colours)
+        for part in windows:
+            front, back = _settled(image, share, front, back, top)
+            front, back = _fuse(front, back, share, max(3, round(part * longer)))
+        colours = front, back
+    assert colours is not None
+    return colours
 
 
 def _explained(image: Planes, share: Planes, side: int, top: float) -> tuple[Planes, Planes]:

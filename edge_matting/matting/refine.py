@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha, Rgb, check_alpha, check_rgb
-from edge_matting.matting.band import Grid
+from edge_matting.matting.band import Grid, blocks, within
 from edge_matting.matting.guided import Plane, Windows, box, channels
 from edge_matting.matting.laplacian import solve_band
 from edge_matting.matting.resize import resample
@@ -24,6 +24,7 @@ Method = Literal["auto", "none", "fast", "quality"]
 
 _NOISE: Final = 1 / 255  # what eight bits cannot tell from 0 or 1
 _WORKING_SIDE: Final = 640  # larger ones cost more and are no nearer to known outlines
+_BLOCK_ROWS: Final = 48  # cells; a block's planes stay in the cache
 _EPSILON: Final = 1e-4
 _STEEPER: Final = 0.4  # how much the blur of the model's pixels and of two passes is undone
 _QUALITY_SIDE: Final = 1334
@@ -131,19 +132,47 @@ def _trust(before: Alpha) -> Alpha:
 
 
 def _lines(small: Rgb, share: Alpha, model: tuple[int, ...]) -> Plane:
-    """Slopes and offset of alpha = slope . colour + offset, h x w x 4 at reduced size.
+    """Slopes and offset of alpha = slope . colour + offset, h x w x 4 at reduced size; 0 where the
+    matte is certain.
 
     ``small`` (h x w x 3) and ``share`` (h x w) are photo and matte at that size, ``model`` the
     shape of the matte as the model gave it. The slopes are for colours in the photo's own range.
-    A wide pass pulls the edge to the photo's, a narrow one then follows its detail.
     """
-    guide = channels(small)
     radius = _radius(share.shape, model)
+    lines = np.zeros((*share.shape, 4), np.float32)
+    for inner, outer in blocks(share, _BLOCK_ROWS, 3 * radius + 2):
+        photo = small[outer.rows, outer.columns]
+        matte = np.ascontiguousarray(share[outer.rows, outer.columns])
+        found = _block_lines(photo, matte, radius)
+        rows, columns = within(inner.rows, outer.rows), within(inner.columns, outer.columns)
+        lines[inner.rows, inner.columns] = found[rows, columns]
+    return lines
+
+
+def _block_lines(small: Rgb, share: Alpha, radius: int) -> Plane:
+    """A wide pass pulls the edge to the photo's, a narrow one then follows its detail."""
+    guide = channels(small)
     contrast = _contrast(share, radius, _STEEPER)
-    wide = Windows(guide, radius, _EPSILON).filtered(share)
-    target = np.clip((wide - 0.5) * contrast + 0.5, 0.0, 1.0)
+    target = np.clip((_wide(guide, share, radius) - 0.5) * contrast + 0.5, 0.0, 1.0)
     np.copyto(target, share, where=(share == 0.0) | (share == 1.0))
     return _steep_lines(Windows(guide, max(1, radius // 2), _EPSILON), target, contrast, small)
+
+
+def _wide(guide: list[Plane], share: Alpha, radius: int) -> Plane:
+    """The guided filter with windows of ``radius``, its lines found at half the size.
+
+    Lines over so wide a window are smooth: on scenes with exact alpha the edge comes out nearer
+    to the truth than with lines of full size, at a quarter of the cost.
+    """
+    height, width = share.shape
+    half = -(-width // 2), -(-height // 2)
+    found = Windows([resample(plane, half) for plane in guide], -(-radius // 2), _EPSILON).fit(
+        resample(share, half)
+    )
+    red, green, blue, filtered = (resample(plane, (width, height)) for plane in found)
+    for slope, channel in zip((red, green, blue), guide, strict=True):
+        filtered += slope * channel
+    return filtered
 
 
 def _steep_lines(windows: Windows, target: Alpha, contrast: Plane, photo: Rgb) -> Plane:

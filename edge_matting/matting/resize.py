@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import cv2
 import numpy.typing as npt
 
 AnyArray = TypeVar("AnyArray", bound=npt.NDArray[Any])
+
+_HALVED_FROM: Final = 4  # times smaller on both axes; then what is left is still two or more
 
 
 def resample(image: AnyArray, size: tuple[int, int]) -> AnyArray:
@@ -15,14 +17,28 @@ def resample(image: AnyArray, size: tuple[int, int]) -> AnyArray:
 
     Shrinking averages areas, enlarging interpolates linearly, so no value leaves the range of its
     neighbours. Where one axis shrinks and the other grows each is done by its own rule: OpenCV
-    would drop to point-like linear sampling for both.
+    would drop to point-like linear sampling for both. Much smaller ones begin with halves, whose
+    means of 2 x 2 are exact and vectorised: areas of a broken number of pixels cost eight times as
+    much a pixel.
     """
+    image = _halved(image, size)
     height, width = image.shape[:2]
     shrunk = (min(size[0], width), min(size[1], height))
     for target, method in ((shrunk, cv2.INTER_AREA), (size, cv2.INTER_LINEAR)):
         if (image.shape[1], image.shape[0]) != target:
             image = cast("AnyArray", cv2.resize(image, target, interpolation=method))
     return image
+
+
+def _halved(image: AnyArray, size: tuple[int, int]) -> AnyArray:
+    """``image`` at a half, a quarter, ... while both sides are even and far from ``size``."""
+    while True:
+        height, width = image.shape[:2]
+        near = width < _HALVED_FROM * size[0] or height < _HALVED_FROM * size[1]
+        if near or width % 2 or height % 2:
+            return image
+        half = width // 2, height // 2
+        image = cast("AnyArray", cv2.resize(image, half, interpolation=cv2.INTER_AREA))
 
 
 def three_times(plane: AnyArray) -> AnyArray:
