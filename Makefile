@@ -8,7 +8,7 @@ LOWER_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/py
 AXE := build/npm/node_modules/axe-core/axe.min.js
 SAMPLE := edge_matting/data/photos/astronaut.jpg
 
-.PHONY: cache-trial run test axe check bench clean test-lower test-slow chaos burst install uninstall wheelhouse soak trial deb
+.PHONY: cache-trial bench-performance run test axe check bench clean test-lower test-slow chaos burst install uninstall wheelhouse soak trial deb
 
 run: $(VENV)/.installed
 	@mkdir -p hotfolder/in
@@ -55,6 +55,10 @@ bench: $(DEV)
 	$(BIN)/python tools/bench/cache.py --megabytes 256
 	$(BIN)/python tools/bench/plan.py
 	$(BIN)/python tools/bench/pages.py
+
+# The figures of docs/performance.md: PARTS="costs throughput", PHOTOS="DIR DIR" for photos of yours.
+bench-performance: $(DEV)
+	$(BIN)/python tools/bench/performance.py $${PARTS:-all} $(if $(PHOTOS),--photos $(PHOTOS))
 
 test-slow: $(DEV)
 	$(BIN)/python -m pytest -m slow

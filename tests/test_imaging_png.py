@@ -25,7 +25,7 @@ from PIL import Image, ImageCms
 import edge_matting
 from edge_matting.imaging import decode, encode
 from edge_matting.imaging.png import encode_png, isal_deflate
-from edge_matting.matting import cutout
+from edge_matting.matting import CutoutRows, cutout
 
 PHOTO = Path(edge_matting.__file__).parent / "data" / "photos" / "astronaut.jpg"
 ISAL = isal_deflate()
@@ -236,3 +236,16 @@ def test_the_interpreter_runs_on_while_isal_compresses() -> None:
     pauses = [later - earlier for earlier, later in pairwise(ticks)]
     assert len(pauses) > 4
     assert sorted(pauses)[len(pauses) // 2] < 0.25 * alone
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_cutout_made_while_it_is_written_is_the_file_of_the_whole_one(dtype) -> None:
+    random = np.random.default_rng(3)
+    front = random.integers(0, np.iinfo(dtype).max, (301, 2000, 3)).astype(dtype)
+    alpha = cv2.GaussianBlur(random.random((301, 2000), np.float32), (0, 0), 9)
+    rows = CutoutRows(front, np.clip(alpha * 3 - 1, 0, 1))
+    whole = cutout(front, rows.alpha)
+    assert rows.shape == whole.shape
+    assert encode_png(rows, deflate=isal_deflate()) == encode_png(whole, deflate=isal_deflate())
+    assert encode_png(rows) == encode_png(whole)  # through OpenCV
+    assert encode(rows, "webp", quality=100) == encode(whole, "webp", quality=100)

@@ -33,10 +33,3 @@ def settle_in() -> None:
     # The larger threshold first: setting either stops glibc from moving both by itself.
     library.mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
     library.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
-
-
-def hand_back() -> None:
-    """Give free memory back to the kernel: after a photo much larger than the others."""
-    library = ctypes.CDLL(None)
-    if hasattr(library, "malloc_trim"):
-        library.malloc_trim(0)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from edge_matting.core.errors import Unsupported
 from edge_matting.imaging.metadata import descriptive_texts
-from edge_matting.imaging.png import Dpi, Pixels, effort_deflate, encode_png
+from edge_matting.imaging.png import Dpi, Pixels, Rows, effort_deflate, encode_png, whole
 from edge_matting.imaging.tiff import encode_tiff
 
 _LONGEST_SIDE: Final = {
@@ -40,7 +40,7 @@ class _About:
 
 
 def encode(
-    pixels: Pixels,
+    pixels: Pixels | Rows,
     format: str,  # noqa: A002  the recipe's own word
     *,
     quality: int = 92,
@@ -53,7 +53,8 @@ def encode(
 ) -> bytes:
     """Encode H x W (grey), H x W x 3 (RGB) or H x W x 4 (RGBA, straight alpha) pixels.
 
-    ``pixels`` are uint8 or uint16; ``png`` and ``tiff`` keep 16 bits, the others reduce to 8.
+    ``pixels`` are uint8 or uint16, an array or, for PNG, ``Rows`` made while they are written;
+    other formats take these as a whole. ``png`` and ``tiff`` keep 16 bits, the others reduce to 8.
     ``quality`` is 1 to 100 for JPEG, AVIF and lossy WebP; WebP with 100 is lossless. ``effort`` is
     0 (fastest) to 9 (smallest); ``compact`` asks PNG for the smallest file at any price.
     ``premultiplied`` only says what RGBA pixels are: TIFF and AVIF have a mark for it. ``exif``
@@ -61,10 +62,13 @@ def encode(
 
     Raises ``Unsupported`` when the format cannot hold the picture.
     """
-    _check(pixels, format)
-    about = _About(icc if pixels.ndim == 3 else None, exif, dpi)
+    _check(pixels.shape, format)
+    about = _About(icc if len(pixels.shape) == 3 else None, exif, dpi)
+    if format == "png" and not compact:
+        return _png(pixels, effort, about)
+    pixels = whole(pixels)
     if format == "png":
-        return _png(pixels, _HARDEST if compact else effort, about, compact=compact)
+        return _smallest_png(pixels, about)
     if format == "tiff":
         return _tiff(pixels, effort, about, premultiplied=premultiplied)
     narrow = _eight_bit(pixels)
@@ -75,15 +79,15 @@ def encode(
     return _jpeg(narrow, quality, effort, about)
 
 
-def _check(pixels: Pixels, kind: str) -> None:
+def _check(shape: tuple[int, ...], kind: str) -> None:
     if kind not in _LONGEST_SIDE:
         raise ValueError(f"unknown output format {kind!r}")
-    channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    if channels not in (1, 3, 4) or 0 in pixels.shape:
-        raise ValueError(f"expected grey, RGB or RGBA pixels, got shape {pixels.shape}")
+    channels = shape[2] if len(shape) == 3 else 1
+    if channels not in (1, 3, 4) or 0 in shape:
+        raise ValueError(f"expected grey, RGB or RGBA pixels, got shape {shape}")
     if kind == "jpg" and channels == 4:
         raise ValueError("JPEG cannot carry transparency")
-    longest = max(pixels.shape[:2])
+    longest = max(shape[:2])
     if longest > _LONGEST_SIDE[kind]:
         raise Unsupported(
             f"{kind} cannot hold a side of {longest} pixels; it ends at {_LONGEST_SIDE[kind]}",
@@ -97,14 +101,15 @@ def _eight_bit(pixels: Pixels) -> npt.NDArray[np.uint8]:
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _png(pixels: Pixels, effort: int, about: _About, *, compact: bool) -> bytes:
-    more = {"icc": about.icc, "exif": about.exif, "dpi": about.dpi}
-    data = encode_png(pixels, deflate=effort_deflate(effort), **more)  # type: ignore[arg-type]
-    if not compact:
-        return data
-    # One filter for the picture or one for each row: which is smaller, only trying tells.
-    other = encode_png(pixels, level=_HARDEST, **more)  # type: ignore[arg-type]
-    return min(data, other, key=len)
+def _png(pixels: Pixels | Rows, effort: int, about: _About) -> bytes:
+    deflate = effort_deflate(effort)
+    return encode_png(pixels, deflate=deflate, icc=about.icc, exif=about.exif, dpi=about.dpi)
+
+
+def _smallest_png(pixels: Pixels, about: _About) -> bytes:
+    """One filter for the picture or one for each row: which is smaller, only trying tells."""
+    by_row = encode_png(pixels, level=_HARDEST, icc=about.icc, exif=about.exif, dpi=about.dpi)
+    return min(_png(pixels, _HARDEST, about), by_row, key=len)
 
 
 def _tiff(pixels: Pixels, effort: int, about: _About, *, premultiplied: bool) -> bytes:

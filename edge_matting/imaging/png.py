@@ -40,6 +40,44 @@ _ISAL_BEST: Final = 3
 _SMALLEST: Final = 9
 
 
+class Rows(Protocol):
+    """A picture that is made while it is written, and never lies in memory as a whole."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """H x W, H x W x 3 or H x W x 4."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint8 or uint16."""
+
+    def read(self, start: int, stop: int) -> Pixels:
+        """Rows ``start`` to ``stop``; asked for some of them more than once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Whole:
+    """``Rows`` of an array."""
+
+    pixels: Pixels
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.pixels.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.pixels.dtype
+
+    def read(self, start: int, stop: int) -> Pixels:
+        return self.pixels[start:stop]
+
+
+def whole(picture: Pixels | Rows) -> Pixels:
+    """The picture as an array."""
+    return picture if isinstance(picture, np.ndarray) else picture.read(0, picture.shape[0])
+
+
 class Compressor(Protocol):
     """A zlib stream under way."""
 
@@ -76,7 +114,7 @@ def effort_deflate(effort: int) -> Deflate | None:
 
 
 def encode_png(
-    pixels: Pixels,
+    pixels: Pixels | Rows,
     *,
     icc: bytes | None = None,
     exif: bytes | None = None,
@@ -90,26 +128,33 @@ def encode_png(
     the file through OpenCV at ``level`` 1 to 9; at 9 it tries every filter on every row. Raises
     ``ValueError`` for pixels of another shape or type.
     """
-    _check(pixels)
     if deflate is None:
-        return _through_opencv(pixels, _ancillary(icc, exif, dpi), level)
-    body = [_chunk(b"IDAT", part) for part in _streamed(_Strips.of(pixels), deflate)]
+        array = whole(pixels)
+        _check(_Whole(array))
+        return _through_opencv(array, _ancillary(icc, exif, dpi), level)
+    picture: Rows = _Whole(pixels) if isinstance(pixels, np.ndarray) else pixels
+    _check(picture)
+    body = [_chunk(b"IDAT", part) for part in _streamed(_Strips.of(picture), deflate)]
     extra = _ancillary(icc, exif, dpi)
-    return b"".join((_SIGNATURE, _header(pixels), *extra, *body, _chunk(b"IEND", b"")))
+    return b"".join((_SIGNATURE, _header(picture), *extra, *body, _chunk(b"IEND", b"")))
 
 
-def _check(pixels: Pixels) -> None:
-    channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    if pixels.ndim not in (2, 3) or channels not in _COLOUR_TYPES or 0 in pixels.shape:
-        raise ValueError(f"expected grey, RGB or RGBA pixels, got shape {pixels.shape}")
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"expected uint8 or uint16 pixels, got {pixels.dtype}")
+def _check(picture: Rows) -> None:
+    shape = picture.shape
+    if len(shape) not in (2, 3) or _channels(picture) not in _COLOUR_TYPES or 0 in shape:
+        raise ValueError(f"expected grey, RGB or RGBA pixels, got shape {shape}")
+    if picture.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"expected uint8 or uint16 pixels, got {picture.dtype}")
 
 
-def _header(pixels: Pixels) -> bytes:
-    channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    height, width = pixels.shape[:2]
-    depth = 8 * pixels.dtype.itemsize
+def _channels(picture: Rows) -> int:
+    return picture.shape[2] if len(picture.shape) == 3 else 1
+
+
+def _header(picture: Rows) -> bytes:
+    channels = _channels(picture)
+    height, width = picture.shape[:2]
+    depth = 8 * picture.dtype.itemsize
     fields = (width, height, depth, _COLOUR_TYPES[channels], 0, 0, 0)
     return _chunk(b"IHDR", struct.pack(">IIBBBBB", *fields))
 
@@ -164,44 +209,49 @@ _FILTERS: Final = {0: _unfiltered, 1: _sub, 2: _up, 3: _average}
 _HANDICAP: Final = {0: 1.0, 1: 1.0, 2: 1.0, 3: 1.02}  # what Average must save to be worth its time
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Strips:
     """A picture read strip by strip, filtered, high bytes first, into the same two buffers."""
 
-    pixels: npt.NDArray[Any]  # H x (W * channels)
+    picture: Rows
     step: int  # bytes a pixel
     rows: Bytes  # a strip and the row above it, as bytes
     ready: Bytes  # the strip as it is compressed: the filter's number before each row
 
     @classmethod
-    def of(cls, pixels: Pixels) -> _Strips:
-        flat = pixels.reshape(pixels.shape[0], -1)
-        step = pixels.dtype.itemsize * (pixels.shape[2] if pixels.ndim == 3 else 1)
-        stride = flat.shape[1] * pixels.dtype.itemsize
-        count = max(1, min(len(flat), _STRIP_BYTES // stride))
+    def of(cls, picture: Rows) -> _Strips:
+        height, width = picture.shape[:2]
+        step = picture.dtype.itemsize * _channels(picture)
+        stride = width * step
+        count = max(1, min(height, _STRIP_BYTES // stride))
         rows = np.empty((count + 1, stride), np.uint8)
-        return cls(flat, step, rows, np.empty((count, stride + 1), np.uint8))
+        return cls(picture, step, rows, np.empty((count, stride + 1), np.uint8))
 
     def filtered(self, start: int, stop: int, kind: int) -> Bytes:
         """Rows ``start`` to ``stop``; overwritten by the next call."""
-        part = self.ready[: stop - start]
+        self.read(start, stop)
+        return self.filter(stop - start, kind)
+
+    def filter(self, count: int, kind: int) -> Bytes:
+        """The ``count`` rows that were read last; overwritten by the next call."""
+        part = self.ready[:count]
         part[:, 0] = kind
-        _FILTERS[kind](self._read(start, stop), self.step, part[:, 1:])
+        _FILTERS[kind](self.rows[: count + 1], self.step, part[:, 1:])
         return part
 
-    def _read(self, start: int, stop: int) -> Bytes:
-        """Rows ``start`` - 1 to ``stop``; above the first row lie zeros."""
+    def read(self, start: int, stop: int) -> None:
+        """Take rows ``start`` - 1 to ``stop``; above the first row lie zeros."""
         part = self.rows[: stop - start + 1]
         first = max(start - 1, 0)
         part[: first - start + 1] = 0
-        wide = part.view(self.pixels.dtype.newbyteorder(">"))
-        np.copyto(wide[first - start + 1 :], self.pixels[first:stop])
-        return part
+        wide = part.view(self.picture.dtype.newbyteorder(">"))
+        pixels = self.picture.read(first, stop)
+        np.copyto(wide[first - start + 1 :], pixels.reshape(len(pixels), -1))
 
 
 def _streamed(strips: _Strips, deflate: Deflate) -> Iterator[bytes]:
     """The parts of the picture's zlib stream."""
-    height, count = len(strips.pixels), len(strips.ready)
+    height, count = strips.picture.shape[0], len(strips.ready)
     kind = _best_filter(strips, deflate)
     stream = deflate()
     for start in range(0, height, count):
@@ -214,12 +264,16 @@ def _streamed(strips: _Strips, deflate: Deflate) -> Iterator[bytes]:
 def _best_filter(strips: _Strips, deflate: Deflate) -> int:
     """The filter whose sample of rows, spread over the picture, compresses best."""
     count = max(1, min(len(strips.ready), _SAMPLE_BYTES // strips.rows.shape[1]))
-    starts = np.unique(np.linspace(0, len(strips.pixels) - count, _SAMPLES).astype(int)).tolist()
+    last = strips.picture.shape[0] - count
+    streams = {kind: deflate() for kind in _FILTERS}
+    sizes = dict.fromkeys(_FILTERS, 0)
+    for start in np.unique(np.linspace(0, last, _SAMPLES).astype(int)).tolist():
+        strips.read(start, start + count)
+        for kind, stream in streams.items():
+            sizes[kind] += len(stream.compress(strips.filter(count, kind)))
 
     def cost(kind: int) -> float:
-        stream = deflate()
-        parts = [stream.compress(strips.filtered(at, at + count, kind)) for at in starts]
-        return (sum(map(len, parts)) + len(stream.flush())) * _HANDICAP[kind]
+        return (sizes[kind] + len(streams[kind].flush())) * _HANDICAP[kind]
 
     return min(_FILTERS, key=cost)
 

@@ -11,6 +11,7 @@ from edge_matting.matting.backdrop import (
     drop_shadow,
 )
 from edge_matting.matting.compositing import (
+    CutoutRows,
     composite,
     cutout,
     quantised,
@@ -29,6 +30,7 @@ __all__ = [
     "Backdrop",
     "Box",
     "Cast",
+    "CutoutRows",
     "Flat",
     "Frame",
     "Geometry",

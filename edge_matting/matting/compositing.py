@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -35,6 +36,26 @@ def cutout(rgb: Rgb, alpha: Alpha, *, premultiplied: bool = False) -> Rgb:
         cv2.cvtColor(seen, cv2.COLOR_RGB2RGBA, result[rows])
         cv2.insertChannel(opacity, result[rows], 3)
     return result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CutoutRows:
+    """``cutout`` made row by row while it is written, so that it takes no memory of its own."""
+
+    foreground: Rgb  # H x W x 3
+    alpha: Alpha  # H x W
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (*self.alpha.shape, 4)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.foreground.dtype
+
+    def read(self, start: int, stop: int) -> Rgb:
+        """Rows ``start`` to ``stop``, straight RGBA."""
+        return cutout(self.foreground[start:stop], self.alpha[start:stop])
 
 
 def composite(

@@ -29,9 +29,12 @@ _PASSES: Final = ((128, (0.06,)), (256, (0.02,)), (512, (0.006,)))
 """The levels' longest sides, in cells, and the sides of the windows there, as parts of it."""
 _LEAST_VARIANCE: Final = np.float32(1e-4)  # of alpha; below it a window tells one colour, not two
 _FINE: Final = 5  # side of the last window, at half size; wider and narrower ones are less true
+_FINEST_SIDE: Final = 4096  # cells; half a picture of 100 megapixels would take 175 MB
 _HALO: Final = 3  # cells around a tile that it sees, and one to interpolate
 _TINY: Final = np.float32(1e-5)
 _LEAST: Final = np.float32(1e-3)  # weight of a pixel's own colour where none around is sure
+
+_ROWS: Final = 256  # rows copied at a time: what says which are seen stays small
 
 Planes = npt.NDArray[np.float32]
 
@@ -74,18 +77,20 @@ def estimate_foreground(rgb: Rgb, alpha: Alpha) -> Rgb:
 
 def without_background(rgb: Rgb, alpha: npt.NDArray[Any]) -> Rgb:
     """A copy of ``rgb`` (H x W x 3), black where ``alpha`` (H x W, any type) is 0."""
-    seen = (alpha > 0).view(np.uint8)
-    masked: Any = cv2.copyTo(rgb, seen)
-    kept: Rgb = masked.reshape(rgb.shape)
-    return kept
+    result = np.zeros_like(rgb)
+    for start in range(0, alpha.shape[0], _ROWS):
+        rows = slice(start, start + _ROWS)
+        cv2.copyTo(rgb[rows], (alpha[rows] > 0).view(np.uint8), result[rows])
+    return result
 
 
 def _levels(rgb: Rgb, alpha: Alpha) -> list[_Level]:
-    """From the coarsest to the one at which the last windows look: half size, or full for a photo
-    that is small."""
+    """From the coarsest to the one at which the last windows look: half size, full for a photo
+    that is small, and less for one that is huge."""
     shape = alpha.shape
     grids = [Grid.over(shape, side) for side, _ in _PASSES]
-    grids.append(Grid.of(shape, 2 if grids[-1].factor >= 4 else 1))
+    least = 2 if grids[-1].factor >= 4 else 1
+    grids.append(Grid.of(shape, max(least, Grid.over(shape, _FINEST_SIDE).factor)))
     levels: list[_Level] = []
     photo, share, factor = rgb, alpha, 1
     for grid in reversed(grids):

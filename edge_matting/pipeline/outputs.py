@@ -17,6 +17,7 @@ from edge_matting.imaging import Photo, before_after, encode, output_exif, to_sr
 from edge_matting.matting import (
     Backdrop,
     Box,
+    CutoutRows,
     Frame,
     Shadow,
     background_cast,
@@ -66,7 +67,7 @@ def render_outputs(photo: Photo, alpha: Alpha, recipe: Recipe) -> tuple[EncodedO
         else:
             pixels = _pixels(scene, spec)
             # A profile describes colours; a grey matte or trimap has none.
-            profile = icc if pixels.ndim == 3 else None
+            profile = icc if len(pixels.shape) == 3 else None
             data = encode(
                 pixels,
                 spec.format,
@@ -137,7 +138,7 @@ def _resolution(photo: Photo, recipe: Recipe) -> tuple[float, float] | None:
     return photo.dpi if recipe.metadata != "none" else None
 
 
-def _pixels(scene: _Scene, spec: OutputSpec) -> Pixels:
+def _pixels(scene: _Scene, spec: OutputSpec) -> Pixels | CutoutRows:
     """The pixels of one output, H x W, H x W x 3 or H x W x 4, at the depth it asks for."""
     if spec.kind == "alpha":
         return quantised(scene.alpha, np.uint16 if spec.bits == 16 else np.uint8)
@@ -151,7 +152,9 @@ def _pixels(scene: _Scene, spec: OutputSpec) -> Pixels:
         return composite(front, alpha, scene.backdrop, shadow=scene.shadow)
     if scene.shadow is not None:
         front, alpha = with_shadow(front, alpha, scene.shadow)
-    return cutout(front, alpha, premultiplied=spec.premultiplied)
+    if spec.premultiplied:
+        return cutout(front, alpha, premultiplied=True)
+    return CutoutRows(front, alpha)
 
 
 def _at_depth(rgb: Rgb, spec: OutputSpec) -> Rgb:
