@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from fakes import ManualClock
 from flask.testing import FlaskClient
@@ -188,6 +189,7 @@ class FakeAppliance:
         self.fault: Exception | None = None
         self.results: Path | None = None
         self.upload: UploadReport | None = None
+        self.parameters: Mapping[str, Any] = {}
         self.retried: list[tuple[int, str | None]] = []
 
     def health(self) -> tuple[str, ...]:
@@ -221,9 +223,17 @@ class FakeAppliance:
     def results_folder(self, job: Job) -> Path | None:
         return self.results
 
-    def begin_upload(self, name: str, size: int, recipe: str | None, folder: int) -> UploadReport:
+    def begin_upload(
+        self,
+        name: str,
+        size: int,
+        recipe: str | None,
+        folder: int,
+        parameters: Mapping[str, Any],
+    ) -> UploadReport:
         if self.fault is not None:
             raise self.fault
+        self.parameters = parameters
         self.upload = UploadReport("ab" * 16, name, size, 0, PART_BYTES, None)
         return self.upload
 

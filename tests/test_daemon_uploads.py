@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,12 @@ from harness import PHOTO, files, wait_for
 
 from edge_matting.config import parse_settings
 from edge_matting.core.errors import FolderUnavailable
+from edge_matting.core.jobs import Signature, Source
+from edge_matting.daemon import uploads as uploads_module
 from edge_matting.daemon.uploads import IDLE_SECONDS, MAX_NAME_BYTES, MAX_OPEN, Uploads
 from edge_matting.hotfolder.layout import prepare
+from edge_matting.hotfolder.scan import Found, scan
+from edge_matting.ledger import Ledger
 from edge_matting.status.ports import ActionRefused
 
 
@@ -32,13 +37,17 @@ class Desk:
         self.inbox = settings.hot_folders[0].inbox
         prepare(settings.hot_folders[0])
         self.woken = 0
-        self.uploads = Uploads(settings, self.clock, self._wake)
+        path = root / "ledger.sqlite"
+        self.ledger = Ledger.open(path, clock=self.clock, max_attempts=3)
+        self.uploads = Uploads(settings, self.ledger, self.clock, self._wake)
 
     def _wake(self) -> None:
         self.woken += 1
 
-    def send(self, name: str, data: bytes, recipe: str | None = None) -> str | None:
-        upload = self.uploads.begin(name, len(data), recipe, 0)
+    def send(
+        self, name: str, data: bytes, recipe: str | None = None, **parameters: object
+    ) -> str | None:
+        upload = self.uploads.begin(name, len(data), recipe, 0, parameters)
         half = len(data) // 2
         if half:
             self.uploads.add(upload.id, 0, data[:half])
@@ -47,10 +56,19 @@ class Desk:
     def everything(self) -> list[str]:
         return sorted(str(p.relative_to(self.inbox)) for p in self.inbox.rglob("*") if p.is_file())
 
+    def take_in(self) -> dict[str, str | None]:
+        """Make jobs of all that lies in in/, as the intake would; their parameters."""
+        hot = str(self.inbox.parent)
+        found = [entry for entry in scan(self.inbox) if isinstance(entry, Found)]
+        self.ledger.enqueue([Source(hot, one.path, one.signature, "cutout") for one in found])
+        return {job.source: job.parameters for job in self.ledger.jobs(None, 99)}
+
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path)
+    with desk.ledger:
+        yield desk
 
 
 def refused(action: Callable[[], object]) -> tuple[str, int]:
@@ -74,6 +92,70 @@ def test_another_recipe_is_chosen_by_its_sub_folder(desk: Desk) -> None:
     assert desk.everything() == ["b.jpg", "shop/a.jpg"]
     unknown = refused(lambda: desk.send("a.jpg", b"x", "../../etc"))
     assert unknown == ("bad_request", 400)
+
+
+def test_a_photos_parameters_are_in_the_ledger_before_its_name_appears(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed just before the rename nothing is left of it, just after it nothing is missing."""
+
+    def killed(source: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(uploads_module, "rename_no_replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            desk.send("never.jpg", b"1234", feather=1)
+    (left,) = [path for path in desk.inbox.iterdir() if path.name.startswith(".")]
+    left.unlink()  # as the sweep at the start does
+    desk.send("a.jpg", b"1234", feather=2.5, crop=True)
+    (desk.inbox / "never.jpg").write_bytes(b"5678")
+    assert desk.take_in() == {"a.jpg": '{"crop":true,"feather":2.5}', "never.jpg": None}
+    assert desk.ledger.check() == []
+
+
+def test_parameters_follow_the_photo_under_another_name_and_not_another_photo(desk: Desk) -> None:
+    desk.send("a.jpg", b"1234", feather=2)
+    (desk.inbox / "sub").mkdir()
+    (desk.inbox / "a.jpg").rename(desk.inbox / "sub" / "b.jpg")
+    (desk.inbox / "a.jpg").write_bytes(b"another")
+    assert desk.take_in() == {"sub/b.jpg": '{"feather":2}', "a.jpg": None}
+    (desk.inbox / "sub" / "b.jpg").write_bytes(b"changed before it was begun")
+    assert desk.take_in()["sub/b.jpg"] is None
+
+
+def test_what_was_announced_and_never_came_is_forgotten_with_the_history(desk: Desk) -> None:
+    signature = Signature(4, 5, 6)
+    desk.ledger.announce(str(desk.inbox.parent), signature, '{"feather":1}')
+    desk.clock.time += 100
+    desk.ledger.prune(50)
+    desk.ledger.enqueue([Source(str(desk.inbox.parent), "a.jpg", signature, "cutout")])
+    (job,) = desk.ledger.jobs(None, 9)
+    assert job.parameters is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ({"feather": "soft"}, "feather: expected a valid number, got 'soft'"),
+        ({"feather": -1}, "feather: "),
+        ({"feathr": 1}, "feathr: unknown key; did you mean feather?"),
+        ({"crop": {"margn": 1}}, "crop.margn: unknown key; did you mean margin?"),
+        ({"format": "gif"}, "format gif: expected 'png'"),
+        ({"format": ["png"]}, "format ['png']: expected"),
+        ({"background": {"image": "/etc/passwd"}}, "only a recipe of the configuration"),
+        ({"feather": float("nan")}, "a number is not finite"),
+        ({"outputs": []}, "outputs: list at least one output"),
+        ({"crop": reduce(lambda inner, _: [inner], range(5000), [])}, "nested too deeply"),
+    ],
+)
+def test_parameters_that_no_recipe_takes_are_refused_at_once(
+    desk: Desk, parameters: dict[str, object], told: str
+) -> None:
+    with pytest.raises(ActionRefused, match="parameters: ") as caught:
+        desk.uploads.begin("a.jpg", 4, None, 0, parameters)
+    assert told in str(caught.value)
+    assert (caught.value.code, desk.everything()) == ("bad_request", [])
 
 
 def test_a_photo_that_waits_already_is_not_replaced(desk: Desk) -> None:

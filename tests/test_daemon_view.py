@@ -79,7 +79,7 @@ def test_before_its_parts_are_there_it_is_starting_and_takes_no_uploads(desk: De
     assert desk.view.snapshot().state is ApplianceState.STARTING
     assert desk.view.results_folder(a_job()) is None
     with pytest.raises(ActionRefused, match="starting"):
-        desk.view.begin_upload("a.jpg", 1, None, 0)
+        desk.view.begin_upload("a.jpg", 1, None, 0, {})
 
 
 def test_all_well_is_ready_healthy_and_idle(desk: Desk) -> None:

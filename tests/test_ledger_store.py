@@ -201,7 +201,7 @@ def test_setting_aside_overwrites_nothing(path: Path) -> None:
 
 
 def test_a_new_ledger_has_the_newest_version(raw: sqlite3.Connection) -> None:
-    assert version(raw) == len(MIGRATIONS) == 1
+    assert version(raw) == len(MIGRATIONS) == 2
 
 
 def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_is(
@@ -209,7 +209,7 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_is(
 ) -> None:
     raw.execute("PRAGMA user_version = 7")
     with pytest.raises(
-        LedgerError, match=r"ledger\.sqlite has version 7, this program knows up to 1"
+        LedgerError, match=r"ledger\.sqlite has version 7, this program knows up to 2"
     ):
         open_ledger(path)
     assert version(raw) == 7
@@ -227,8 +227,23 @@ def test_an_older_ledger_is_brought_forward_step_by_step(
         connection.execute("UPDATE jobs SET note = note || 'er'")
 
     migrate(raw, (*MIGRATIONS, second, third))
-    assert version(raw) == 3
+    assert version(raw) == len(MIGRATIONS) + 2
     assert raw.execute("SELECT note FROM jobs").fetchall() == [("newer",)] * 2
+
+
+def test_a_ledger_from_before_parameters_keeps_its_jobs(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        migrate(old, MIGRATIONS[:1])
+        old.execute("INSERT INTO names VALUES (1, '/srv/hot', 'a.jpg', 'a')")
+        old.execute(
+            "INSERT INTO jobs (name, signature, recipe, original, queued_at, due_at, created_at,"
+            " updated_at) VALUES (1, '1:2:3', 'cutout', 'a.jpg', 1, 1, 1, 1)"
+        )
+    with open_ledger(path) as ledger:
+        (claim,) = ledger.claim(1)
+        assert (claim.job.recipe, claim.job.parameters) == ("cutout", None)
+        ledger.announce("/srv/hot", Signature(9, 9, 9), '{"feather":1}')
+        assert ledger.check() == []
 
 
 def test_a_migration_that_fails_leaves_the_old_version(
@@ -242,7 +257,7 @@ def test_a_migration_that_fails_leaves_the_old_version(
 
     with pytest.raises(RuntimeError, match="power cut"):
         migrate(raw, (*MIGRATIONS, second, broken))
-    assert version(raw) == 1
+    assert version(raw) == len(MIGRATIONS)
     assert not raw.in_transaction
     assert raw.execute("SELECT * FROM sqlite_master WHERE name = 'more'").fetchall() == []
 

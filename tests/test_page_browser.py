@@ -185,6 +185,43 @@ def test_photos_are_sent_from_the_page_with_a_recipe(
     page.picture("upload")
 
 
+def test_a_photo_is_sent_with_settings_of_its_own(
+    page: Browser, box: RunningAppliance, tmp_path: Path
+) -> None:
+    sent = tmp_path / "own.jpg"
+    sent.write_bytes(photo(5))
+    page.wait(lambda: page.all("#upload-recipe option"), "the recipes")
+    page.run("document.getElementById('upload-recipe').value = 'cutout';")
+    page.find("#parameters summary").click()
+    own = page.wait(lambda: page.text("#parameter-refinement option"), "the recipe's own values")
+    assert own == "as the recipe: automatic"
+    for name, value in {"format": "jpg", "background": "colour", "crop": "subject"}.items():
+        page.find(f"#parameter-{name} option[value='{value}']").click()
+    page.run(
+        "const c = document.getElementById('parameter-colour'); c.value = '#3366cc';"
+        "c.dispatchEvent(new Event('change'))"
+    )
+    page.find("#parameter-margin").send_keys("8")
+    page.find("#parameter-feather").send_keys("300")
+    page.find("#upload-files").send_keys(str(sent))
+    assert page.text("#notice") == "Not sent: a setting is out of range."
+    page.find("#parameter-feather").clear()
+    page.find("#parameter-feather").send_keys("2.5")
+    page.picture("parameters")
+    page.find("#upload-files").send_keys(str(sent))
+    row(page, "results", "own.jpg")
+    sidecar = json.loads((box.outbox / "own.json").read_bytes())
+    asked = {"background": "#3366cc", "crop": {"margin": 8}, "feather": 2.5, "format": "jpg"}
+    assert sidecar["parameters"] == asked
+    (job,) = [one for one in box.jobs() if one.source == "own.jpg"]
+    corner = cv2.imread(str(box.outbox / "own.jpg"))[2, 2]
+    assert np.abs(corner.astype(int) - [0xCC, 0x66, 0x33]).max() < 12
+    page.find("#parameters-reset").click()
+    page.wait(lambda: "changed" not in page.text("#upload-makes"), "the recipe's own settings")
+    page.open(f"{box.url()}/jobs/{job.id}")
+    page.wait(lambda: 'crop {"margin":8}' in page.text("#facts"), "the settings on its page")
+
+
 def test_photos_dropped_on_the_page_are_sent(page: Browser, box: RunningAppliance) -> None:
     page.run(
         """
@@ -286,6 +323,8 @@ def test_chinese_by_the_browsers_language_and_by_choice(
     page.speak("zh-CN,zh")
     page.driver.refresh()
     page.wait(lambda: page.text("#word") == "空闲", "the state in Chinese")
+    page.wait(lambda: "没有可用的 GPU" in page.text("#device"), "the plan's reasons in Chinese")
+    assert "系统事件" in page.text("#folders")
     assert page.run("return document.documentElement.lang") == "zh"
     page.picture("chinese")
     page.find("footer a[lang='en']").click()
@@ -392,6 +431,10 @@ def test_trouble_and_long_preparations_are_told(pretended: tuple[Browser, House]
     assert "stepped down for heat: 3" in page.text("#device")
     assert "workers 4 -> 2: heat" in page.text("#device")
     page.picture("degraded")
+    page.open(f"{house.url}/?lang=zh")
+    page.wait(lambda: "实际使用 cpu" in page.text("#reasons"), "the reason in Chinese")
+    assert "libcudnn.so.9 is missing" in page.text("#reasons")  # the system's words stay
+    page.driver.delete_all_cookies()
 
 
 def test_with_a_token_buttons_and_pictures_come_after_it(browser: Browser, tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ def test_the_sidecar_has_the_keys_of_the_interface() -> None:
         "source_size": [640, 480],
         "outputs": [{"file": "sub/a.png", "kind": "cutout", "format": "png", "sha256": "c0" * 32}],
         "recipe": "cutout",
+        "parameters": None,
         "recipe_key": "0123456789abcdef",
         "model": {"id": "default", "sha256": "b0" * 32},
         "execution": {

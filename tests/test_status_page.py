@@ -32,7 +32,7 @@ def test_a_page_has_no_inline_code_and_no_outside_asset(client: FlaskClient, pag
     assert "https://" not in html
     assert "style=" not in html
     assert not re.search(r"\son\w+=", html)
-    assert html.count("<script") == 2  # the texts as data, and the script file
+    assert html.count("<script") == 3  # two tables of texts as data, and the script file
 
 
 @pytest.mark.parametrize("language", TEXTS)

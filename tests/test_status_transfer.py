@@ -222,3 +222,18 @@ def test_a_full_disk_is_told_as_503(house: House) -> None:
     answer = house.client().post("/api/v1/uploads", json={"name": "a.jpg", "size": 5})
     assert (answer.status_code, error_of(answer)) == (503, "disk_full")
     assert house.jobs.rows[1].state is JobState.SUCCEEDED
+
+
+def test_settings_of_its_own_reach_the_appliance(house: House) -> None:
+    own = {"feather": 2, "crop": None}
+    body = {"name": "a.jpg", "size": 1, "parameters": own}
+    headers = {"X-Requested-With": "edge-matting"}
+    assert house.client().post("/api/v1/uploads", json=body, headers=headers).status_code == 201
+    assert house.appliance.parameters == own
+
+
+@pytest.mark.parametrize("body", [b"[" * 16000, b'{"parameters":' + b'{"a":' * 2500])
+def test_json_that_is_nested_too_deeply_is_answered_400(house: House, body: bytes) -> None:
+    headers = {"X-Requested-With": "edge-matting", "Content-Type": "application/json"}
+    answer = house.client().post("/api/v1/uploads", data=body, headers=headers)
+    assert (answer.status_code, error_of(answer)) == (400, "bad_request")

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,10 @@ class TrialError(Exception):
     """Something did not happen as it must."""
 
 
+class NotHereError(Exception):
+    """This machine cannot do it: nothing was found out about the appliance."""
+
+
 def why_not_here() -> str | None:
     """Why no container can be booted on this machine; None where one can."""
     if os.geteuid() != 0:
@@ -35,12 +40,24 @@ def why_not_here() -> str | None:
 
 def make_debian(root: Path, suite: str = "bookworm") -> None:
     """A minimal Debian with systemd and Python; takes minutes and the network, once."""
-    root.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, str(root)],
-        check=True,
-        stdout=subprocess.DEVNULL,
+    unfinished = root.with_name(f"{root.name}.unfinished")  # half a root is never taken for one
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    include = f"--include={','.join(PACKAGES)}"
+    done = subprocess.run(
+        ["debootstrap", "--variant=minbase", include, suite, str(unfinished)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
+    if done.returncode:
+        raise NotHereError(f"debootstrap makes no Debian here: {_last_line(done.stdout)}")
+    unfinished.rename(root)
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it said nothing"])[-1]
 
 
 @final
@@ -52,6 +69,7 @@ class Container:
         self._binds = binds
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._init = 0  # PID 1 of the container, as seen from outside
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115  read when a boot fails
 
     def boot(self) -> None:
         """Start systemd in it, without a network of its own, and wait until all units are up."""
@@ -63,7 +81,7 @@ class Container:
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=self._said,
         )
         deadline = time.monotonic() + BOOT_SECONDS
         while time.monotonic() < deadline:
@@ -77,8 +95,9 @@ class Container:
         """SIGKILL to everything in it at once. What was not yet synced may be there all the same:
         the disk's cache survives, only the processes do not."""
         assert self._nspawn is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._init, signal.SIGKILL)
+        if self._init:  # 0 would be ourselves
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._init, signal.SIGKILL)
         self._nspawn.kill()
         self._wait_gone()
 
@@ -130,7 +149,9 @@ class Container:
         """nspawn's only child, once it has become systemd."""
         assert self._nspawn is not None
         if self._nspawn.poll() is not None:
-            raise TrialError(f"systemd-nspawn ended with status {self._nspawn.returncode}")
+            self._said.seek(0)
+            status, said = self._nspawn.returncode, _last_line(self._said.read())
+            raise TrialError(f"systemd-nspawn ended with status {status}: {said}")
         pid = self._nspawn.pid
         with contextlib.suppress(OSError, ValueError):
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import json
 import os
 import random
 import signal
@@ -31,7 +32,6 @@ from pathlib import Path
 from typing import final
 
 import cv2
-import numpy as np
 import psutil
 from chaos_box import Box, GaveUpError, wait_until
 from chaos_check import broken_invariants
@@ -53,6 +53,10 @@ REPEAT_SHARE, BAD_SHARE = 0.1, 0.02
 BURSTS, BURST_PHOTOS = 25, 150
 ROUGH = 0.5
 """The share of the photos during which things are broken."""
+
+CACHE_MB = {"memory_mb": 2, "disk_mb": 16}
+"""Full within the warm-up, so that what is judged is a cache that takes in and gives up mattes. At
+its usual size it fills for the whole soak, up to its bound: that rises and is no leak."""
 
 SIDES = (48, 64, 96, 128)
 MODEL_SIDE = 64
@@ -152,6 +156,7 @@ class Observer:
         self._begin = time.monotonic()
         self._done = threading.Event()
         self._page_seconds: list[float] = []
+        self._cache: dict[str, float] = {}  # as the page last told it
         self._threads = [
             threading.Thread(target=self._every, args=(SAMPLE_SECONDS, self._sample)),
             threading.Thread(target=self._every, args=(PAGE_SECONDS, self._open_page)),
@@ -178,9 +183,10 @@ class Observer:
         for path in PAGES:
             begin = time.perf_counter()
             with urllib.request.urlopen(f"{self._url}{path}", timeout=10) as answer:
-                answer.read()
+                body = answer.read()
             if path == "/api/v1/status":
                 self._page_seconds.append(time.perf_counter() - begin)
+                self._cache = json.loads(body)["cache"]
 
     def _sample(self) -> None:
         reference = _reference_seconds(self._box.disk)
@@ -196,6 +202,10 @@ class Observer:
             slot = ledger.history(1, SAMPLE_SECONDS)[0]
         photos = sum(counts[state] for state in FINISHED)
         readings["waiting"] = sum(counts.values()) - photos
+        if self._cache:
+            readings["cache entries"] = self._cache["entries"]
+            readings["cache memory"] = self._cache["memory_bytes"] / 2**20
+            readings["cache disk"] = self._cache["disk_bytes"] / 2**20
         sizes = [
             path.stat().st_size for path in self._box.ledger_path.parent.glob("ledger.sqlite*")
         ]
@@ -205,8 +215,8 @@ class Observer:
             readings["photo latency over reference"] = slot.mean_seconds / reference
         page, self._page_seconds = self._page_seconds, []
         if page:
-            readings["page latency ms"] = float(np.median(page)) * 1000
-            readings["page latency over reference"] = float(np.median(page)) / reference
+            readings["page latency ms"] = min(page) * 1000
+            readings["page latency over reference"] = min(page) / reference
         self.samples.append(Sample(time.monotonic() - self._begin, photos, readings, lives))
 
 
@@ -218,7 +228,10 @@ def _readings(name: str, process: psutil.Process) -> Iterator[tuple[str, float]]
 
 
 def _reference_seconds(folder: Path) -> float:
-    """Work that never changes, on this machine's processor and disk as busy as they are now."""
+    """Work that never changes, on this machine's processor and disk as busy as they are now.
+
+    The fastest of a few, as of the page's answers: what it takes, not how long it had to wait.
+    """
     path = folder / "reference"
     data = bytes(range(256)) * 800
     times = []
@@ -230,7 +243,7 @@ def _reference_seconds(folder: Path) -> float:
             file.flush()
             os.fsync(file.fileno())
         times.append(time.perf_counter() - begin)
-    return sorted(times)[1]
+    return min(times)
 
 
 def strike(box: Box, event: Event, rng: random.Random) -> None:
@@ -288,6 +301,7 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cache-mb", type=float, help="memory of the matte cache")
     parser.add_argument("--into", type=Path, default=Path("build/soak"))
     options = parser.parse_args()
     options.into.mkdir(parents=True, exist_ok=True)
@@ -301,6 +315,7 @@ def main() -> int:
         stall_seconds=15.0,
         device={"resolution": MODEL_SIDE},
         status={"port": port},
+        cache={**CACHE_MB, **({} if options.cache_mb is None else {"memory_mb": options.cache_mb})},
     )
     with box:
         box.start()

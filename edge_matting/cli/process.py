@@ -17,12 +17,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from pydantic import ValidationError
-
 from edge_matting.cli.directory import DirectoryResults, Photo, Places, find_photos
 from edge_matting.cli.output import complain, print_json, print_line
 from edge_matting.cli.settings import read_settings
-from edge_matting.config import OutputSpec, Recipe, Settings
+from edge_matting.config import Recipe, Settings, with_format
 from edge_matting.core.errors import (
     ConfigError,
     InternalFault,
@@ -170,23 +168,10 @@ def _recipe(options: argparse.Namespace, settings: Settings) -> tuple[str, Recip
     recipe = settings.recipes[name]
     if options.format is None:
         return name, recipe
-    return name, recipe.model_copy(update={"outputs": _with_format(recipe, options.format)})
-
-
-def _with_format(recipe: Recipe, wanted: str) -> tuple[OutputSpec, ...]:
-    first = recipe.outputs[0]
-    kind = first.kind
-    if wanted == "jpg" and kind == "cutout":
-        kind = "composite"  # JPEG has no transparency
-    # Of the first output's other settings only those that every kind and format has.
-    values = {"kind": kind, "format": wanted, "quality": first.quality, "effort": first.effort}
     try:
-        changed = OutputSpec.model_validate(values)
-    except ValidationError as error:
-        reasons = "; ".join(str(fault["msg"]) for fault in error.errors())
-        raise ConfigError(f"--format {wanted}: {reasons.removeprefix('Value error, ')}") from error
-    others = (spec for spec in recipe.outputs[1:] if (spec.kind, spec.format) != (kind, wanted))
-    return (changed, *others)
+        return name, with_format(recipe, options.format)
+    except ConfigError as error:
+        raise ConfigError(f"--{error}") from error
 
 
 def _do_all(work: Run, photos: Sequence[Photo], workers: int, interrupt: Interrupt) -> Tally:

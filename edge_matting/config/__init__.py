@@ -2,6 +2,7 @@
 
 from edge_matting.config.builtin import BUILT_IN
 from edge_matting.config.load import find_config, load_settings, parse_settings
+from edge_matting.config.parameters import adjusted, canonical, with_format
 from edge_matting.config.recipe import (
     Background,
     Canvas,
@@ -22,7 +23,10 @@ __all__ = [
     "Recipe",
     "Settings",
     "Shadow",
+    "adjusted",
+    "canonical",
     "find_config",
     "load_settings",
     "parse_settings",
+    "with_format",
 ]

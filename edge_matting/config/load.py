@@ -7,15 +7,14 @@ import hashlib
 import json
 import os
 import re
-import types
-import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from edge_matting.config.builtin import BUILT_IN
+from edge_matting.config.faults import config_error, faults_of
 from edge_matting.config.recipe import Recipe
 from edge_matting.config.settings import HotFolder, Settings
 from edge_matting.core.errors import ConfigError
@@ -53,16 +52,11 @@ def parse_settings(raw: Mapping[str, Any], base: Path) -> Settings:
         # Through JSON, so that strict types still accept lists for tuples and text for paths.
         settings = Settings.model_validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
-        raise _config_error(list(_faults(error))) from None
+        raise config_error(faults_of(error, Settings)) from None
     faults = list(_dangling_names(settings))
     if faults:
-        raise _config_error(faults)
+        raise config_error(faults)
     return _with_pictures(_resolved(settings, base.absolute()))
-
-
-def _config_error(faults: Sequence[str]) -> ConfigError:
-    unique = tuple(dict.fromkeys(faults))
-    return ConfigError("\n".join(unique), faults=unique)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -109,64 +103,6 @@ def _apply(raw: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {override}: {name} holds a value, not keys")
         node = child
     node[last] = value
-
-
-def _faults(error: ValidationError) -> Iterator[str]:
-    """One line per key: the alternatives of a union are told together."""
-    told: dict[str, list[str]] = {}
-    shown: dict[str, str] = {}
-    for fault in error.errors():
-        location = tuple(part for part in fault["loc"] if part not in _UNION_TAGS)
-        key = _dotted(location)
-        told.setdefault(key, []).append(_wrong(fault["type"], str(fault["msg"]), location))
-        if not isinstance(fault["input"], dict | list) and fault["type"] != "extra_forbidden":
-            shown[key] = f", got {fault['input']!r}"
-    for key, messages in told.items():
-        yield f"{key}: {' or '.join(dict.fromkeys(messages))}{shown.get(key, '')}"
-
-
-_UNION_TAGS: Final = frozenset({"literal['auto']", "constrained-int", "constrained-float", "[key]"})
-"""Parts that pydantic adds to a location and that are no keys of ours."""
-
-
-def _wrong(kind: str, message: str, location: Sequence[int | str]) -> str:
-    if kind == "extra_forbidden":
-        return f"unknown key{_nearest(location)}"
-    for said, meant in (("Value error, ", ""), ("Input should be ", "expected ")):
-        message = message.replace(said, meant)
-    return message.replace("an object", "keys with values").replace("valid array", "list")
-
-
-def _dotted(location: Sequence[int | str]) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.lstrip(".") or "(top level)"
-
-
-def _nearest(location: Sequence[int | str]) -> str:
-    valid = _valid_keys(location[:-1])
-    close = difflib.get_close_matches(str(location[-1]), valid, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f"; known here: {', '.join(valid)}"
-
-
-def _valid_keys(parents: Sequence[int | str]) -> list[str]:
-    model: type[BaseModel] = Settings
-    for part in parents:
-        if isinstance(part, str) and part in model.model_fields:
-            inner = _model_in(model.model_fields[part].annotation)
-            model = inner or model
-    return list(model.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The settings class inside ``X``, ``X | None``, ``tuple[X, ...]`` or ``dict[str, X]``."""
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return annotation if issubclass(annotation, BaseModel) else None
-    found = (_model_in(inner) for inner in typing.get_args(annotation))
-    return next((model for model in found if model is not None), None)
 
 
 def _dangling_names(settings: Settings) -> Iterator[str]:
@@ -227,5 +163,5 @@ def _with_pictures(settings: Settings) -> Settings:
         background = recipe.background.model_copy(update={"image_sha256": digest})
         recipes[name] = recipe.model_copy(update={"background": background})
     if faults:
-        raise _config_error(faults)
+        raise config_error(faults)
     return settings.model_copy(update={"recipes": recipes})

@@ -16,6 +16,7 @@
         │   ├── Unsupported
         │   ├── TooLarge
         │   ├── SourceGone
+        │   ├── UnfitParameters
         │   └── EngineCrashed
         └── TemporaryError     trying again may help
             ├── Truncated
@@ -132,6 +133,13 @@ class TooLarge(PermanentError):
 class SourceGone(PermanentError):
     code = "source_gone"
     default_hint = "it was moved or deleted before it could be read; drop it again"
+
+
+class UnfitParameters(PermanentError):
+    """The parameters that the photo was sent with do not fit its recipe as it is now."""
+
+    code = "unfit_parameters"
+    default_hint = "the recipe was changed since; send the photo again"
 
 
 class EngineCrashed(PermanentError):

@@ -81,6 +81,7 @@ class Job:
     stem: str  # output name without extension, relative to out/, unique in the folder
     original: Original
     model: str | None = None  # a model asked for by a retry
+    parameters: str | None = None  # of the recipe, for this photo alone: canonical JSON
     code: str | None = None  # error code or review reason of the last attempt
     message: str | None = None
     sha256: str | None = None

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edge_matting.config import Settings
+from edge_matting.config import Recipe, Settings
 from edge_matting.core.plan import Plan
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.supervisor import Supervisor
@@ -82,9 +82,22 @@ def recipes(settings: Settings) -> tuple[RecipeReport, ...]:
             name,
             tuple(f"{spec.kind} {spec.format}" for spec in recipe.outputs),
             str(recipe.background) if any(o.kind == "composite" for o in recipe.outputs) else None,
+            _parameters(recipe),
         )
         for name, recipe in settings.recipes.items()
     )
+
+
+def _parameters(recipe: Recipe) -> dict[str, Any]:
+    """The present values of what the page's form offers to change."""
+    return {
+        "format": recipe.outputs[0].format,
+        "background": "blur" if recipe.background.blur else str(recipe.background),
+        "crop": None if recipe.crop is None else recipe.crop.margin,
+        "refinement": recipe.refinement,
+        "feather": recipe.feather,
+        "erode": recipe.erode,
+    }
 
 
 def models(parts: Parts | None) -> tuple[str, ...]:

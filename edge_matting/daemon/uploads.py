@@ -10,16 +10,16 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import count
 from pathlib import Path
 from posixpath import splitext
-from typing import Final
+from typing import Any, Final
 
-from edge_matting.config import HotFolder, Settings
+from edge_matting.config import HotFolder, Settings, adjusted, canonical
 from edge_matting.core.clock import Clock
 from edge_matting.core.durable import (
     blocking,
@@ -28,8 +28,11 @@ from edge_matting.core.durable import (
     sync_folder,
     temporary_name,
 )
+from edge_matting.core.errors import ConfigError
+from edge_matting.core.jobs import Signature
 from edge_matting.hotfolder.condition import folder_problem, free_bytes
 from edge_matting.hotfolder.ignore import is_ignored
+from edge_matting.ledger import Ledger
 from edge_matting.status.ports import PART_BYTES, ActionRefused, UploadReport
 
 MAX_OPEN: Final = 32
@@ -46,6 +49,8 @@ class _Upload:
     size: int
     folder: Path
     temporary: Path
+    hot: HotFolder
+    parameters: str | None
     touched: float
     received: int = 0
     file: str | None = None
@@ -59,19 +64,30 @@ class Uploads:
     """Open uploads under one set of settings. Raises ``ActionRefused`` with what to do instead,
     ``DiskFull`` and ``FolderUnavailable``."""
 
-    def __init__(self, settings: Settings, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, clock: Clock, wake: Callable[[], None]
+    ) -> None:
         self._settings = settings
+        self._ledger = ledger
         self._clock = clock
         self._wake = wake
         self._open: dict[str, _Upload] = {}
         self._lock = threading.Lock()
 
-    def begin(self, name: str, size: int, recipe: str | None, folder: int) -> UploadReport:
+    def begin(
+        self,
+        name: str,
+        size: int,
+        recipe: str | None,
+        folder: int,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> UploadReport:
         """Reserve a place; ``folder`` counts the hot folders from 0, ``recipe`` None is its own."""
         hot = self._folder(folder)
         _check_name(name)
         self._check_size(size, hot)
         target = self._target(hot, recipe)
+        text = self._checked(recipe or hot.recipe, parameters)
         make_folders(target, within=hot.inbox)
         upload = _Upload(
             id=secrets.token_hex(16),
@@ -79,6 +95,8 @@ class Uploads:
             size=size,
             folder=target,
             temporary=target / temporary_name(),
+            hot=hot,
+            parameters=text,
             touched=self._clock.monotonic(),
         )
         with self._lock:
@@ -171,6 +189,15 @@ class Uploads:
             raise _bad(f"recipe: there is no {recipe}; known: {known}")
         return hot.inbox / recipe
 
+    def _checked(self, recipe: str, parameters: Mapping[str, Any] | None) -> str | None:
+        """Their canonical text; a photo is not sent for nothing, so they are tried at once."""
+        try:
+            text = canonical(parameters or {})
+            adjusted(self._settings.recipes[recipe], text)
+        except ConfigError as error:
+            raise _bad("; ".join(f"parameters: {fault}" for fault in error.faults)) from error
+        return text
+
     def _find(self, upload_id: str) -> _Upload:
         with self._lock:
             upload = self._open.get(upload_id)
@@ -181,7 +208,14 @@ class Uploads:
         return upload
 
     def _publish(self, upload: _Upload) -> str:
-        """Give the file its name; one that is waiting there already is never replaced."""
+        """Give the file its name; one that is waiting there already is never replaced.
+
+        Its parameters are in the ledger before: from the rename on the intake may take it.
+        """
+        if upload.parameters is not None:
+            with blocking(f"cannot read {upload.temporary}"):
+                signature = Signature.of(upload.temporary.lstat())
+            self._ledger.announce(str(upload.hot.path), signature, upload.parameters)
         stem, ending = splitext(upload.name)
         with blocking(f"cannot write into {upload.folder}"):
             for number in count(1):

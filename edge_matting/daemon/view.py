@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from edge_matting import __version__
 from edge_matting.config import Settings
@@ -90,7 +91,7 @@ class View:
             self._hits, self._misses = self._hits + hits, self._misses + misses
             self._restarts += self._parts.supervisor.restarts
             self._parts.uploads.close()
-        uploads = Uploads(settings, self._clock, self._wake)
+        uploads = Uploads(settings, self._ledger, self._clock, self._wake)
         self._parts = Parts(settings, supervisor, intakes, url, uploads)
         supervisor.pause(paused=self._paused)
 
@@ -207,8 +208,15 @@ class View:
                 return folder.review if job.state is JobState.REVIEW else folder.outbox
         return None
 
-    def begin_upload(self, name: str, size: int, recipe: str | None, folder: int) -> UploadReport:
-        return self._uploads().begin(name, size, recipe, folder)
+    def begin_upload(
+        self,
+        name: str,
+        size: int,
+        recipe: str | None,
+        folder: int,
+        parameters: Mapping[str, Any],
+    ) -> UploadReport:
+        return self._uploads().begin(name, size, recipe, folder, parameters)
 
     def add_to_upload(self, upload_id: str, offset: int, data: bytes) -> UploadReport:
         return self._uploads().add(upload_id, offset, data)

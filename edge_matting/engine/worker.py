@@ -28,6 +28,7 @@ from edge_matting.core.states import JobState
 from edge_matting.engine.folders import Folders
 from edge_matting.engine.models import ModelPool
 from edge_matting.engine.originals import Originals
+from edge_matting.engine.recipes import recipe_of
 from edge_matting.engine.results import ClaimLost, HotFolderResults
 from edge_matting.hotfolder.condition import folder_problem
 from edge_matting.pipeline import PhotoTask, process_photo
@@ -120,7 +121,7 @@ class Worker:
     def _process(self, claim: Claim) -> Done:
         job, limits = claim.job, self._settings.limits
         folder = self._folders.of(job.folder)
-        recipe = self._settings.recipes.get(job.recipe) or self._settings.recipes[folder.recipe]
+        recipe = recipe_of(job, folder, self._settings)
         tools = self._models.tools(job.model or self._settings.model)
         max_bytes = int(limits.max_file_mb * 1e6)
         # An original that was already put away keeps its content, not its inode.

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from edge_matting.core.jobs import Place, Source
+from edge_matting.core.jobs import Place, Signature, Source
 from edge_matting.core.naming import KINDS, conflicting_stems, stem_candidates
 from edge_matting.core.states import JobState
 from edge_matting.ledger import rows
@@ -30,6 +30,24 @@ class _Case(Enum):
     FOLLOWED = "followed"
     KNOWN = "known"
     BUSY = "busy"
+
+
+def announce(
+    connection: sqlite3.Connection,
+    folder: str,
+    signature: Signature,
+    parameters: str,
+    now: float,
+) -> None:
+    """Keep the parameters of a file that is about to appear in ``folder``'s ``in/``.
+
+    The file has no final name yet; renaming changes nothing of its signature. So a crash before
+    the rename leaves a row that no file will ever meet, and one after it a file that does.
+    """
+    connection.execute(
+        "INSERT OR REPLACE INTO sent (folder, signature, parameters, sent_at) VALUES (?, ?, ?, ?)",
+        (os.fsencode(folder), rows.signature_text(signature), parameters, now),
+    )
 
 
 def enqueue(connection: sqlite3.Connection, sources: Iterable[Source], now: float) -> Enqueued:
@@ -77,10 +95,11 @@ def _insert(connection: sqlite3.Connection, name: int, source: Source, now: floa
     connection.execute(
         """
         INSERT INTO jobs
-            (name, signature, recipe, original, queued_at, due_at, created_at, updated_at)
-        VALUES (:name, :signature, :recipe, :original, :now, :now, :now, :now)
+            (name, signature, recipe, parameters, original,
+             queued_at, due_at, created_at, updated_at)
+        VALUES (:name, :signature, :recipe, :parameters, :original, :now, :now, :now, :now)
         """,
-        {**_columns(source, now), "name": name, "original": os.fsencode(source.path)},
+        {**_columns(connection, source, now), "name": name, "original": os.fsencode(source.path)},
     )
 
 
@@ -88,18 +107,35 @@ def _follow(connection: sqlite3.Connection, job_id: int, source: Source, now: fl
     connection.execute(
         """
         UPDATE jobs SET
-            signature = :signature, recipe = :recipe, attempts = 0, delays = 0, alone = 0,
+            signature = :signature, recipe = :recipe, parameters = :parameters,
+            attempts = 0, delays = 0, alone = 0,
             queued_at = :now, due_at = :now, updated_at = :now,
             code = NULL, message = NULL, sha256 = NULL, seconds = NULL
         WHERE id = :id AND state = 'pending'
         """,
-        {**_columns(source, now), "id": job_id},
+        {**_columns(connection, source, now), "id": job_id},
     )
 
 
-def _columns(source: Source, now: float) -> dict[str, object]:
+def _columns(connection: sqlite3.Connection, source: Source, now: float) -> dict[str, object]:
     signature = rows.signature_text(source.signature)
-    return {"signature": signature, "recipe": source.recipe, "now": now}
+    return {
+        "signature": signature,
+        "recipe": source.recipe,
+        "parameters": _taken_over(connection, os.fsencode(source.folder), signature),
+        "now": now,
+    }
+
+
+def _taken_over(connection: sqlite3.Connection, folder: bytes, signature: str) -> str | None:
+    """The parameters that the file was sent with, which from now on are the job's."""
+    found = connection.execute(
+        "SELECT parameters FROM sent WHERE folder = ? AND signature = ?", (folder, signature)
+    ).fetchone()
+    if found is None:
+        return None
+    connection.execute("DELETE FROM sent WHERE folder = ? AND signature = ?", (folder, signature))
+    return str(found["parameters"])
 
 
 def _name(connection: sqlite3.Connection, folder: bytes, source: str) -> int:

@@ -16,6 +16,7 @@ from edge_matting.core.jobs import (
     Output,
     Place,
     Result,
+    Signature,
     Slot,
     Source,
     StoredResult,
@@ -72,6 +73,11 @@ class Ledger:
         """Make jobs of settled files that are none yet, all in one transaction."""
         with self._database.write() as connection:
             return intake.enqueue(connection, sources, self._clock.now())
+
+    def announce(self, folder: str, signature: Signature, parameters: str) -> None:
+        """Keep the recipe parameters of a file that is about to appear in the folder's ``in/``."""
+        with self._database.write() as connection:
+            intake.announce(connection, folder, signature, parameters, self._clock.now())
 
     def adopt(self, folder: str, names: Iterable[tuple[str, str]]) -> int:
         """Take over (source, stem) pairs of results that lie in a folder; how many were new.

@@ -43,6 +43,7 @@ def job(row: sqlite3.Row) -> Job:
         stem=os.fsdecode(row["stem"]),
         original=Original(Place(row["place"]), os.fsdecode(row["original"])),
         model=row["model"],
+        parameters=row["parameters"],
         code=row["code"],
         message=row["message"],
         sha256=row["sha256"],

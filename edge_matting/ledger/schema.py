@@ -98,7 +98,23 @@ def _create(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_create,)
+def _add_parameters(connection: sqlite3.Connection) -> None:
+    """A job's own recipe parameters, and those of photos that were sent and are no job yet."""
+    connection.execute("ALTER TABLE jobs ADD COLUMN parameters TEXT")
+    connection.execute(
+        """
+        CREATE TABLE sent (
+            folder     BLOB NOT NULL,
+            signature  TEXT NOT NULL,
+            parameters TEXT NOT NULL,
+            sent_at    REAL NOT NULL,
+            PRIMARY KEY (folder, signature)
+        ) WITHOUT ROWID
+        """
+    )
+
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_create, _add_parameters)
 """What brings a ledger from version N to N + 1, at position N; entries are only ever added."""
 
 

@@ -97,6 +97,8 @@ def prune(database: Database, older_than: float) -> int:
     A job stays while it explains a file that still lies in ``in/``: the newest of its source,
     whose original was kept there. Without it the photo would be done once more.
     """
+    with database.write() as connection:  # announced, and then never came
+        connection.execute("DELETE FROM sent WHERE sent_at < ?", (older_than,))
     with database.long_read() as connection:
         ids = [row["id"] for row in connection.execute(_PRUNABLE, (older_than,))]
     pruned = 0

@@ -29,6 +29,7 @@ def build_sidecar(job: Job, result: Result, finished_at: float, version: str) ->
             "source_size": result.source_size,
             "outputs": [asdict(output) for output in result.outputs],
             "recipe": job.recipe,
+            "parameters": None if job.parameters is None else json.loads(job.parameters),
             "recipe_key": result.recipe_key,
             "model": {"id": result.model_id, "sha256": result.model_sha256},
             "execution": asdict(result.execution),

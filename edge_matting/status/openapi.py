@@ -133,6 +133,11 @@ def _transfer() -> Schema:
             "size": {"type": "integer", "minimum": 1, "maximum": MAX_ID},
             "recipe": MAYBE_TEXT,
             "folder": {"type": "integer", "minimum": 0, "maximum": MAX_ID},
+            "parameters": {
+                "type": ["object", "null"],
+                "description": "Keys of the recipe with other values, for this photo alone; "
+                "format is the first output's",
+            },
         },
         needed=["name", "size"],
     )
@@ -377,6 +382,7 @@ def _job() -> Schema:
         "stem": TEXT,
         "original": _full({"place": TEXT, "path": TEXT}),
         "model": MAYBE_TEXT,
+        "parameters": {"type": ["object", "null"]},
         "code": MAYBE_TEXT,
         "message": MAYBE_TEXT,
         "sha256": MAYBE_TEXT,

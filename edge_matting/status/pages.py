@@ -21,7 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from edge_matting.status.ports import ActionRefused, Appliance, JobReader
 from edge_matting.status.questions import JOB
 from edge_matting.status.render import dump
-from edge_matting.status.texts import NAMES, TEXTS
+from edge_matting.status.texts import NAMES, SAID, TEXTS
 
 ASSETS: Final = MappingProxyType(
     {
@@ -30,6 +30,7 @@ ASSETS: Final = MappingProxyType(
         "page.js": "text/javascript",
         "charts.js": "text/javascript",
         "upload.js": "text/javascript",
+        "parameters.js": "text/javascript",
         "job.js": "text/javascript",
         "icon.svg": "image/svg+xml",
     }
@@ -93,7 +94,12 @@ def _localised(template: str, **values: Any) -> Response:
     chosen = request.cookies.get(LANGUAGE_COOKIE, "")
     language = chosen if chosen in TEXTS else _language_asked_for()
     html = render_template(
-        template, language=language, languages=NAMES.items(), t=TEXTS[language], **values
+        template,
+        language=language,
+        languages=NAMES.items(),
+        t=TEXTS[language],
+        said=SAID[language],
+        **values,
     )
     answer = Response(html, mimetype="text/html")
     answer.headers["Cache-Control"] = "no-cache"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from edge_matting.core.jobs import Job, Result, Slot
 from edge_matting.core.plan import DeviceProfile, Plan, Vitals
@@ -136,6 +136,7 @@ class RecipeReport:
     name: str
     outputs: tuple[str, ...]  # "cutout png", "composite jpg"
     background: str | None  # "#rrggbb" where an output shows it
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # what an upload may change
 
 
 PART_BYTES = 256 * 1024
@@ -226,8 +227,18 @@ class Appliance(Protocol):
     def results_folder(self, job: Job) -> Path | None:
         """Where the files of the job's result lie; None where its hot folder is not known now."""
 
-    def begin_upload(self, name: str, size: int, recipe: str | None, folder: int) -> UploadReport:
-        """Reserve a place in ``in/`` of a hot folder, counted from 0."""
+    def begin_upload(
+        self,
+        name: str,
+        size: int,
+        recipe: str | None,
+        folder: int,
+        parameters: Mapping[str, Any],
+    ) -> UploadReport:
+        """Reserve a place in ``in/`` of a hot folder, counted from 0.
+
+        ``parameters`` change the recipe for this photo alone.
+        """
 
     def add_to_upload(self, upload_id: str, offset: int, data: bytes) -> UploadReport:
         """Append a part; with the last one the photo appears in ``in/``."""

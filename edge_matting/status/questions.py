@@ -61,7 +61,10 @@ def body_object(known: set[str]) -> dict[str, Any]:
     """The JSON object sent along; nothing sent is an empty one."""
     if not request.get_data():
         return {}
-    body = request.get_json(force=True, silent=True)
+    try:
+        body = request.get_json(force=True, silent=True)
+    except RecursionError:  # the parser's own bound
+        raise bad_request("the JSON is nested too deeply") from None
     if not isinstance(body, dict):
         raise bad_request("expected a JSON object")
     only(known, set(body))

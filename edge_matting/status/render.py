@@ -72,6 +72,7 @@ def job_json(job: Job, *, preview: str | None) -> dict[str, Any]:
     body["size"] = body.pop("signature")["size"]
     for moment in ("created_at", "updated_at", "finished_at"):
         body[moment] = None if body[moment] is None else iso_utc(body[moment])
+    body["parameters"] = None if job.parameters is None else json.loads(job.parameters)
     body["preview"] = preview
     return body
 

@@ -65,12 +65,15 @@ class Transfer:
 
     def begin(self) -> Response:
         self._guard.check_action(request)
-        given = body_object({"name", "size", "recipe", "folder"})
+        given = body_object({"name", "size", "recipe", "folder", "parameters"})
         name, recipe = given.get("name"), given.get("recipe")
         if not (isinstance(name, str) and (recipe is None or isinstance(recipe, str))):
             raise bad_request("name and recipe: expected text")
+        parameters = given.get("parameters") or {}
+        if not isinstance(parameters, dict):
+            raise bad_request("parameters: expected keys with values")
         size, folder = _whole("size", given.get("size")), _whole("folder", given.get("folder", 0))
-        report = self._appliance.begin_upload(name, size, recipe, folder)
+        report = self._appliance.begin_upload(name, size, recipe, folder, parameters)
         answer = fresh_json(plain(report))
         answer.status_code = HTTPStatus.CREATED
         return answer

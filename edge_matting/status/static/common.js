@@ -10,9 +10,35 @@ export const may = { trusted: false };
 export const pace = { seconds: 2 }; // between two polls, as the server asks for
 
 export const at = (id) => document.getElementById(id);
-export const text = (key, values = {}) =>
-  (TEXTS[key] ?? key).replace(/\{(\w+)\}/g, (all, name) => String(values[name] ?? all));
+const filled = (words, values) =>
+  words.replace(/\{(\w+)\}/g, (all, name) => String(values[name] ?? all));
+export const text = (key, values = {}) => filled(TEXTS[key] ?? key, values);
 export const hasText = (key) => key in TEXTS;
+
+// From a sentence with {places} to what finds them in one that has values there.
+function finder(sentence) {
+  const parts = sentence.split(/(\{\w+\}|\(s\))/).map((part) => {
+    if (part === "(s)") return "s?";
+    if (part.startsWith("{")) return `(?<${part.slice(1, -1)}>.+?)`;
+    return part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  });
+  return new RegExp(`^${parts.join("")}$`, "s");
+}
+
+const SAID = Object.entries(JSON.parse(document.getElementById("said").textContent))
+  .map(([sentence, words]) => [finder(sentence), words]);
+
+// What the appliance says, in the page's language where there are words for it.
+export function said(sentence) {
+  for (const [pattern, words] of SAID) {
+    const values = pattern.exec(sentence)?.groups;
+    if (values !== undefined || pattern.test(sentence)) {
+      const known = Object.entries(values ?? {}).map(([name, value]) => [name, said(value)]);
+      return filled(words, Object.fromEntries(known));
+    }
+  }
+  return sentence;
+}
 
 function build(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
@@ -133,7 +159,7 @@ export async function showSession() {
 
 export function reasonOf(job) {
   const words = hasText("code_" + job.code) ? text("code_" + job.code) : null;
-  return words ?? [job.message, job.code].find((one) => one) ?? text("unknown");
+  return words ?? said([job.message, job.code].find((one) => one) ?? text("unknown"));
 }
 
 export function picture(job) {

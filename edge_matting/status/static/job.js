@@ -75,10 +75,15 @@ function showStages(result) {
   }));
 }
 
+const parametersText = (parameters) => Object.entries(parameters ?? {})
+  .map(([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`)
+  .join(" · ");
+
 function showFacts(job, result) {
   const quality = result?.quality;
   facts(at("facts"), [
     ["recipe", job.recipe],
+    ["parameters_own", parametersText(job.parameters)],
     ["file", `${job.original.place} / ${job.original.path}`],
     ["size", bytes(job.size) + (result === null ? ""
       : ` · ${result.source_size[0]} x ${result.source_size[1]}`)],
@@ -92,7 +97,7 @@ function showFacts(job, result) {
       uncertain: ((quality.uncertain_fraction ?? 0) * 100).toFixed(1),
       border: Math.round((quality.border_contact ?? 0) * 100),
     }) : null],
-    ["reasons", quality ? quality.reasons.join(", ") : null],
+    ["reasons", quality ? quality.reasons.map((code) => text("code_" + code)).join(" ") : null],
     ["sha256", job.sha256],
   ]);
 }

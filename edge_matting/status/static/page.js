@@ -1,7 +1,7 @@
 // The live part of the status page.
 import {
   ask, act, at, bytes, duration, fill, hasText, jobButtons, live, make, may, moment, notice, number, pace,
-  picture, reasonOf, say, send, showSession, text,
+  picture, reasonOf, said, say, send, showSession, text,
 } from "./common.js";
 import { showHistory } from "./charts.js";
 import { showUpload, startUpload } from "./upload.js";
@@ -26,7 +26,7 @@ function showState(status) {
   const look = calm && review + failed > 0;
   say("todo", text("do_" + (blocked ? "blocked" : look ? "look" : status.state)));
   const reasons = [...new Set([...status.reasons, ...status.not_ready])];
-  fill(at("reasons"), reasons, (reason) => reason, (reason) => make("li", {}, reason));
+  fill(at("reasons"), reasons, (reason) => reason, (reason) => make("li", {}, said(reason)));
   say("since", text("since", { time: moment(status.started_at) }));
   say("version", text("version", { version: status.version }));
   at("pause").hidden = !may.trusted || ["paused", "stopped"].includes(status.state);
@@ -63,13 +63,13 @@ function showNumbers({ queue, rates }) {
 }
 
 function folderRow(folder) {
-  const facts = [text("recipe"), " ", folder.recipe, " · ", folder.watch, " · ", text("free"), " ",
+  const facts = [text("recipe"), " ", folder.recipe, " · ", said(folder.watch), " · ", text("free"), " ",
     bytes(folder.free_bytes)].join("");
   return make("li", { "data-kind": folder.problem === null ? "fine" : "problem" },
     make("div", { class: "what" },
       make("bdi", { class: "title" }, folder.path),
       make("span", { class: "detail" }, facts),
-      folder.problem === null ? null : make("strong", {}, folder.problem)));
+      folder.problem === null ? null : make("strong", {}, said(folder.problem))));
 }
 
 function providerText(execution) {
@@ -77,7 +77,7 @@ function providerText(execution) {
   if (execution.actual === null) return text("provider_waiting", execution);
   const same = execution.actual === execution.requested;
   const words = text(same ? "provider_same" : "provider_other", execution);
-  return execution.cause === null ? words : words + " (" + execution.cause + ")";
+  return execution.cause === null ? words : words + " (" + said(execution.cause) + ")";
 }
 
 // How it is known that the model runs there: nodes, one picture timed, the self-test.
@@ -90,7 +90,7 @@ function proofLines(execution) {
     seconds && text("proof_seconds", { seconds: number(seconds, 3) })
       + (onCpu ? text("proof_cpu", { seconds: number(onCpu, 3) }) : ""),
     test !== null && text("proof_test", { difference: test.toFixed(4) }),
-    ...notes,
+    ...notes.map(said),
   ].filter((line) => line);
 }
 
@@ -125,7 +125,7 @@ const named = (cause) => (hasText("cause_" + cause) ? text("cause_" + cause) : c
 
 function cacheLines({ entries, memory_bytes: memory, disk_bytes: disk, problem }) {
   const stored = text("cache_stored", { n: entries, memory: bytes(memory), disk: bytes(disk) });
-  return [...(entries > 0 ? [stored] : []), ...(problem === null ? [] : [problem])];
+  return [...(entries > 0 ? [stored] : []), ...(problem === null ? [] : [said(problem)])];
 }
 
 function deviceFacts(status) {
@@ -143,16 +143,16 @@ function deviceFacts(status) {
       + load(vitals.cpu_percent)],
     ["memory", text("memory_free",
       { free: bytes(vitals.memory_available_bytes), total: bytes(device.memory_bytes) })],
-    ["gpu", gpus || text("gpu_none"), vitals.gpu_problem === null ? [] : [vitals.gpu_problem]],
+    ["gpu", gpus || text("gpu_none"), vitals.gpu_problem === null ? [] : [said(vitals.gpu_problem)]],
     ["temperature", temperatureText(vitals)],
     ...(power ? [["power", power]] : []),
     ["provider", providerText(execution), proofLines(execution)],
-    ["plan", planned, plan === null ? [] : plan.reasons],
+    ["plan", planned, plan === null ? [] : plan.reasons.map(said)],
     ...(lowered.length + counts.length ? [["adapted", adaptedText(counts), lowered]] : []),
     ["engine", text(engine.pid === null ? "engine_down" : "engine_up", engine)],
     ["cache", cacheText(status.cache), cacheLines(status.cache)],
     ["state_disk", bytes(status.state_free_bytes)],
-    ...(device.notes.length ? [["notes", "", device.notes]] : []),
+    ...(device.notes.length ? [["notes", "", device.notes.map(said)]] : []),
   ];
 }
 

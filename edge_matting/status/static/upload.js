@@ -1,8 +1,11 @@
 // Photos dropped on the page or chosen in a dialog, sent part by part, one after the other.
-import { at, bytes, make, may, send, text } from "./common.js";
+import { at, bytes, make, may, notice, say, send, text } from "./common.js";
+import {
+  offerParameters, parametersFit, parametersGiven, startParameters,
+} from "./parameters.js";
 
 const SHOWN = 8;
-const offer = { recipes: [], folders: [], limit: 0 };
+const offer = { recipes: [], folders: [], limit: 0, seen: "" };
 const waiting = [];
 let sending = false;
 
@@ -19,7 +22,13 @@ function explain() {
   const recipe = offer.recipes.find((one) => one.name === at("upload-recipe").value);
   if (!recipe) return;
   const over = recipe.background === null ? "" : " · " + text("over", { colour: recipe.background });
-  at("upload-makes").textContent = text("makes", { outputs: recipe.outputs.join(", ") }) + over;
+  const changes = Object.keys(parametersGiven()).length;
+  const but = changes === 0 ? "" : " · " + text("parameters_changed", { n: changes });
+  say("upload-makes", text("makes", { outputs: recipe.outputs.join(", ") }) + over + but);
+  const seen = JSON.stringify(recipe);
+  if (seen === offer.seen) return;
+  offer.seen = seen;
+  offerParameters(recipe.parameters);
 }
 
 export function showUpload({ recipes, folders, max_file_bytes: limit }) {
@@ -40,9 +49,9 @@ function row(file) {
   return { bar, told };
 }
 
-async function upload({ file, recipe, folder, shown }) {
+async function upload({ file, recipe, folder, parameters, shown }) {
   const begun = await send("POST", "/api/v1/uploads",
-    { name: file.name, size: file.size, recipe, folder });
+    { name: file.name, size: file.size, recipe, folder, parameters });
   for (let offset = 0; offset < file.size; offset += begun.part_bytes) {
     const part = file.slice(offset, offset + begun.part_bytes);
     await send("PUT", `/api/v1/uploads/${begun.id}?offset=${offset}`, part,
@@ -68,15 +77,21 @@ async function sendAll() {
 }
 
 function take(files) {
+  if (!parametersFit()) {
+    notice(text("parameters_wrong"));
+    return;
+  }
+  const parameters = parametersGiven();
   const recipe = at("upload-recipe").value || null;
   const folder = Number(at("upload-folder").value || 0);
-  for (const file of files) waiting.push({ file, recipe, folder, shown: row(file) });
+  for (const file of files) waiting.push({ file, recipe, folder, parameters, shown: row(file) });
   sendAll();
 }
 
 export function startUpload() {
   const zone = at("drop");
   at("upload-recipe").addEventListener("change", explain);
+  startParameters(explain);
   at("upload-files").addEventListener("change", (event) => {
     take([...event.target.files]);
     event.target.value = "";
