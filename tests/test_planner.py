@@ -108,9 +108,15 @@ def test_what_the_model_cannot_do_is_said_and_not_done():
     plan = make_plan(PC, FREE, settings(backend="torch"), ("cpu",))
     assert plan.backend == "ort"
     assert said(plan, "the model has no file for device.backend torch")
+
+
+def test_batches_are_for_who_asks_for_them():
+    assert make_plan(PC, FREE, settings(), ("cpu",)).batch == 1
     plan = make_plan(PC, FREE, settings(batch=4), ("cpu",))
-    assert plan.batch == 1
-    assert said(plan, "device.batch 4 is not used")
+    assert (plan.batch, plan.rungs.batches) == (4, (4, 2, 1))
+    assert said(plan, "batch at most 4, of photos that wait at the same time: device.batch")
+    most = make_plan(PC, FREE, settings(batch=200), ("cpu",))
+    assert said(most, f"{most.workers} photos in flight never fill it")
 
 
 def test_tensorrt_computes_an_exact_file_in_halves_by_itself():

@@ -34,7 +34,7 @@ from edge_matting.core.plan import Plan
 from edge_matting.core.states import JobState
 from edge_matting.engine.native import settle_in
 from edge_matting.engine.start import load_tools, open_cache, plan_for
-from edge_matting.pipeline import PhotoTask, PixelGate, Tools, process_photo
+from edge_matting.pipeline import PhotoTask, PixelGate, Tools, batched, process_photo
 from edge_matting.pipeline.source import read_source
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def run(options: argparse.Namespace) -> int:
     session, manifest = load_tools(settings, plan, settings.model)
     cache = None if options.no_cache else open_cache(settings, on_disk=_is_ours(settings.state_dir))
     gate = PixelGate(plan.pixels_in_flight)
+    session = batched(session, plan.batch, fixed=manifest.input.batch is not None)
     tools = Tools(session, manifest, gate, lambda _stage: None, cache)
     places = Places(options.out, name, reuse=cache is not None)
     work = Run(settings, recipe, places, tools)

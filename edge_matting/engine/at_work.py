@@ -22,7 +22,7 @@ from edge_matting.engine.models import ModelPool
 from edge_matting.engine.opening import Opened, Opener
 from edge_matting.engine.patience import preparing
 from edge_matting.inference.proof import Proof
-from edge_matting.pipeline import PixelGate, Tools
+from edge_matting.pipeline import PixelGate, Tools, batched
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +174,9 @@ class ModelsAtWork:
 
     def _tools(self, opened: Opened) -> Tools:
         progress = self._reporter.progress
-        return Tools(opened.session, opened.manifest, self._gate, progress, self._cache)
+        fixed = opened.manifest.input.batch is not None
+        session = batched(opened.session, opened.plan.batch, fixed=fixed)
+        return Tools(session, opened.manifest, self._gate, progress, self._cache)
 
     def announce(self) -> None:
         """Say that photos can be done, and how."""

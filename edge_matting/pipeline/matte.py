@@ -20,8 +20,9 @@ from edge_matting.inference import Manifest, Session, SessionInfo
 from edge_matting.matting import Look
 from edge_matting.matting.exposure import equalised
 from edge_matting.matting.preprocess import from_output, model_view, to_tensor
+from edge_matting.pipeline.batching import joined
 
-PREPROCESSING_VERSION: Final = 1
+PREPROCESSING_VERSION: Final = 2
 """Rises when the same photo would reach the model with other pixels; older mattes are not used."""
 
 Stage: TypeAlias = Callable[[str], AbstractContextManager[None]]
@@ -41,6 +42,7 @@ class Matted:
     alpha: Alpha
     cache: str
     evidence: Mapping[str, float] = field(default_factory=dict)
+    batch: int = 1  # photos whose inference ran together; 1 where none ran
 
 
 def matte(
@@ -63,7 +65,7 @@ def matte(
         view = equalised(view)
     if cache is None:
         with stage("infer"):
-            return Matted(infer(view, session, manifest), "miss")
+            return Matted(infer(view, session, manifest), "miss", batch=joined(session))
     context = matte_context(manifest, info)
     with stage("cache"):
         mark = fingerprint_of(view, (photo.rgb.shape[1], photo.rgb.shape[0]))
@@ -75,10 +77,11 @@ def matte(
         begin = time.perf_counter()
         with stage("infer"):
             alpha = infer(view, session, manifest)
+        together = joined(session)
         seconds = time.perf_counter() - begin
         with stage("cache"):
             cache.keep(context, mark, view, alpha, seconds)
-    return Matted(alpha, "miss", answer.evidence)
+    return Matted(alpha, "miss", answer.evidence, together)
 
 
 def infer(rgb: Rgb, session: Session, manifest: Manifest) -> Alpha:

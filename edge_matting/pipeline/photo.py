@@ -20,6 +20,7 @@ from edge_matting.core.states import JobState
 from edge_matting.imaging import Header, Photo, before_after, check_limits, decode, read_header
 from edge_matting.inference import Manifest, Session
 from edge_matting.matting import Look, assess, refine
+from edge_matting.pipeline.batching import on_its_way
 from edge_matting.pipeline.gate import PixelGate
 from edge_matting.pipeline.matte import Matted, matte, second_look
 from edge_matting.pipeline.outputs import render_outputs
@@ -147,9 +148,10 @@ class Finished:
 def _finish(
     task: PhotoTask, tools: Tools, data: bytes, watch: Stopwatch, *, previewed: bool
 ) -> Finished:
-    with watch.stage("decode"):
-        photo = decode(data, shown(task.source), max_pixels=task.max_pixels)
-    matted = _matted(photo, task.recipe, tools, watch)
+    with on_its_way(tools.session):
+        with watch.stage("decode"):
+            photo = decode(data, shown(task.source), max_pixels=task.max_pixels)
+        matted = _matted(photo, task.recipe, tools, watch)
     with watch.stage("refine"):
         alpha = refine(photo.rgb, matted.alpha, task.recipe.refinement)
         if photo.alpha is not None:
@@ -243,7 +245,7 @@ def _result(
             provider=info.actual_provider,
             precision=info.precision,
             resolution=info.resolution,
-            batch=1,
+            batch=finished.matted.batch,
         ),
         cache=finished.matted.cache,
         cache_evidence=finished.matted.evidence,

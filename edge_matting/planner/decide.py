@@ -55,7 +55,8 @@ def make_plan(
         f"{_counted(workers, 'photo')} in flight, {_counted(threads, 'session thread')}{known}: "
         f"{_counted(profile.usable_cpus, 'usable processor')}"
     )
-    reasons.append(_batch_reason(settings, measurements, (precision, resolution)))
+    batch = 1 if settings.device.batch == "auto" else settings.device.batch
+    reasons.append(_batch_reason(batch, workers, measurements, (precision, resolution)))
     most = workers * settings.limits.max_pixels
     pixels = min(most, footprint.pixels(resolution, workers, budget))
     reasons += _memory_reasons(pixels, budget)
@@ -65,7 +66,7 @@ def make_plan(
         provider=allowed.provider,
         precision=precision,
         resolution=resolution,
-        batch=1,
+        batch=batch,
         workers=workers,
         pixels_in_flight=pixels,
         session_threads=threads,
@@ -77,7 +78,7 @@ def make_plan(
             providers=allowed.fallbacks,
             precisions=allowed.precisions,
             resolutions=_rungs(allowed, resolution),
-            batches=(1,),
+            batches=_halves(batch),
         ),
     )
 
@@ -171,14 +172,20 @@ def _rungs(allowed: Choices, resolution: Resolution) -> tuple[Resolution, ...]:
     return (resolution, *lower)
 
 
+def _halves(batch: int) -> tuple[int, ...]:
+    """``batch``, its half, and so on to 1."""
+    return tuple(batch >> shift for shift in range(batch.bit_length()))
+
+
 def _batch_reason(
-    settings: Settings, measurements: Measurements | None, way: tuple[str, Resolution]
+    batch: int, workers: int, measurements: Measurements | None, way: tuple[str, Resolution]
 ) -> str:
-    wanted = settings.device.batch
-    fixed = f"; device.batch {wanted} is not used" if wanted not in {"auto", 1} else ""
     line = _line(measurements, way)
     known = "" if line is None else f"; n photos take {line.a * 1e3:.1f} n + {line.b * 1e3:.1f} ms"
-    return f"batch 1: the engine gives the model one photo at a time{fixed}{known}"
+    if batch == 1:
+        return f"batch 1: the engine gives the model one photo at a time{known}"
+    full = f"; {_counted(workers, 'photo')} in flight never fill it" if batch > workers else ""
+    return f"batch at most {batch}, of photos that wait at the same time: device.batch{full}{known}"
 
 
 def _line(measurements: Measurements | None, way: tuple[str, Resolution]) -> Line | None:
