@@ -107,7 +107,7 @@ def test_the_first_look_tells_state_numbers_and_device(page: Browser) -> None:
     assert "edge-matting" in page.driver.title
     assert page.text("#failed") == "0"
     assert "cpu" in page.text("#device")
-    assert page.text("#chart-rate-text") == "no photos"
+    page.wait(lambda: page.text("#chart-rate-text") == "no photos", "the chart, by its own poll")
     page.picture("first-open")
 
 

@@ -32,6 +32,7 @@ from edge_matting.core.jobs import (
     Signature,
 )
 from edge_matting.core.states import JobState
+from edge_matting.engine.native import settle_in
 from edge_matting.engine.start import load_tools, plan_for
 from edge_matting.imaging import Photo, decode
 from edge_matting.inference import Manifest, Session
@@ -135,6 +136,7 @@ def open_bare(config: Path | None, recipe: str, out: Path) -> tuple[Bare, int]:
     """The loop with a warm model, and how many threads the plan has."""
     settings = load_settings(config)
     plan = plan_for(settings)
+    settle_in()  # as `process` and the engine do
     session, manifest = load_tools(settings, plan, settings.model)
     out.mkdir(parents=True, exist_ok=True)
     return Bare(session, manifest, settings.recipes[recipe], out), plan.workers
