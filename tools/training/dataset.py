@@ -15,6 +15,7 @@ from torch.utils.data import IterableDataset
 
 from tools.training.augment import Rng, bust_view, camera, random_view
 from tools.training.compose import covered, flat_shape, over, placed, studio_ground, turned
+from tools.training.rendered import blurred, hairy, lace
 from tools.training.split import WITH_SUBJECT
 from tools.training.store import Item, Store
 
@@ -22,11 +23,12 @@ U8 = NDArray[np.uint8]
 Sample = tuple[U8, U8]
 
 MIX = (
-    ("persons", 0.31),
-    ("salient", 0.25),
-    ("pets", 0.09),
-    ("objects", 0.22),
+    ("persons", 0.32),
+    ("salient", 0.28),
+    ("pets", 0.08),
+    ("objects", 0.13),
     ("moved", 0.09),  # a person, pet or thing over another background
+    ("soft", 0.06),  # exact soft alpha: hair, lace, motion, defocus
     ("empty", 0.04),
 )
 BUSTS = 0.25  # of the persons
@@ -103,6 +105,26 @@ class Sampler:
             frames = [random_view(rng, subject, size)]
         return over(rng, frames, self.ground(size, 0.35), shadow_chance=0.25)
 
+    def soft(self, size: int) -> Sample:
+        """A subject with exact soft alpha: hair around it, holes in it, in motion or defocused."""
+        rng = self.rng
+        kind = int(rng.integers(3))
+        ground = self.ground(size, 0.35)
+        if kind == 2:
+            subject = turned(rng, self._one(self.items["objects"]), rng.normal(0, 12))
+            frame = placed(rng, subject, size, (0.3, 0.95), standing=rng.random() < 0.5)
+            return over(rng, [blurred(rng, frame)], ground, shadow_chance=0.2)
+        source = self._one(self.scenes) if rng.random() < 0.5 else studio_ground(rng, 256)
+        pattern = random_view(rng, source, 256)
+        if kind == 1:
+            subject = lace(rng, pattern)
+        else:
+            near = rng.random() < 0.5
+            body = flat_shape(rng) if near else self._one(self.items["objects"])[..., 3]
+            subject = hairy(rng, body, pattern)
+        frame = placed(rng, subject, size, (0.5, 1.2), standing=rng.random() < 0.5)
+        return over(rng, [frame], ground, shadow_chance=0.3)
+
     def empty(self, size: int) -> Sample:
         """A background with no subject: alpha 0 everywhere."""
         return self.ground(size, 0.3, clutter_share=0.0), np.zeros((size, size), np.uint8)
@@ -114,6 +136,7 @@ class Sampler:
         makers: dict[str, Callable[[int], Sample]] = {
             "objects": self.objects,
             "moved": self.moved,
+            "soft": self.soft,
             "empty": self.empty,
         }
         rgb, alpha = makers[kind](size) if kind in makers else self.photo(kind, size)
