@@ -17,14 +17,15 @@ from tools.training.augment import Rng, bust_view, camera, random_view
 from tools.training.compose import covered, flat_shape, over, placed, studio_ground, turned
 from tools.training.rendered import blurred, hairy, lace
 from tools.training.split import WITH_SUBJECT
-from tools.training.store import Item, Store
+from tools.training.store import GROUPS, Item, Store
 
 U8 = NDArray[np.uint8]
 Sample = tuple[U8, U8]
 
 MIX = (
-    ("persons", 0.32),
-    ("salient", 0.28),
+    ("persons", 0.30),
+    ("portraits", 0.04),
+    ("salient", 0.26),
     ("pets", 0.08),
     ("objects", 0.13),
     ("moved", 0.09),  # a person, pet or thing over another background
@@ -40,8 +41,7 @@ class Sampler:
 
     def __init__(self, store: Store, rng: Rng, *, validation: bool = False) -> None:
         self.store, self.rng = store, rng
-        groups = ("persons", "salient", "pets", "objects", "backgrounds")
-        self.items = {g: store.select(g, validation=validation) for g in groups}
+        self.items = {g: store.select(g, validation=validation) for g in GROUPS}
         # shop shelves hold products, some of them in a hand in front: clutter, never "no subject"
         scenes = [i for i in self.items["backgrounds"] if i.name not in WITH_SUBJECT]
         self.shelves = [i for i in scenes if i.name.startswith("shelf")]
@@ -95,7 +95,7 @@ class Sampler:
     def moved(self, size: int) -> Sample:
         """A subject from a photo over another background."""
         rng = self.rng
-        group = ("persons", "persons", "pets", "salient")[int(rng.integers(4))]
+        group = ("persons", "persons", "portraits", "pets", "salient")[int(rng.integers(5))]
         pixels = self._one(self.items[group])
         subject = np.dstack([pixels[..., 4:7], pixels[..., 3]])
         if group == "persons":
