@@ -98,14 +98,15 @@ def test_an_exported_file_gives_the_network_back_and_its_norms_fit_the_batches()
     pytest.importorskip("onnx", reason="reading the file needs onnx")
     runtime = pytest.importorskip("onnxruntime", reason="comparing needs onnxruntime")
     from tools.training.network import AlphaNet, MattingNet
-    from tools.training.warm_start import load_onnx
+    from tools.training.warm_start import load_exported, measure_norms
 
     torch.manual_seed(0)
     coarse = torch.rand(3, 4, 3, 9, 9) * 2 - 1
     images = [torch.nn.functional.interpolate(one, (96, 64), mode="bicubic") for one in coarse]
     path = MODEL / _field((MODEL / "manifest.yaml").read_text(), "file")
     net = MattingNet()
-    load_onnx(net, path, images)
+    load_exported(net, path)
+    measure_norms(net, images)
     with torch.inference_mode():
         ours = AlphaNet(net.eval())(images[0]).numpy()
         in_training = AlphaNet(net.train())(torch.cat(images)).numpy()
@@ -120,11 +121,11 @@ def test_a_file_of_another_network_is_refused() -> None:
     pytest.importorskip("torch", reason="training needs torch")
     pytest.importorskip("onnx", reason="reading the file needs onnx")
     from tools.training.network import MattingNet
-    from tools.training.warm_start import load_onnx
+    from tools.training.warm_start import load_exported
 
     path = MODEL / _field((MODEL / "manifest.yaml").read_text(), "file")
-    with pytest.raises(ValueError, match="does not fit the network"):
-        load_onnx(MattingNet(width=0.5), path, [])
+    with pytest.raises(ValueError, match="is not of this network"):
+        load_exported(MattingNet(width=0.5), path)
 
 
 def test_the_portraits_held_out_are_those_the_split_names_and_never_trained_on() -> None:

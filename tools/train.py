@@ -32,7 +32,7 @@ from tools.training.losses import matting_loss
 from tools.training.network import MattingNet
 from tools.training.store import Store, prepare
 from tools.training.validation import Case, cases, figures, stretched
-from tools.training.warm_start import load_onnx
+from tools.training.warm_start import load_exported, measure_norms
 
 PIXELS_A_BATCH = 16 * 224 * 224
 STAGE_STARTS = (0.0, 0.35, 0.70, 0.92)  # share of the time budget
@@ -107,7 +107,8 @@ class Trainer:
         if options.from_onnx is not None:
             sampler = Sampler(Store(options.work / "set"), np.random.default_rng(options.seed))
             views = (sampler.batch(8, VALIDATION_SIZE)[0] for _ in range(WARM_BATCHES))
-            load_onnx(self.net, options.from_onnx, (to_input(torch.from_numpy(v)) for v in views))
+            load_exported(self.net, options.from_onnx)
+            measure_norms(self.net, (to_input(torch.from_numpy(v)) for v in views))
             self.say(f"weights of {options.from_onnx.name}")
             return
         weights = torch.load(

@@ -1,112 +1,107 @@
-"""Go on from a shipped ONNX file where no checkpoint was kept.
+"""The network with the weights of an exported ONNX file, to go on training or to export it again.
 
 The exporter folds a batch norm into the convolution before it, so the file has no statistics of
-that norm any more. They are measured again: with mean m and variance v of the folded convolution's
-output without bias, a norm of gain sqrt(v + eps) and offset bias + m leaves the function as it was,
-and in training the batch's own statistics stand close to it.
+that norm any more. `load_exported` makes it a norm that only adds the bias. For training the
+statistics are measured again (`measure_norms`): with mean m and variance v of the convolution's
+output, a gain of sqrt(v + eps) and an offset of bias + m leave the function as it was, and the
+statistics of a training batch stand close to m and v.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tools.training.network import MattingNet
 
-PREFIX, BIAS = "net.", "_bias"  # as tools.export names them: `net.X.weight`, `net.X.weight_bias`
+PREFIX, FOLDED = "net.", ".weight_bias"  # as tools.export names them
 
 
-def _arrays(path: Path) -> dict[str, Tensor]:
+def load_exported(net: MattingNet, path: Path) -> None:
+    """Take the weights of a file that tools.export wrote; the function becomes the file's.
+
+    The head at 1/8 is not in the file: it begins at zero, so that in training it does not disturb
+    what was learned.
+    """
     import onnx
     from onnx import numpy_helper
 
-    return {
+    weights = {
         tensor.name.removeprefix(PREFIX): torch.from_numpy(numpy_helper.to_array(tensor).copy())
-        for tensor in onnx.load(path).graph.initializer
+        for tensor in onnx.load(str(path)).graph.initializer
         if tensor.name.startswith(PREFIX)
     }
+    for name, norm in _folded(net, weights):
+        bias = weights.pop(f"{name}{FOLDED}")
+        behind = _behind(name)
+        weights[f"{behind}.bias"] = bias
+        weights[f"{behind}.weight"] = torch.full_like(bias, (1.0 + norm.eps) ** 0.5)
+        weights[f"{behind}.running_mean"] = torch.zeros_like(bias)
+        weights[f"{behind}.running_var"] = torch.ones_like(bias)
+    for name, value in net.coarse_head.state_dict().items():
+        weights[f"coarse_head.{name}"] = torch.zeros_like(value)
+    counters = {n: v for n, v in net.state_dict().items() if n.endswith("num_batches_tracked")}
+    try:
+        net.load_state_dict({**counters, **weights})
+    except RuntimeError as error:
+        raise ValueError(f"{path} is not of this network: {error}") from None
 
 
-def _folded(net: nn.Module) -> Iterator[tuple[str, nn.Conv2d, nn.BatchNorm2d]]:
-    """Each convolution whose batch norm follows it directly: what the exporter folds."""
-    for name, block in net.named_modules():
-        if isinstance(block, nn.Sequential):
-            parts = list(block.named_children())
-            for (at, first), (_, second) in pairwise(parts):
-                if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-                    yield f"{name}.{at}", first, second
+def _behind(convolution: str) -> str:
+    """`context.narrow.0` -> `context.narrow.1`: the norm that the exporter folded into it."""
+    parent, place = convolution.rsplit(".", 1)
+    return f"{parent}.{int(place) + 1}"
 
 
-@torch.no_grad()
-def _load(net: MattingNet, arrays: dict[str, Tensor]) -> None:
-    """Every weight; norms that were folded become a plain offset for now."""
-    state = net.state_dict()
-    taken = {name: array for name, array in arrays.items() if not name.endswith(BIAS)}
-    for name, array in taken.items():
-        if name not in state or state[name].shape != array.shape:
-            raise ValueError(f"{name}: {tuple(array.shape)} does not fit the network")
-        state[name].copy_(array)
-    for name, _, norm in _folded(net):
-        norm.running_mean = torch.zeros_like(norm.bias)
-        norm.running_var = torch.full_like(norm.bias, 1 - norm.eps)
-        norm.weight.fill_(1)
-        norm.bias.copy_(arrays[f"{name}.weight{BIAS}"])
-        taken[f"{name}.norm"] = norm.bias
-    missing = {n for n, _ in net.named_parameters()} - set(taken)
-    missing -= {n for n in missing if n.startswith("coarse_head.")}
-    norms = {id(norm) for _, _, norm in _folded(net)}
-    for name, module in net.named_modules():
-        if id(module) in norms:
-            missing -= {f"{name}.weight", f"{name}.bias"}
-    if missing:
-        raise ValueError(f"the file lacks {', '.join(sorted(missing))}")
+def _folded(net: nn.Module, weights: Iterable[str]) -> list[tuple[str, nn.BatchNorm2d]]:
+    """The convolutions that took in a norm, and that norm."""
+    found = []
+    for name in [name.removesuffix(FOLDED) for name in weights if name.endswith(FOLDED)]:
+        norm = net.get_submodule(_behind(name))
+        assert isinstance(norm, nn.BatchNorm2d)
+        found.append((name, norm))
+    return found
 
 
 @torch.no_grad()
-def _measure(net: MattingNet, images: Iterable[Tensor]) -> None:
-    """Give the folded norms the statistics of what passes them on `images`."""
-    sums: dict[str, list[Any]] = {name: [0.0, 0.0, 0] for name, _, _ in _folded(net)}
+def measure_norms(net: MattingNet, images: Iterable[Tensor]) -> None:
+    """Give every norm the statistics of what passes it on `images`, the function staying.
 
-    def watch(name: str) -> Any:
-        def hook(_: nn.Module, __: Any, out: Tensor) -> None:
-            total = sums[name]
-            total[0] = total[0] + out.double().sum((0, 2, 3))
-            total[1] = total[1] + out.double().square().sum((0, 2, 3))
-            total[2] += out.numel() // out.shape[1]
-
-        return hook
-
-    hooks = [conv.register_forward_hook(watch(name)) for name, conv, _ in _folded(net)]
-    for image in images:
-        net(image)
-    for hook in hooks:
-        hook.remove()
-    for name, _, norm in _folded(net):
-        total, squares, count = sums[name]
-        mean = total / count
-        variance = (squares / count - mean.square()).clamp_min(0)
-        norm.running_mean = mean.float()
-        norm.running_var = variance.float()
-        norm.weight.copy_((variance + norm.eps).sqrt())
-        norm.bias.add_(mean)
-
-
-def load_onnx(net: MattingNet, path: Path, images: Iterable[Tensor]) -> None:
-    """Weights of a file that tools.export wrote; `images` are batches Nx3xHxW in [-1, 1].
-
-    The head at 1/8 is not in the file: it begins at zero, so that it does not disturb what is
-    learned already.
+    `images` are batches Nx3xHxW in [-1, 1].
     """
+    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    sums: dict[nn.Module, list[Any]] = {norm: [0.0, 0.0, 0] for norm in norms}
+
+    def watch(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        total, seen = sums[norm], inputs[0].double()
+        total[0] = total[0] + seen.sum((0, 2, 3))
+        total[1] = total[1] + seen.square().sum((0, 2, 3))
+        total[2] += seen.numel() // seen.shape[1]
+
+    hooks = [norm.register_forward_pre_hook(watch) for norm in norms]
     was_training = net.training
     net.eval()
-    _load(net, _arrays(path))
-    _measure(net, images)
-    with torch.no_grad():
-        net.coarse_head.weight.zero_()
-        cast("Tensor", net.coarse_head.bias).zero_()
+    for image in images:
+        net(image)
     net.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    for norm in norms:
+        total, squares, count = sums[norm]
+        _restate(norm, total / count, squares / count)
+
+
+def _restate(norm: nn.BatchNorm2d, mean: Tensor, square: Tensor) -> None:
+    """The same function with `mean` and the variance of E[x^2] = `square`, both (C,) float64."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    variance = (square - mean.square()).clamp_min(0)
+    factor = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    norm.bias.add_(((mean - norm.running_mean) * factor).float())
+    norm.weight.copy_((variance + norm.eps).sqrt() * factor)
+    norm.running_mean.copy_(mean)
+    norm.running_var.copy_(variance)
