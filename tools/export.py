@@ -1,6 +1,6 @@
 """Export the trained model: one ONNX file, its manifest, and the figures in the model card.
 
-    python -m tools.export --work WORK --card docs/model.md
+    python -m tools.export --work WORK --card models/MODEL_CARD.md
 
 The ONNX graph takes RGB already normalised to [-1, 1] and gives alpha; it is checked against torch
 on held-out photos before anything is written beside it.
@@ -67,7 +67,7 @@ provenance: |
     and Budgie (CC0, Unsplash, Pexels, public domain), grocery shelves of
     marcusklasson/GroceryStoreDataset (MIT).
   Soft targets were made from the sets' binary masks by closed-form matting on a narrow band.
-  Details, figures and weaknesses: docs/model.md.
+  Details, figures and weaknesses: models/MODEL_CARD.md.
 """
 
 
