@@ -160,3 +160,33 @@ def test_drawn_subjects_have_soft_alpha_and_colours_everywhere() -> None:
     smeared = blurred(rng, frame)
     seen = smeared[..., 3] > 40
     assert abs(smeared[seen][:, :3].astype(int) - (200, 90, 40)).max() <= 4
+
+
+def test_pruning_keeps_the_function_at_full_width_and_the_largest_channels_below() -> None:
+    torch = pytest.importorskip("torch", reason="training needs torch")
+    from tools.training.network import MattingNet
+    from tools.training.prune import links, pruned
+
+    torch.manual_seed(0)
+    net = MattingNet().eval()
+    image = torch.rand(1, 3, 64, 64) * 2 - 1
+    with torch.inference_mode():
+        assert torch.equal(pruned(net, 1.0).eval()(image), net(image))
+        assert pruned(net, 0.5).eval()(image).shape == (1, 1, 64, 64)
+    convolutions = {n for n, m in net.named_modules() if isinstance(m, torch.nn.Conv2d)}
+    assert {link.name for link in links(net)} == convolutions
+    with torch.no_grad():
+        net.context.narrow[0].weight[5:] *= 1e-3
+        net.context.around[0].weight[5:] *= 1e-3
+        net.context.around[3].weight[:, 5:] *= 1e-3
+    narrow = pruned(net, 0.5).context.narrow[0].weight
+    assert (narrow.abs().mean((1, 2, 3)) > 1e-3)[:5].all()
+
+
+def test_a_students_loss_is_least_where_it_agrees_with_its_teacher() -> None:
+    torch = pytest.importorskip("torch", reason="training needs torch")
+    from tools.training.losses import distillation_loss
+
+    told = torch.rand(2, 1, 8, 8)
+    agreeing = float(distillation_loss(torch.logit(told), told))
+    assert agreeing < float(distillation_loss(torch.logit(told) + 0.5, told))

@@ -28,8 +28,9 @@ from torch.utils.data import DataLoader
 from tools.training import checkpoint
 from tools.training.checkpoint import Averaged, Progress
 from tools.training.dataset import Batches, Sampler, to_input
-from tools.training.losses import matting_loss
+from tools.training.losses import distillation_loss, matting_loss
 from tools.training.network import MattingNet
+from tools.training.prune import pruned
 from tools.training.store import Store, prepare
 from tools.training.validation import Case, cases, figures, stretched
 from tools.training.warm_start import load_exported, measure_norms
@@ -60,6 +61,12 @@ def has_bfloat16() -> bool:
     return not words.isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
 
 
+def _exported(path: Path) -> MattingNet:
+    net: MattingNet = cast("Any", MattingNet()).to(memory_format=torch.channels_last)
+    load_exported(net, path)
+    return net
+
+
 def predictor(net: MattingNet) -> Any:
     """SxSx3 RGB uint8 -> alpha float32 SxS."""
 
@@ -78,9 +85,10 @@ class Trainer:
         self.options = options
         self.path = options.work / "checkpoint.pt"
         torch.manual_seed(options.seed)
-        self.net: MattingNet = cast("Any", MattingNet()).to(memory_format=torch.channels_last)
-        if not self.path.exists():
-            self._begin()
+        state = checkpoint.load(self.path) if self.path.exists() else None
+        net = self._begin() if state is None else MattingNet(state["width"])
+        self.net: MattingNet = cast("Any", net).to(memory_format=torch.channels_last)
+        self.teacher = None if options.teacher is None else _exported(options.teacher).eval()
         for part in (self.net.encoder.stem, *self.net.encoder.stages)[: options.freeze]:
             part.requires_grad_(False)
         self.averaged = Averaged(self.net)
@@ -98,26 +106,29 @@ class Trainer:
         self.progress = Progress(budget=options.hours * 3600)
         self.stopped = False
         self.bfloat16 = has_bfloat16()
-        if self.path.exists():
-            self._resume()
+        if state is not None:
+            self._resume(state)
 
-    def _begin(self) -> None:
-        """From an exported file, or with the encoder trained on ImageNet."""
+    def _begin(self) -> MattingNet:
+        """From an exported file, made narrower if asked, or with the encoder from ImageNet."""
         options = self.options
         if options.from_onnx is not None:
             sampler = Sampler(Store(options.work / "set"), np.random.default_rng(options.seed))
             views = (sampler.batch(8, VALIDATION_SIZE)[0] for _ in range(WARM_BATCHES))
-            load_exported(self.net, options.from_onnx)
-            measure_norms(self.net, (to_input(torch.from_numpy(v)) for v in views))
-            self.say(f"weights of {options.from_onnx.name}")
-            return
+            net = _exported(options.from_onnx)
+            if options.width != 1.0:
+                net = pruned(net, options.width)
+            measure_norms(net, (to_input(torch.from_numpy(v)) for v in views))
+            self.say(f"weights of {options.from_onnx.name}, {options.width:g} times as wide")
+            return net
+        net = MattingNet(options.width)
         weights = torch.load(
             options.data / "weights" / "mobilenet_v2_imagenet.pth", weights_only=True
         )
-        self.net.encoder.load_imagenet(weights)
+        net.encoder.load_imagenet(weights)
+        return net
 
-    def _resume(self) -> None:
-        state = checkpoint.load(self.path)
+    def _resume(self, state: dict[str, Any]) -> None:
         self.net.load_state_dict(state["net"])
         self.averaged.net.load_state_dict(state["averaged"])
         peaks = [g["peak"] for g in self.optimizer.param_groups]
@@ -153,6 +164,10 @@ class Trainer:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             logits, coarse = self.net.forward_both(image)
         loss = matting_loss(logits, coarse, target)
+        if self.teacher is not None:
+            with torch.no_grad():
+                told = torch.sigmoid(self.teacher(image))
+            loss = loss + distillation_loss(logits, told)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), CLIP_NORM)
@@ -247,6 +262,18 @@ def main() -> None:
         type=Path,
         metavar="FILE.onnx",
         help="begin with the weights of a file that tools.export wrote, not with ImageNet's",
+    )
+    parser.add_argument(
+        "--width",
+        type=float,
+        default=1.0,
+        help="of every layer; with --from the channels with the largest weights stay",
+    )
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="FILE.onnx",
+        help="learn from the mattes of this exported network too",
     )
     parser.add_argument(
         "--freeze",

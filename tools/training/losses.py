@@ -54,3 +54,10 @@ def matting_loss(logits: Tensor, coarse: Tensor, target: Tensor) -> Tensor:
         + gradient_loss(alpha, target)
         + 0.4 * (coarse_part + soft_iou_loss(torch.sigmoid(coarse), small))
     )
+
+
+def distillation_loss(logits: Tensor, told: Tensor) -> Tensor:
+    """Of logits Nx1xHxW against a teacher's alpha, same shape (Hinton et al. 2015) -> scalar."""
+    logits = logits.float()
+    apart = (torch.sigmoid(logits) - told).abs().mean()
+    return functional.binary_cross_entropy_with_logits(logits, told) + SATURATION * apart
