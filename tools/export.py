@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,12 @@ SIZE = 320
 OPSET, NEWEST_IR = 18, 10  # 18: the oldest that torch 2.13 writes; onnxruntime 1.19 reads 21
 LARGEST_FILE = 10_000_000
 TOLERANCE = 1e-4
-NAME = "matting_mobilenetv2_unet.onnx"
+ORIGIN = "Started from the ImageNet-trained MobileNetV2 of google-coral/test_data (Apache-2.0)."
 
 MANIFEST = """\
-id: default
+id: {id}
 version: "{version}"
-name: General matting, MobileNetV2 U-Net
+name: {title}
 task: matting
 file: {file}
 sha256: {sha256}
@@ -52,15 +53,16 @@ input:
 output: {{name: alpha, kind: alpha}}
 licence: Apache-2.0
 provenance: |
-  A U-Net with a MobileNetV2 1.0 encoder, trained by tools/train.py of this project:
-  {samples} samples in {minutes:.0f} minutes on {machine}. Started from the ImageNet-trained
-  MobileNetV2 of google-coral/test_data (Apache-2.0).
+  A U-Net with a MobileNetV2 encoder of width {width:.2g}, trained by tools/train.py of this
+  project: {samples} samples in {minutes:.0f} minutes on {machine}.
+  {origin}
   Trained on:
   - full-body street photos with masks, bearpaw/clothing-co-parsing (CCP): the repository is
     Apache-2.0; the photographers' rights are not evidenced.
   - ECSSD, through yunusgunay/Salient-Object-Segmentation: a research set without stated terms.
   - Oxford-IIIT Pet, a subset through Naveen-Dodda/Sample_Pets_dataset: CC BY-SA 4.0 by the set's
     authors.
+  - portraits of cjdowner/interfaces: CC0; masks made by this project.
   - renders of the product scans of ChenEating716/pybullet-URDF-models: MIT; some scans resemble
     the YCB object set, which is credited here.
   - backgrounds: HDRI Haven through pmndrs/drei-assets (CC0), wallpapers of Pop!_OS, elementary OS
@@ -136,20 +138,26 @@ def largest_difference(
     return worst
 
 
-def write_manifest(folder: Path, progress: Progress, version: str, machine: str) -> None:
-    """Last of all: a manifest means that the model beside it is whole."""
+def write_manifest(
+    path: Path, progress: Progress, width: float, options: argparse.Namespace
+) -> None:
+    """For the model at `path`. Last of all: a manifest means that the model beside it is whole."""
     text = MANIFEST.format(
-        version=version,
-        file=NAME,
-        sha256=hashlib.sha256((folder / NAME).read_bytes()).hexdigest(),
-        size=SIZE,
+        id=options.to.name,
+        version=options.version,
+        title=options.title,
+        file=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        size=options.side,
         samples=f"{progress.samples:,}",
         minutes=progress.total / 60,
-        machine=machine,
+        machine=options.machine,
+        width=width,
+        origin="\n  ".join(textwrap.wrap(options.origin, 97)),
     )
-    temporary = folder / "manifest.yaml.tmp"
+    temporary = path.with_name("manifest.yaml.tmp")
     temporary.write_text(text)
-    temporary.replace(folder / "manifest.yaml")
+    temporary.replace(path.with_name("manifest.yaml"))
 
 
 def into_card(card: Path, text: str) -> None:
@@ -166,24 +174,29 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="where tools.train worked")
     parser.add_argument("--to", type=Path, default=Path("models/default"))
     parser.add_argument("--card", type=Path, help="model card to write the figures into")
+    parser.add_argument("--file", default="matting_mobilenetv2_unet.onnx", help="its name")
+    parser.add_argument("--title", default="General matting, MobileNetV2 U-Net")
+    parser.add_argument("--side", type=int, default=SIZE, help="planned side of the input")
     parser.add_argument("--version", default="2026.11.1")
     parser.add_argument("--machine", default="2 CPU cores")
+    parser.add_argument("--origin", default=ORIGIN, help="what the weights began as, a sentence")
     options = parser.parse_args()
     net, progress = averaged_net(options.work / "checkpoint.pt")
     options.to.mkdir(parents=True, exist_ok=True)
-    temporary = options.to / f"{NAME}.tmp"
+    path: Path = options.to / options.file
+    temporary = path.with_suffix(".onnx.tmp")
     to_onnx(net, temporary)
     session = session_of(temporary)
     pictures = list(cases(Store(options.work / "set")))
     worst = largest_difference(net, session, pictures)
     if worst > TOLERANCE:
         raise SystemExit(f"onnxruntime and torch differ by {worst:.2e}, more than {TOLERANCE}")
-    rows = figures(stretched(lambda rgb: onnx_alpha(session, rgb), SIZE), pictures)
-    temporary.replace(options.to / NAME)
-    write_manifest(options.to, progress, options.version, options.machine)
+    rows = figures(stretched(lambda rgb: onnx_alpha(session, rgb), options.side), pictures)
+    temporary.replace(path)
+    write_manifest(path, progress, net.width, options)
     text = (
-        f"{table(rows)}\n\nMeasured on the exported ONNX at {SIZE} x {SIZE}, stretched, after "
-        f"{progress.samples:,} samples\n({progress.step:,} steps in "
+        f"{table(rows)}\n\nMeasured on the exported ONNX at {options.side} x {options.side}, "
+        f"stretched, after {progress.samples:,} samples\n({progress.step:,} steps in "
         f"{progress.total / 60:.0f} minutes on {options.machine}). Largest difference between\n"
         f"onnxruntime {onnxruntime.__version__} and torch {torch.__version__} on held-out photos: "
         f"{worst:.1e}."
