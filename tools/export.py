@@ -21,6 +21,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from tools.onnx_graph import pixels_by_stride
 from tools.training.augment import resized
 from tools.training.checkpoint import Progress, averaged_net
 from tools.training.dataset import to_input
@@ -100,6 +101,7 @@ def to_onnx(net: MattingNet, path: Path) -> None:
     )
     model = onnx.load(path)
     without_traces(model)
+    pixels_by_stride(model, "net.up2.skip.weight")
     model.ir_version = min(model.ir_version, NEWEST_IR)
     onnx.checker.check_model(model, full_check=True)
     opset = {o.domain: o.version for o in model.opset_import}[""]

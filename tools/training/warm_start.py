@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tools.training.network import MattingNet
 
-PREFIX, FOLDED = "net.", ".weight_bias"  # as tools.export names them
+PREFIX, FOLDED, PIXELS = "net.", ".weight_bias", ".pixels"  # as tools.export names them
 
 
 def load_exported(net: MattingNet, path: Path) -> None:
@@ -35,6 +35,10 @@ def load_exported(net: MattingNet, path: Path) -> None:
         for tensor in onnx.load(str(path)).graph.initializer
         if tensor.name.startswith(PREFIX)
     }
+    for name in [name for name in weights if name.endswith(PIXELS)]:
+        pixels = weights.pop(name)  # 2x2 with stride 2: back to 1x1 over pixels moved to depth
+        whole = f"{name.removesuffix(PIXELS)}.weight"
+        weights[whole] = torch.cat((weights[whole], pixels.reshape(len(pixels), -1, 1, 1)), 1)
     for name, norm in _folded(net, weights):
         bias = weights.pop(f"{name}{FOLDED}")
         behind = _behind(name)
