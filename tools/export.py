@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
+import tempfile
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from tools.training.dataset import to_input
 from tools.training.network import AlphaNet, MattingNet
 from tools.training.store import Store
 from tools.training.validation import Case, cases, figures, stretched, table
+from tools.training.warm_start import between
 
 SIZE = 320
 OPSET, NEWEST_IR = 18, 10  # 18: the oldest that torch 2.13 writes; onnxruntime 1.19 reads 21
@@ -179,11 +181,22 @@ def main() -> None:
     parser.add_argument("--file", default="matting_mobilenetv2_unet.onnx", help="its name")
     parser.add_argument("--title", default="General matting, MobileNetV2 U-Net")
     parser.add_argument("--side", type=int, default=SIZE, help="planned side of the input")
-    parser.add_argument("--version", default="2026.11.1")
+    parser.add_argument(
+        "--start", type=Path, metavar="FILE.onnx", help="what `tools.train --from` went on from"
+    )
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the way from there to the weights reached"
+    )
+    parser.add_argument("--version", default="2026.11.2")
     parser.add_argument("--machine", default="2 CPU cores")
     parser.add_argument("--origin", default=ORIGIN, help="what the weights began as, a sentence")
     options = parser.parse_args()
     net, progress = averaged_net(options.work / "checkpoint.pt")
+    if options.share < 1.0:
+        with tempfile.TemporaryDirectory() as scratch:
+            trained = Path(scratch) / "trained.onnx"
+            to_onnx(net, trained)
+            net = between(options.start, trained, options.share)
     options.to.mkdir(parents=True, exist_ok=True)
     path: Path = options.to / options.file
     temporary = path.with_suffix(".onnx.tmp")

@@ -109,3 +109,20 @@ def _restate(norm: nn.BatchNorm2d, mean: Tensor, square: Tensor) -> None:
     norm.weight.copy_((variance + norm.eps).sqrt() * factor)
     norm.running_mean.copy_(mean)
     norm.running_var.copy_(variance)
+
+
+@torch.no_grad()
+def between(one: Path, other: Path, share: float) -> MattingNet:
+    """The network whose weights lie at `share` (0 to 1) of the way between two exported files.
+
+    Of a network and what it became by further training: Wortsman et al., "Robust fine-tuning of
+    zero-shot models" (2022). It forgets less than the latter.
+    """
+    start, end = MattingNet(), MattingNet()
+    load_exported(start, one)
+    load_exported(end, other)
+    towards = end.state_dict()
+    for name, value in start.state_dict().items():
+        if value.dtype.is_floating_point:
+            value.lerp_(towards[name], share)
+    return start.eval()
