@@ -190,3 +190,23 @@ def test_a_students_loss_is_least_where_it_agrees_with_its_teacher() -> None:
     told = torch.rand(2, 1, 8, 8)
     agreeing = float(distillation_loss(torch.logit(told), told))
     assert agreeing < float(distillation_loss(torch.logit(told) + 0.5, told))
+
+
+def test_half_way_between_two_files_lies_the_mean_of_their_weights(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="training needs torch")
+    onnx = pytest.importorskip("onnx", reason="reading the file needs onnx")
+    from tools.training.network import MattingNet
+    from tools.training.warm_start import between, load_exported
+
+    path = MODEL / _field((MODEL / "manifest.yaml").read_text(), "file")
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        if tensor.name == "net.head.bias":
+            moved = onnx.numpy_helper.to_array(tensor) + 2
+            tensor.CopyFrom(onnx.numpy_helper.from_array(moved, tensor.name))
+    onnx.save(model, tmp_path / "moved.onnx")
+    net = MattingNet()
+    load_exported(net, path)
+    middle = between(path, tmp_path / "moved.onnx", 0.5)
+    assert torch.allclose(middle.head.bias, net.head.bias + 1)
+    assert torch.equal(middle.head.weight, net.head.weight)
