@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))  # `tools` is no installed package
 
 from edge_matting.inference.manifest import load_manifest  # noqa: E402
 from tools import evaluate, quantise  # noqa: E402
+from tools.onnx_graph import pixels_by_stride  # noqa: E402
 from tools.training.validation import Case, Figure  # noqa: E402
 
 MODEL = ROOT / "models" / "default"
@@ -118,6 +119,35 @@ def test_a_perfect_alpha_scores_perfectly() -> None:
     found = evaluate.score("m", 320, _case("persons", "a", truth), truth)
     assert (found.iou, found.mad, found.mse, found.sad, found.boundary) == (1, 0, 0, 0, 1)
     assert found.psnr == 99.0
+
+
+def test_the_photos_pixels_are_read_by_stride_instead_of_moved_to_depth() -> None:
+    rng = np.random.default_rng(3)
+    weight = rng.normal(size=(5, 2 + 12, 1, 1)).astype(np.float32)
+    to_depth = helper.make_node("SpaceToDepth", ["image"], ["blocks"], blocksize=2)
+    # torch's order of the moved pixels: colour first, then place
+    order = np.arange(12).reshape(4, 3).T.ravel()
+    nodes = [
+        to_depth,
+        helper.make_node("Gather", ["blocks", "order"], ["moved"], axis=1),
+        helper.make_node("Concat", ["features", "moved"], ["joined"], axis=1),
+        helper.make_node("Conv", ["joined", "net.skip.weight"], ["out"], "skip"),
+    ]
+    shape = {"image": (1, 3, 8, 6), "features": (1, 2, 4, 3), "out": (1, 5, 4, 3)}
+    image, features, out = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, sides)
+        for name, sides in shape.items()
+    )
+    constants = {"net.skip.weight": weight, "order": order}
+    stored = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "g", [image, features], [out], stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    inputs = {n: rng.normal(size=shape[n]).astype(np.float32) for n in ("image", "features")}
+    before = onnxruntime.InferenceSession(model.SerializeToString()).run(None, inputs)[0]
+    pixels_by_stride(model, "net.skip.weight")
+    after = onnxruntime.InferenceSession(model.SerializeToString()).run(None, inputs)[0]
+    assert np.allclose(before, after, atol=1e-5)
+    assert [node.op_type for node in model.graph.node] == ["Conv", "Conv", "Add"]
 
 
 def test_an_empty_scene_counts_by_its_mean_alpha() -> None:

@@ -91,3 +91,122 @@ def test_a_perfect_matte_costs_next_to_nothing() -> None:
     assert float(soft_iou_loss(target, target)) == pytest.approx(0, abs=1e-6)
     assert float(gradient_loss(target, target)) == 0
     assert float(soft_iou_loss(torch.zeros(1, 1, 32, 32), torch.zeros(1, 1, 32, 32))) == 0
+
+
+def test_an_exported_file_gives_the_network_back_and_its_norms_fit_the_batches() -> None:
+    torch = pytest.importorskip("torch", reason="training needs torch")
+    pytest.importorskip("onnx", reason="reading the file needs onnx")
+    runtime = pytest.importorskip("onnxruntime", reason="comparing needs onnxruntime")
+    from tools.training.network import AlphaNet, MattingNet
+    from tools.training.warm_start import load_exported, measure_norms
+
+    torch.manual_seed(0)
+    coarse = torch.rand(3, 4, 3, 9, 9) * 2 - 1
+    images = [torch.nn.functional.interpolate(one, (96, 64), mode="bicubic") for one in coarse]
+    path = MODEL / _field((MODEL / "manifest.yaml").read_text(), "file")
+    net = MattingNet()
+    load_exported(net, path)
+    measure_norms(net, images)
+    with torch.inference_mode():
+        ours = AlphaNet(net.eval())(images[0]).numpy()
+        in_training = AlphaNet(net.train())(torch.cat(images)).numpy()
+    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    theirs = session.run(None, {"image": images[0].numpy()})[0]
+    assert abs(ours - theirs).max() < 1e-4
+    assert abs(in_training[:4] - theirs).mean() < 0.05  # wrong statistics would give anything
+    assert not net.coarse_head.weight.any()
+
+
+def test_a_file_of_another_network_is_refused() -> None:
+    pytest.importorskip("torch", reason="training needs torch")
+    pytest.importorskip("onnx", reason="reading the file needs onnx")
+    from tools.training.network import MattingNet
+    from tools.training.warm_start import load_exported
+
+    path = MODEL / _field((MODEL / "manifest.yaml").read_text(), "file")
+    with pytest.raises(ValueError, match="is not of this network"):
+        load_exported(MattingNet(width=0.5), path)
+
+
+def test_the_portraits_held_out_are_those_the_split_names_and_never_trained_on() -> None:
+    from tools.training.split import held_out
+
+    folder = ROOT / "tools" / "training" / "portraits"
+    photos, alphas, masks = (
+        {p.stem for p in (folder / name).iterdir()} for name in ("photos", "alphas", "masks")
+    )
+    assert photos == alphas == held_out("portraits", [f"{i:03d}" for i in range(1, 81)])
+    assert len(photos) == 40
+    assert not photos & masks
+    assert sum(p.stat().st_size for p in folder.rglob("*.*")) < 3_000_000
+
+
+def test_drawn_subjects_have_soft_alpha_and_colours_everywhere() -> None:
+    np = pytest.importorskip("numpy")
+    pytest.importorskip("cv2")
+    from tools.training.rendered import blurred, hairy, lace
+
+    rng = np.random.default_rng(1)
+    pattern = rng.integers(60, 200, (40, 40, 3), np.uint8)
+    body = np.zeros((80, 60), np.uint8)
+    body[10:70, 10:50] = 255
+    frame = np.zeros((96, 96, 4), np.uint8)
+    frame[30:60, 20:70] = (200, 90, 40, 255)
+    for subject in (hairy(rng, body, pattern), lace(rng, pattern), blurred(rng, frame)):
+        alpha = subject[..., 3]
+        assert subject.dtype == np.uint8
+        assert ((alpha > 25) & (alpha < 230)).any()
+        assert (alpha == 0).any()
+    smeared = blurred(rng, frame)
+    seen = smeared[..., 3] > 40
+    assert abs(smeared[seen][:, :3].astype(int) - (200, 90, 40)).max() <= 4
+
+
+def test_pruning_keeps_the_function_at_full_width_and_the_largest_channels_below() -> None:
+    torch = pytest.importorskip("torch", reason="training needs torch")
+    from tools.training.network import MattingNet
+    from tools.training.prune import links, pruned
+
+    torch.manual_seed(0)
+    net = MattingNet().eval()
+    image = torch.rand(1, 3, 64, 64) * 2 - 1
+    with torch.inference_mode():
+        assert torch.equal(pruned(net, 1.0).eval()(image), net(image))
+        assert pruned(net, 0.5).eval()(image).shape == (1, 1, 64, 64)
+    convolutions = {n for n, m in net.named_modules() if isinstance(m, torch.nn.Conv2d)}
+    assert {link.name for link in links(net)} == convolutions
+    with torch.no_grad():
+        net.context.narrow[0].weight[5:] *= 1e-3
+        net.context.around[0].weight[5:] *= 1e-3
+        net.context.around[3].weight[:, 5:] *= 1e-3
+    narrow = pruned(net, 0.5).context.narrow[0].weight
+    assert (narrow.abs().mean((1, 2, 3)) > 1e-3)[:5].all()
+
+
+def test_a_students_loss_is_least_where_it_agrees_with_its_teacher() -> None:
+    torch = pytest.importorskip("torch", reason="training needs torch")
+    from tools.training.losses import distillation_loss
+
+    told = torch.rand(2, 1, 8, 8)
+    agreeing = float(distillation_loss(torch.logit(told), told))
+    assert agreeing < float(distillation_loss(torch.logit(told) + 0.5, told))
+
+
+def test_half_way_between_two_files_lies_the_mean_of_their_weights(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="training needs torch")
+    onnx = pytest.importorskip("onnx", reason="reading the file needs onnx")
+    from tools.training.network import MattingNet
+    from tools.training.warm_start import between, load_exported
+
+    path = MODEL / _field((MODEL / "manifest.yaml").read_text(), "file")
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        if tensor.name == "net.head.bias":
+            moved = onnx.numpy_helper.to_array(tensor) + 2
+            tensor.CopyFrom(onnx.numpy_helper.from_array(moved, tensor.name))
+    onnx.save(model, tmp_path / "moved.onnx")
+    net = MattingNet()
+    load_exported(net, path)
+    middle = between(path, tmp_path / "moved.onnx", 0.5)
+    assert torch.allclose(middle.head.bias, net.head.bias + 1)
+    assert torch.equal(middle.head.weight, net.head.weight)

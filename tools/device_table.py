@@ -35,10 +35,10 @@ and calibration may change precision, size and threads. Marks after a number:
 
 - `F1.5`: that section of the device facts (a capture of a real board, or a document); `u`:
   unmeasured, no source shows it; `e`: an example machine, made up around the named card or size.
-- `M1`: IoU by size on held-out pictures, [model.md](model.md). `M2`: 40 bytes a pixel in flight,
-  where `tools/bench/memory.py` measures 15 to 31. `M3`: 200 MiB for the engine, where 120 MiB
-  were measured, and 64 MB for the cache of mattes. `M4`: 200 bytes for each pixel of the model's
-  input, where 140 to 175 were measured.
+- `M1`: IoU by size on held-out pictures, [MODEL_CARD.md](../models/MODEL_CARD.md). `M2`: 40 bytes
+  a pixel in flight, where `tools/bench/memory.py` measures 15 to 31. `M3`: 200 MiB for the
+  engine, where 120 MiB were measured, and 64 MB for the cache of mattes. `M4`: 200 bytes for each
+  pixel of the model's input, where 140 to 175 were measured.
 - `R`: a rule from the other numbers of the row: a photo in flight for each processor, 8 at most;
   the processors divided among them as threads; half the memory as budget. Its outcome is
   unmeasured on every device of this table.

@@ -30,6 +30,9 @@ from tools.training.store import Store
 from tools.training.validation import EMPTY_LIMIT, Alpha, Case, cases
 
 MEASURES = ("iou", "mad", "mse", "sad", "gradient", "connectivity", "psnr", "boundary")
+# what the manifest's figures are means over; portraits and soft composites came later and are told
+# apart, so that figures of versions compare
+QUALITY_GROUPS = ("persons", "salient", "pets", "objects")
 MAGENTA = (255, 0, 255)
 THIN_OPENING, THIN_QUARTILE = 0.02, 0.75
 SHEET_ROWS, SHEET_COLUMNS, TILE = 12, 2, 160
@@ -127,10 +130,11 @@ def table(scores: Sequence[Score]) -> str:
 
 
 def quality_rows(scores: Sequence[Score]) -> str:
-    """The manifest's ``quality``: means over the groups with a subject, each counting the same."""
+    """The manifest's ``quality``: means over QUALITY_GROUPS, each counting the same."""
     lines = []
     for model, side in dict.fromkeys((each.model, each.side) for each in scores):
-        part = [e for e in scores if (e.model, e.side) == (model, side) and e.group != "empty"]
+        part = [e for e in scores if (e.model, e.side) == (model, side)]
+        part = [e for e in part if e.group in QUALITY_GROUPS]
         groups = dict.fromkeys(each.group for each in part)
         iou_, mad_ = (
             float(np.mean([np.mean([getattr(e, n) for e in part if e.group == g]) for g in groups]))
@@ -214,7 +218,7 @@ def main() -> None:
     print(quality_rows(scores))
     if len(options.sides) > 1:
         for model in options.models:
-            subjects = [e for e in scores if e.model == model and e.group != "empty"]
+            subjects = [e for e in scores if e.model == model and e.group in QUALITY_GROUPS]
             print(f"{model}, by side, {thin_rows(subjects)}")
     if options.json is not None:
         options.json.write_text(json.dumps([asdict(each) for each in scores]))

@@ -1,6 +1,6 @@
 """Export the trained model: one ONNX file, its manifest, and the figures in the model card.
 
-    python -m tools.export --work WORK --card docs/model.md
+    python -m tools.export --work WORK --card models/MODEL_CARD.md
 
 The ONNX graph takes RGB already normalised to [-1, 1] and gives alpha; it is checked against torch
 on held-out photos before anything is written beside it.
@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
+import tempfile
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +22,25 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from tools.onnx_graph import pixels_by_stride
 from tools.training.augment import resized
 from tools.training.checkpoint import Progress, averaged_net
 from tools.training.dataset import to_input
 from tools.training.network import AlphaNet, MattingNet
 from tools.training.store import Store
 from tools.training.validation import Case, cases, figures, stretched, table
+from tools.training.warm_start import between
 
 SIZE = 320
 OPSET, NEWEST_IR = 18, 10  # 18: the oldest that torch 2.13 writes; onnxruntime 1.19 reads 21
 LARGEST_FILE = 10_000_000
 TOLERANCE = 1e-4
-NAME = "matting_mobilenetv2_unet.onnx"
+ORIGIN = "Started from the ImageNet-trained MobileNetV2 of google-coral/test_data (Apache-2.0)."
 
 MANIFEST = """\
-id: default
+id: {id}
 version: "{version}"
-name: General matting, MobileNetV2 U-Net
+name: {title}
 task: matting
 file: {file}
 sha256: {sha256}
@@ -52,22 +56,23 @@ input:
 output: {{name: alpha, kind: alpha}}
 licence: Apache-2.0
 provenance: |
-  A U-Net with a MobileNetV2 1.0 encoder, trained by tools/train.py of this project:
-  {samples} samples in {minutes:.0f} minutes on {machine}. Started from the ImageNet-trained
-  MobileNetV2 of google-coral/test_data (Apache-2.0).
+  A U-Net with a MobileNetV2 encoder of width {width:.2g}, trained by tools/train.py of this
+  project: {samples} samples in {minutes:.0f} minutes on {machine}.
+  {origin}
   Trained on:
   - full-body street photos with masks, bearpaw/clothing-co-parsing (CCP): the repository is
     Apache-2.0; the photographers' rights are not evidenced.
   - ECSSD, through yunusgunay/Salient-Object-Segmentation: a research set without stated terms.
   - Oxford-IIIT Pet, a subset through Naveen-Dodda/Sample_Pets_dataset: CC BY-SA 4.0 by the set's
     authors.
+  - portraits of cjdowner/interfaces: CC0; masks made by this project.
   - renders of the product scans of ChenEating716/pybullet-URDF-models: MIT; some scans resemble
     the YCB object set, which is credited here.
   - backgrounds: HDRI Haven through pmndrs/drei-assets (CC0), wallpapers of Pop!_OS, elementary OS
     and Budgie (CC0, Unsplash, Pexels, public domain), grocery shelves of
     marcusklasson/GroceryStoreDataset (MIT).
   Soft targets were made from the sets' binary masks by closed-form matting on a narrow band.
-  Details, figures and weaknesses: docs/model.md.
+  Details, figures and weaknesses: models/MODEL_CARD.md.
 """
 
 
@@ -98,6 +103,7 @@ def to_onnx(net: MattingNet, path: Path) -> None:
     )
     model = onnx.load(path)
     without_traces(model)
+    pixels_by_stride(model, "net.up2.skip.weight")
     model.ir_version = min(model.ir_version, NEWEST_IR)
     onnx.checker.check_model(model, full_check=True)
     opset = {o.domain: o.version for o in model.opset_import}[""]
@@ -136,20 +142,26 @@ def largest_difference(
     return worst
 
 
-def write_manifest(folder: Path, progress: Progress, version: str, machine: str) -> None:
-    """Last of all: a manifest means that the model beside it is whole."""
+def write_manifest(
+    path: Path, progress: Progress, width: float, options: argparse.Namespace
+) -> None:
+    """For the model at `path`. Last of all: a manifest means that the model beside it is whole."""
     text = MANIFEST.format(
-        version=version,
-        file=NAME,
-        sha256=hashlib.sha256((folder / NAME).read_bytes()).hexdigest(),
-        size=SIZE,
+        id=options.to.name,
+        version=options.version,
+        title=options.title,
+        file=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        size=options.side,
         samples=f"{progress.samples:,}",
         minutes=progress.total / 60,
-        machine=machine,
+        machine=options.machine,
+        width=width,
+        origin="\n  ".join(textwrap.wrap(options.origin, 97)),
     )
-    temporary = folder / "manifest.yaml.tmp"
+    temporary = path.with_name("manifest.yaml.tmp")
     temporary.write_text(text)
-    temporary.replace(folder / "manifest.yaml")
+    temporary.replace(path.with_name("manifest.yaml"))
 
 
 def into_card(card: Path, text: str) -> None:
@@ -166,24 +178,40 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="where tools.train worked")
     parser.add_argument("--to", type=Path, default=Path("models/default"))
     parser.add_argument("--card", type=Path, help="model card to write the figures into")
-    parser.add_argument("--version", default="2026.11.1")
+    parser.add_argument("--file", default="matting_mobilenetv2_unet.onnx", help="its name")
+    parser.add_argument("--title", default="General matting, MobileNetV2 U-Net")
+    parser.add_argument("--side", type=int, default=SIZE, help="planned side of the input")
+    parser.add_argument(
+        "--start", type=Path, metavar="FILE.onnx", help="what `tools.train --from` went on from"
+    )
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the way from there to the weights reached"
+    )
+    parser.add_argument("--version", default="2026.11.2")
     parser.add_argument("--machine", default="2 CPU cores")
+    parser.add_argument("--origin", default=ORIGIN, help="what the weights began as, a sentence")
     options = parser.parse_args()
     net, progress = averaged_net(options.work / "checkpoint.pt")
+    if options.share < 1.0:
+        with tempfile.TemporaryDirectory() as scratch:
+            trained = Path(scratch) / "trained.onnx"
+            to_onnx(net, trained)
+            net = between(options.start, trained, options.share)
     options.to.mkdir(parents=True, exist_ok=True)
-    temporary = options.to / f"{NAME}.tmp"
+    path: Path = options.to / options.file
+    temporary = path.with_suffix(".onnx.tmp")
     to_onnx(net, temporary)
     session = session_of(temporary)
     pictures = list(cases(Store(options.work / "set")))
     worst = largest_difference(net, session, pictures)
     if worst > TOLERANCE:
         raise SystemExit(f"onnxruntime and torch differ by {worst:.2e}, more than {TOLERANCE}")
-    rows = figures(stretched(lambda rgb: onnx_alpha(session, rgb), SIZE), pictures)
-    temporary.replace(options.to / NAME)
-    write_manifest(options.to, progress, options.version, options.machine)
+    rows = figures(stretched(lambda rgb: onnx_alpha(session, rgb), options.side), pictures)
+    temporary.replace(path)
+    write_manifest(path, progress, net.width, options)
     text = (
-        f"{table(rows)}\n\nMeasured on the exported ONNX at {SIZE} x {SIZE}, stretched, after "
-        f"{progress.samples:,} samples\n({progress.step:,} steps in "
+        f"{table(rows)}\n\nMeasured on the exported ONNX at {options.side} x {options.side}, "
+        f"stretched, after {progress.samples:,} samples\n({progress.step:,} steps in "
         f"{progress.total / 60:.0f} minutes on {options.machine}). Largest difference between\n"
         f"onnxruntime {onnxruntime.__version__} and torch {torch.__version__} on held-out photos: "
         f"{worst:.1e}."

@@ -13,14 +13,13 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from edge_matting.inference import Catalog, shipped_models_dir
 from tools.training.network import AlphaNet, MattingNet
+from tools.training.warm_start import load_exported
 
 SIZE, MULTIPLE = 320, 32
 TOLERANCE = 1e-4
@@ -28,33 +27,9 @@ TOLERANCE = 1e-4
 
 def shipped_network(path: Path) -> AlphaNet:
     """The network with the weights of the ONNX file at ``path``; what trains it is left out."""
-    weights = {
-        weight.name: torch.from_numpy(numpy_helper.to_array(weight).copy())
-        for weight in onnx.load(str(path)).graph.initializer
-        if weight.name.startswith("net.")
-    }
-    network = AlphaNet(MattingNet()).eval()
-    _unfold(network, weights)
-    missing, unknown = network.load_state_dict(weights, strict=False)
-    used = [name for name in missing if not name.startswith("net.coarse_head.")]
-    if used or unknown:
-        raise SystemExit(f"{path}: missing {used}, unknown {unknown}")
-    return network
-
-
-def _unfold(network: AlphaNet, weights: dict[str, torch.Tensor]) -> None:
-    """The ONNX file has batch normalisation folded into the convolution before it: the layer
-    behind becomes one that only adds the bias."""
-    for name in [name for name in weights if name.endswith(".weight_bias")]:
-        bias = weights.pop(name)
-        parent, place = name.removesuffix(".weight_bias").rsplit(".", 1)
-        behind = f"{parent}.{int(place) + 1}"
-        layer = network.get_submodule(behind)
-        assert isinstance(layer, torch.nn.BatchNorm2d)
-        weights[f"{behind}.bias"] = bias
-        weights[f"{behind}.weight"] = torch.full_like(bias, (1.0 + layer.eps) ** 0.5)
-        weights[f"{behind}.running_mean"] = torch.zeros_like(bias)
-        weights[f"{behind}.running_var"] = torch.ones_like(bias)
+    net = MattingNet()
+    load_exported(net, path)
+    return AlphaNet(net).eval()
 
 
 def export(network: AlphaNet, path: Path) -> None:

@@ -27,15 +27,18 @@ from torch.utils.data import DataLoader
 
 from tools.training import checkpoint
 from tools.training.checkpoint import Averaged, Progress
-from tools.training.dataset import Batches, to_input
-from tools.training.losses import matting_loss
+from tools.training.dataset import Batches, Sampler, to_input
+from tools.training.losses import distillation_loss, matting_loss
 from tools.training.network import MattingNet
+from tools.training.prune import pruned
 from tools.training.store import Store, prepare
 from tools.training.validation import Case, cases, figures, stretched
+from tools.training.warm_start import load_exported, measure_norms
 
 PIXELS_A_BATCH = 16 * 224 * 224
-STAGE_STARTS = (0.0, 0.5, 0.70, 0.90)  # share of the time budget
-STAGE_SIZES = [[192, 224, 224], [224, 256], [256, 288, 320], [320]]
+STAGE_STARTS = (0.0, 0.35, 0.70, 0.92)  # share of the time budget
+STAGE_SIZES = [[224, 256, 320], [256, 320], [320, 320, 384], [320]]
+WARM_BATCHES = 24  # that measure the statistics of folded batch norms
 WARM_UP = 0.02
 LOG_STEPS, SAVE_SECONDS, CHECK_SECONDS = 100, 300.0, 900.0
 CLIP_NORM = 5.0
@@ -47,6 +50,21 @@ def learning_factor(share: float) -> float:
     if share < WARM_UP:
         return max(0.02, share / WARM_UP)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP)))
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor computes in bfloat16; emulated, it takes twice as long as fp32."""
+    try:
+        words = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return False
+    return not words.isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def _exported(path: Path) -> MattingNet:
+    net: MattingNet = cast("Any", MattingNet()).to(memory_format=torch.channels_last)
+    load_exported(net, path)
+    return net
 
 
 def predictor(net: MattingNet) -> Any:
@@ -67,15 +85,16 @@ class Trainer:
         self.options = options
         self.path = options.work / "checkpoint.pt"
         torch.manual_seed(options.seed)
-        self.net: MattingNet = cast("Any", MattingNet()).to(memory_format=torch.channels_last)
-        if not self.path.exists():
-            weights = torch.load(
-                options.data / "weights" / "mobilenet_v2_imagenet.pth", weights_only=True
-            )
-            self.net.encoder.load_imagenet(weights)
+        state = checkpoint.load(self.path) if self.path.exists() else None
+        net = self._begin() if state is None else MattingNet(state["width"])
+        self.net: MattingNet = cast("Any", net).to(memory_format=torch.channels_last)
+        self.teacher = None if options.teacher is None else _exported(options.teacher).eval()
+        for part in (self.net.encoder.stem, *self.net.encoder.stages)[: options.freeze]:
+            part.requires_grad_(False)
         self.averaged = Averaged(self.net)
-        encoder = list(self.net.encoder.parameters())
-        decoder = [p for n, p in self.net.named_parameters() if not n.startswith("encoder.")]
+        learned = [(n, p) for n, p in self.net.named_parameters() if p.requires_grad]
+        encoder = [p for n, p in learned if n.startswith("encoder.")]
+        decoder = [p for n, p in learned if not n.startswith("encoder.")]
         rate = options.learning_rate
         self.optimizer = torch.optim.AdamW(
             [
@@ -86,11 +105,30 @@ class Trainer:
         )
         self.progress = Progress(budget=options.hours * 3600)
         self.stopped = False
-        if self.path.exists():
-            self._resume()
+        self.bfloat16 = has_bfloat16()
+        if state is not None:
+            self._resume(state)
 
-    def _resume(self) -> None:
-        state = checkpoint.load(self.path)
+    def _begin(self) -> MattingNet:
+        """From an exported file, made narrower if asked, or with the encoder from ImageNet."""
+        options = self.options
+        if options.from_onnx is not None:
+            sampler = Sampler(Store(options.work / "set"), np.random.default_rng(options.seed))
+            views = (sampler.batch(8, VALIDATION_SIZE)[0] for _ in range(WARM_BATCHES))
+            net = _exported(options.from_onnx)
+            if options.width != 1.0:
+                net = pruned(net, options.width)
+            measure_norms(net, (to_input(torch.from_numpy(v)) for v in views))
+            self.say(f"weights of {options.from_onnx.name}, {options.width:g} times as wide")
+            return net
+        net = MattingNet(options.width)
+        weights = torch.load(
+            options.data / "weights" / "mobilenet_v2_imagenet.pth", weights_only=True
+        )
+        net.encoder.load_imagenet(weights)
+        return net
+
+    def _resume(self, state: dict[str, Any]) -> None:
         self.net.load_state_dict(state["net"])
         self.averaged.net.load_state_dict(state["averaged"])
         peaks = [g["peak"] for g in self.optimizer.param_groups]
@@ -123,9 +161,13 @@ class Trainer:
             group["lr"] = group["peak"] * factor
         image = to_input(rgb).contiguous(memory_format=torch.channels_last)
         target = alpha[:, None].float() / 255
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             logits, coarse = self.net.forward_both(image)
         loss = matting_loss(logits, coarse, target)
+        if self.teacher is not None:
+            with torch.no_grad():
+                told = torch.sigmoid(self.teacher(image))
+            loss = loss + distillation_loss(logits, told)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), CLIP_NORM)
@@ -158,7 +200,7 @@ class Trainer:
                 batch_size=None,
                 num_workers=1,
                 prefetch_factor=4,
-                multiprocessing_context="fork",
+                multiprocessing_context="spawn",  # a fork would inherit OpenMP's locks
             )
         )
 
@@ -173,7 +215,7 @@ class Trainer:
         """Until the time budget is spent; a crash in between loses at most five minutes."""
         torch.set_num_threads(self.options.threads)
         progress = self.progress
-        stage = multiprocessing.get_context("fork").Value("i", 0)
+        stage = multiprocessing.get_context("spawn").Value("i", 0)
         batches = self.batches(stage)
         pictures = list(cases(Store(self.options.work / "set")))
         self.net.train()
@@ -213,6 +255,32 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=1.5, help="length of the schedule")
     parser.add_argument(
         "--learning-rate", type=float, default=2e-3, help="peak; encoder 0.15 of it"
+    )
+    parser.add_argument(
+        "--from",
+        dest="from_onnx",
+        type=Path,
+        metavar="FILE.onnx",
+        help="begin with the weights of a file that tools.export wrote, not with ImageNet's",
+    )
+    parser.add_argument(
+        "--width",
+        type=float,
+        default=1.0,
+        help="of every layer; with --from the channels with the largest weights stay",
+    )
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="FILE.onnx",
+        help="learn from the mattes of this exported network too",
+    )
+    parser.add_argument(
+        "--freeze",
+        type=int,
+        default=0,
+        metavar="N",
+        help="leave the encoder's first N parts (stem, stages) as they are: 3 save a fifth",
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)

@@ -15,18 +15,21 @@ from torch.utils.data import IterableDataset
 
 from tools.training.augment import Rng, bust_view, camera, random_view
 from tools.training.compose import covered, flat_shape, over, placed, studio_ground, turned
+from tools.training.rendered import blurred, hairy, lace
 from tools.training.split import WITH_SUBJECT
-from tools.training.store import Item, Store
+from tools.training.store import GROUPS, Item, Store
 
 U8 = NDArray[np.uint8]
 Sample = tuple[U8, U8]
 
 MIX = (
-    ("persons", 0.31),
-    ("salient", 0.25),
-    ("pets", 0.09),
-    ("objects", 0.22),
+    ("persons", 0.30),
+    ("portraits", 0.04),
+    ("salient", 0.26),
+    ("pets", 0.08),
+    ("objects", 0.13),
     ("moved", 0.09),  # a person, pet or thing over another background
+    ("soft", 0.06),  # exact soft alpha: hair, lace, motion, defocus
     ("empty", 0.04),
 )
 BUSTS = 0.25  # of the persons
@@ -38,8 +41,7 @@ class Sampler:
 
     def __init__(self, store: Store, rng: Rng, *, validation: bool = False) -> None:
         self.store, self.rng = store, rng
-        groups = ("persons", "salient", "pets", "objects", "backgrounds")
-        self.items = {g: store.select(g, validation=validation) for g in groups}
+        self.items = {g: store.select(g, validation=validation) for g in GROUPS}
         # shop shelves hold products, some of them in a hand in front: clutter, never "no subject"
         scenes = [i for i in self.items["backgrounds"] if i.name not in WITH_SUBJECT]
         self.shelves = [i for i in scenes if i.name.startswith("shelf")]
@@ -93,7 +95,7 @@ class Sampler:
     def moved(self, size: int) -> Sample:
         """A subject from a photo over another background."""
         rng = self.rng
-        group = ("persons", "persons", "pets", "salient")[int(rng.integers(4))]
+        group = ("persons", "persons", "portraits", "pets", "salient")[int(rng.integers(5))]
         pixels = self._one(self.items[group])
         subject = np.dstack([pixels[..., 4:7], pixels[..., 3]])
         if group == "persons":
@@ -102,6 +104,26 @@ class Sampler:
         else:
             frames = [random_view(rng, subject, size)]
         return over(rng, frames, self.ground(size, 0.35), shadow_chance=0.25)
+
+    def soft(self, size: int) -> Sample:
+        """A subject with exact soft alpha: hair around it, holes in it, in motion or defocused."""
+        rng = self.rng
+        kind = int(rng.integers(3))
+        ground = self.ground(size, 0.35)
+        if kind == 2:
+            subject = turned(rng, self._one(self.items["objects"]), rng.normal(0, 12))
+            frame = placed(rng, subject, size, (0.3, 0.95), standing=rng.random() < 0.5)
+            return over(rng, [blurred(rng, frame)], ground, shadow_chance=0.2)
+        source = self._one(self.scenes) if rng.random() < 0.5 else studio_ground(rng, 256)
+        pattern = random_view(rng, source, 256)
+        if kind == 1:
+            subject = lace(rng, pattern)
+        else:
+            near = rng.random() < 0.5
+            body = flat_shape(rng) if near else self._one(self.items["objects"])[..., 3]
+            subject = hairy(rng, body, pattern)
+        frame = placed(rng, subject, size, (0.5, 1.2), standing=rng.random() < 0.5)
+        return over(rng, [frame], ground, shadow_chance=0.3)
 
     def empty(self, size: int) -> Sample:
         """A background with no subject: alpha 0 everywhere."""
@@ -114,6 +136,7 @@ class Sampler:
         makers: dict[str, Callable[[int], Sample]] = {
             "objects": self.objects,
             "moved": self.moved,
+            "soft": self.soft,
             "empty": self.empty,
         }
         rgb, alpha = makers[kind](size) if kind in makers else self.photo(kind, size)

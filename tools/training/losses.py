@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+SATURATION = 2.0  # of the L1 beside the BCE: half-sure interiors are what costs absolute error
+
 
 def soft_iou_loss(alpha: Tensor, target: Tensor) -> Tensor:
     """1 - sum(min) / sum(max) per photo, averaged; Nx1xHxW in [0, 1].
@@ -43,7 +45,7 @@ def matting_loss(logits: Tensor, coarse: Tensor, target: Tensor) -> Tensor:
     weight = edge_weight(target)
     pixel = (
         functional.binary_cross_entropy_with_logits(logits, target, reduction="none") * weight
-    ).mean() + ((alpha - target).abs() * weight).mean()
+    ).mean() + SATURATION * ((alpha - target).abs() * weight).mean()
     small = functional.avg_pool2d(target, 8)
     coarse_part = functional.binary_cross_entropy_with_logits(coarse, small)
     return (
@@ -52,3 +54,10 @@ def matting_loss(logits: Tensor, coarse: Tensor, target: Tensor) -> Tensor:
         + gradient_loss(alpha, target)
         + 0.4 * (coarse_part + soft_iou_loss(torch.sigmoid(coarse), small))
     )
+
+
+def distillation_loss(logits: Tensor, told: Tensor) -> Tensor:
+    """Of logits Nx1xHxW against a teacher's alpha, same shape (Hinton et al. 2015) -> scalar."""
+    logits = logits.float()
+    apart = (torch.sigmoid(logits) - told).abs().mean()
+    return functional.binary_cross_entropy_with_logits(logits, told) + SATURATION * apart

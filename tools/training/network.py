@@ -27,6 +27,11 @@ SKIP_AFTER_STAGE = (0, 1, 2, 4)  # 1/2, 1/4, 1/8, 1/16 of the input
 SIZE_MULTIPLE = 32
 
 
+def scaled(channels: int, width: float) -> int:
+    """Channels of a layer `width` times as wide: a multiple of 8, at least 8."""
+    return max(8, int(channels * width + 4) // 8 * 8)
+
+
 def _same_pad(x: Tensor, stride: int) -> Tensor:
     return functional.pad(x, (0, 1, 0, 1)) if stride == 2 else x
 
@@ -56,14 +61,15 @@ class InvertedResidual(nn.Module):
 
 
 class Encoder(nn.Module):
-    """MobileNetV2 1.0 without its last 1280-channel layer and classifier."""
+    """MobileNetV2 without its last 1280-channel layer and classifier."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, 32, 3, 2, 0)
-        stages, channels = [], 32
-        for expansion, out_channels, repeats, stride in STAGES:
-            blocks = []
+        channels = scaled(32, width)
+        self.stem = nn.Conv2d(3, channels, 3, 2, 0)
+        stages = []
+        for expansion, full_channels, repeats, stride in STAGES:
+            blocks, out_channels = [], scaled(full_channels, width)
             for i in range(repeats):
                 blocks.append(
                     InvertedResidual(channels, out_channels, expansion, stride if i == 0 else 1)
@@ -158,13 +164,15 @@ class MattingNet(nn.Module):
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        w16, w8, w4, w2 = (int(c * width) for c in (128, 80, 48, 24))
-        self.encoder = Encoder()
-        self.context = Context(320, w16)
-        self.up16 = UpStep(w16, 96, w16, kernel=5)
-        self.up8 = UpStep(w16, 32, w8, kernel=5)
-        self.up4 = UpStep(w8, 24, w4)
-        self.up2 = UpStep(w4, 16 + 12, w2)
+        self.width = width
+        w16, w8, w4, w2 = (scaled(c, width) for c in (128, 80, 48, 24))
+        e2, e4, e8, _, e16, _, e32 = (scaled(channels, width) for _, channels, _, _ in STAGES)
+        self.encoder = Encoder(width)
+        self.context = Context(e32, w16)
+        self.up16 = UpStep(w16, e16, w16, kernel=5)
+        self.up8 = UpStep(w16, e8, w8, kernel=5)
+        self.up4 = UpStep(w8, e4, w4)
+        self.up2 = UpStep(w4, e2 + 12, w2)
         self.head = nn.Conv2d(w2, 4, 3, 1, 1)
         self.coarse_head = nn.Conv2d(w8, 1, 1)  # training only: deep supervision at 1/8
 

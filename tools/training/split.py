@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-HELD_OUT = {"persons": 60, "salient": 60, "pets": 40, "backgrounds": 40}
+HELD_OUT = {"persons": 60, "salient": 60, "pets": 40, "backgrounds": 40, "portraits": 40}
 HELD_OUT_FAMILIES = 6
 
 # Backgrounds with an evident subject of their own, sorted out by eye: a bird, a flower, a sign.

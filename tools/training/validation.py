@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from tools.training.augment import resized
 from tools.training.dataset import Sampler
-from tools.training.store import Store
+from tools.training.store import PORTRAITS, Store, read, read_rgb
 
 U8 = NDArray[np.uint8]
 Alpha = NDArray[np.float32]
 Matte = Callable[[U8], Alpha]  # RGB uint8 HxWx3 -> alpha float32 HxW, same size
 
-COMPOSITES = 60
-COMPOSITE_SEED = 20261122
+COMPOSITES, SOFT_COMPOSITES = 60, 40
+COMPOSITE_SEED, SOFT_SEED = 20261122, 20261127
 EMPTY_LIMIT = 0.02
 
 
@@ -40,9 +41,20 @@ class Figure:
     mae: float
 
 
+def portraits() -> Iterator[Case]:
+    """The portraits whose alpha was checked by hand; they lie in the repository."""
+    for path in sorted(PORTRAITS.glob("photos/*.jpg")):
+        alpha = read(PORTRAITS / "alphas" / f"{path.stem}.png", cv2.IMREAD_GRAYSCALE)
+        known = np.ones(alpha.shape, bool)
+        yield Case(
+            "portraits", path.stem, read_rgb(path), np.asarray(alpha / 255, np.float32), known
+        )
+
+
 def cases(store: Store) -> Iterator[Case]:
-    """Every held-out picture: photos with their raw masks, composites of held-out products over
-    held-out backgrounds with exact alpha, and scenes without a subject.
+    """Every held-out picture: photos with their raw masks, portraits, composites of held-out
+    products over held-out backgrounds with exact alpha, the same with soft subjects (hair, lace,
+    motion, defocus), and scenes without a subject.
 
     Photos are at most 416 px long. The wide border band of the pets' trimaps counts as unknown.
     """
@@ -55,11 +67,17 @@ def cases(store: Store) -> Iterator[Case]:
                 known = (mask < 64) | (mask > 192)
             alpha = np.asarray(mask / 255, np.float32)
             yield Case(group, item.name, np.ascontiguousarray(pixels[..., :3]), alpha, known)
+    yield from portraits()
     sampler = Sampler(store, np.random.default_rng(COMPOSITE_SEED), validation=True)
     for i in range(COMPOSITES):
         rgb, mask = sampler.products(384)
         alpha = np.asarray(mask / 255, np.float32)
         yield Case("objects", f"composite_{i:02d}", rgb, alpha, np.ones(mask.shape, bool))
+    drawn = Sampler(store, np.random.default_rng(SOFT_SEED), validation=True)
+    for i in range(SOFT_COMPOSITES):
+        rgb, mask = drawn.soft(384)
+        alpha = np.asarray(mask / 255, np.float32)
+        yield Case("soft", f"soft_{i:02d}", rgb, alpha, np.ones(mask.shape, bool))
     for item in sampler.scenes:
         rgb = np.ascontiguousarray(store.pixels(item))
         nothing = np.zeros(rgb.shape[:2], np.float32)
@@ -90,7 +108,6 @@ def figures(matte: Matte, pictures: list[Case]) -> list[Figure]:
 def stretched(predict: Callable[[U8], Alpha], size: int) -> Matte:
     """A matte function from one that takes size x size RGB uint8: the photo is stretched to the
     square and the alpha stretched back, as the appliance does with `fit: stretch`."""
-    import cv2
 
     def matte(rgb: U8) -> Alpha:
         height, width = rgb.shape[:2]
