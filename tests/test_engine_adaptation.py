@@ -182,7 +182,9 @@ class FakeOpened:
 
     plan: Plan
     session: Any = None
-    manifest: Any = field(default_factory=lambda: SimpleNamespace(id="default"))
+    manifest: Any = field(
+        default_factory=lambda: SimpleNamespace(id="default", input=SimpleNamespace(batch=None))
+    )
     proof: Proof = field(default_factory=lambda: Proof("cpu", "cpu", None, (), 0.1, None))
 
     def session_facts(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -14,14 +15,15 @@ from edge_matting.planner import MAX_WORKERS
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
-"""How often a waiting loop looks for work that came without a wake-up."""
+"""How often a waiting loop looks for work that came without a wake-up, and a busy one at itself."""
 
 
 class WorkLoop:
     """Keeps at most ``slots`` claims in work.
 
     ``claim`` hands out at most that many jobs, ``perform`` does one of them in a worker thread
-    and never raises, ``tick`` is called about once a second as a sign of life.
+    and never raises, ``tick`` is called about once a second as a sign of life, and at each
+    ``wake``; not with each photo, for which it costs too much.
     """
 
     def __init__(
@@ -40,10 +42,12 @@ class WorkLoop:
         self._stopping = False
         self._paused = False
         self._woken = False
+        self._tick_at = 0.0  # monotonic seconds; 0: at once
         self._told = ""  # the error that was logged, and holds on
         self._changed = threading.Condition()
 
     def wake(self) -> None:
+        self._tick_at = 0.0
         self._set(woken=True)
 
     def pause(self) -> None:
@@ -79,12 +83,18 @@ class WorkLoop:
         """Work until stopped; what is in work then is finished before it returns."""
         with ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="photo") as pool:
             while not self._stopping:
-                self._tick()
+                self._look_after()
                 claims = self._claims()
                 for claim in claims:
                     self._submit(pool, claim)
                 if not claims:
                     self._wait()
+
+    def _look_after(self) -> None:
+        now = time.monotonic()
+        if now >= self._tick_at:
+            self._tick_at = now + TICK_SECONDS
+            self._tick()
 
     def _set(
         self, *, woken: bool = False, paused: bool | None = None, stopping: bool = False
