@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -27,9 +28,9 @@ def before_after(rgb: Rgb, alpha: Alpha, height: int = 240) -> bytes:
     photo = _shrunk(rgb, size)
     if photo.dtype == np.uint16:
         photo = (photo >> 8).astype(np.uint8)
-    share = _shrunk(alpha, size)[:, :, np.newaxis]
-    over = photo * share + _checkerboard(size) * (1 - share)
-    both = np.hstack([photo, np.clip(np.rint(over), 0, 255).astype(np.uint8)])
+    share = _shrunk(alpha, size).reshape(photo.shape[:2])
+    over = cv2.blendLinear(photo, _checkerboard(size), share, 1 - share)
+    both = np.hstack([photo, over.reshape(photo.shape)])
     encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(both), quality=85)
     return encoded
 
@@ -48,6 +49,9 @@ def _shrunk(image: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
+@lru_cache(maxsize=8)
 def _checkerboard(size: tuple[int, int]) -> Any:
+    """H x W x 3 uint8, shared: not to be written to."""
     rows, columns = np.indices((size[1], size[0])) // _SQUARE
-    return np.where((rows + columns) % 2, _DARK, _LIGHT)[:, :, np.newaxis].astype(np.float32)
+    squares = np.where((rows + columns) % 2, _DARK, _LIGHT).astype(np.uint8)
+    return np.repeat(squares[:, :, np.newaxis], 3, axis=2)
