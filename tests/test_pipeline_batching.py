@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -169,9 +170,10 @@ def test_a_model_that_answers_with_another_number_of_mattes_is_a_fault() -> None
 
 def test_a_graph_of_fixed_batch_and_a_plan_of_one_are_left_alone() -> None:
     model = Model()
-    assert batched(model, 1, fixed=False) is model
-    assert batched(model, 4, fixed=True) is model
-    assert isinstance(batched(model, 4, fixed=False), BatchedSession)
+    free, fixed = (SimpleNamespace(input=SimpleNamespace(batch=batch)) for batch in (None, 1))
+    assert batched(model, free, 1) is model
+    assert batched(model, fixed, 4) is model
+    assert isinstance(batched(model, free, 4), BatchedSession)
 
 
 def test_the_default_model_gives_in_a_batch_what_it_gives_alone() -> None:

@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
     session, manifest = load_tools(settings, plan, settings.model)
     cache = None if options.no_cache else open_cache(settings, on_disk=_is_ours(settings.state_dir))
     gate = PixelGate(plan.pixels_in_flight)
-    session = batched(session, plan.batch, fixed=manifest.input.batch is not None)
+    session = batched(session, manifest, plan.batch)
     tools = Tools(session, manifest, gate, lambda _stage: None, cache)
     places = Places(options.out, name, reuse=cache is not None)
     work = Run(settings, recipe, places, tools)

@@ -174,8 +174,7 @@ class ModelsAtWork:
 
     def _tools(self, opened: Opened) -> Tools:
         progress = self._reporter.progress
-        fixed = opened.manifest.input.batch is not None
-        session = batched(opened.session, opened.plan.batch, fixed=fixed)
+        session = batched(opened.session, opened.manifest, opened.plan.batch)
         return Tools(session, opened.manifest, self._gate, progress, self._cache)
 
     def announce(self) -> None:

@@ -30,6 +30,6 @@ def settle_in() -> None:
     if not hasattr(library, "mallopt"):  # musl has no such thing
         log.debug("the C library lets nobody tune its memory")
         return
-    # The larger threshold first: setting either stops glibc from moving both by itself.
+    # Either one that is set stops glibc from moving both by itself, so both are.
     library.mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
     library.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from edge_matting.core.errors import InferenceFailed
-from edge_matting.inference import Session, SessionInfo
+from edge_matting.inference import Manifest, Session, SessionInfo
 from edge_matting.inference.session import Tensor
 
 WINDOW_SECONDS: Final = 0.005
@@ -140,9 +140,10 @@ class BatchedSession:
             each.output, each.joined = outputs[number : number + 1], len(pictures)
 
 
-def batched(session: Session, largest: int, *, fixed: bool) -> Session:
-    """``session`` itself where no two pictures may run together; ``fixed``: the graph says so."""
-    return session if largest == 1 or fixed else BatchedSession(session, largest)
+def batched(session: Session, manifest: Manifest, largest: int) -> Session:
+    """``session`` itself where the plan or the model's graph lets no two pictures run together."""
+    alone = largest == 1 or manifest.input.batch is not None
+    return session if alone else BatchedSession(session, largest)
 
 
 @contextmanager
