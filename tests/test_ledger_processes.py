@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -87,6 +89,18 @@ def test_processes_that_open_a_new_ledger_together_all_succeed(tmp_path: Path) -
     workers = [start(CLAIM_ALL, path, str(n)) for n in range(5)]
     outputs = [worker.communicate(timeout=60)[0] for worker in workers]
     assert outputs == ["ready\n"] * 5
+
+
+def test_a_new_ledger_waits_for_another_writer_before_it_turns_the_log_on(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")  # SQLite refuses the log at once then, whatever its timeout
+    release = threading.Timer(0.3, other.execute, ["ROLLBACK"])
+    release.start()
+    with open_ledger(path) as ledger:
+        assert ledger.enqueue(sources(1)).added == 1
+    release.join()
+    other.close()
 
 
 def test_threads_share_one_ledger(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timezone
@@ -18,6 +19,8 @@ from edge_matting.ledger import schema
 
 BUSY_SECONDS: Final = 10.0
 """How long a write waits for the other process; a burst of 20,000 files takes a tenth of it."""
+
+LOCKED_PAUSE_SECONDS: Final = 0.005
 
 WAL_BYTES: Final = 64 * 2**20
 
@@ -107,8 +110,7 @@ def _connect(path: Path, stack: ExitStack) -> sqlite3.Connection:
         )
     )
     connection.row_factory = sqlite3.Row
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
+    if _use_write_ahead_log(connection) != "wal":
         raise LedgerError(
             f"{path}: the file system does not allow a write-ahead log",
             hint="put state_dir on a local disk",
@@ -118,6 +120,24 @@ def _connect(path: Path, stack: ExitStack) -> sqlite3.Connection:
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
     return connection
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> str:
+    """The journal's mode afterwards.
+
+    Where two processes turn a new file's log on at once, SQLite tells one of them that the file is
+    locked without the wait that every other statement gets: waiting could be a deadlock there
+    (https://www.sqlite.org/c3ref/busy_handler.html). Asking again cannot.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            # Error codes came only with Python 3.11; the text is that of SQLITE_BUSY.
+            if str(error) != "database is locked" or time.monotonic() >= deadline:
+                raise
+        time.sleep(LOCKED_PAUSE_SECONDS)
 
 
 def _reading(path: Path, stack: ExitStack) -> sqlite3.Connection:
