@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -317,3 +318,26 @@ print(cv2.getNumThreads(), faults() - before < 2000)  # 40,000 if each buffer we
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert answer.stdout.split() == ["1", "True"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to")
+def test_free_memory_between_pieces_that_live_on_goes_back_to_the_kernel() -> None:
+    code = """
+import psutil
+from edge_matting.engine.native import hand_back, settle_in
+settle_in()
+used = lambda: psutil.Process().memory_info().rss / 2**20
+large, small = [], []
+for _ in range(100):
+    large.append(bytearray(2**20))
+    large[-1][:] = b"x" * 2**20
+    small.append(bytearray(b"x" * 5000))  # each holds back what lies below it
+large.clear()
+before = used()
+hand_back()
+print(before - used() > 60)
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.split() == ["True"]

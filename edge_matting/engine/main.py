@@ -37,7 +37,7 @@ from edge_matting.engine.channel import Reporter, listen
 from edge_matting.engine.checkup import CheckUp
 from edge_matting.engine.folders import Folders
 from edge_matting.engine.loop import WorkLoop
-from edge_matting.engine.native import settle_in
+from edge_matting.engine.native import hand_back, settle_in
 from edge_matting.engine.opening import Opener
 from edge_matting.engine.originals import Originals
 from edge_matting.engine.start import open_cache, open_catalog, planning_for
@@ -58,6 +58,9 @@ LISTING_SECONDS = 30.0
 
 SETTLE_SECONDS = 10.0
 """How often originals that could not be put away are tried again."""
+
+HAND_BACK_SECONDS = 60.0
+"""How often free memory goes back to the kernel; more often, page faults would cost photos time."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -111,6 +114,7 @@ class Engine:
         self._status = CLEAN
         self._next_settling = 0.0
         self._next_listing = 0.0
+        self._next_hand_back = 0.0
         self._ledger = Ledger.open(
             settings.ledger_path,
             clock=self._clock,
@@ -242,6 +246,9 @@ class Engine:
         self._check_up.step(now, idle=self._loop.idle)
         if self._steering is not None:
             self._steering.step(now, idle=self._loop.idle)
+        if now >= self._next_hand_back:
+            self._next_hand_back = now + HAND_BACK_SECONDS
+            hand_back()
         self._mind_memory()
 
     def _test(self) -> None:
@@ -265,6 +272,9 @@ class Engine:
         """A model that only a retry asked for goes first, then the whole process."""
         budget = self._models.plan.memory_bytes
         if self._loop.stopping or self._models.is_building or _used_bytes() <= budget:
+            return
+        hand_back()  # what is free counts as used until then
+        if _used_bytes() <= budget:
             return
         if self._models.pool.unload_one():
             return
