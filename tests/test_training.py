@@ -210,3 +210,75 @@ def test_half_way_between_two_files_lies_the_mean_of_their_weights(tmp_path: Pat
     middle = between(path, tmp_path / "moved.onnx", 0.5)
     assert torch.allclose(middle.head.bias, net.head.bias + 1)
     assert torch.equal(middle.head.weight, net.head.weight)
+
+
+def test_attention_begins_without_effect_and_comes_back_from_a_checkpoint(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="training needs torch")
+    pytest.importorskip("onnx", reason="reading the file needs onnx")
+    from tools.training import checkpoint
+    from tools.training.network import MattingNet
+    from tools.training.warm_start import load_exported
+
+    path = MODEL / _field((MODEL / "manifest.yaml").read_text(), "file")
+    plain, attending = MattingNet().eval(), MattingNet(attention=True).eval()
+    load_exported(plain, path)
+    load_exported(attending, path)
+    image = torch.rand(1, 3, 64, 96) * 2 - 1
+    with torch.inference_mode():
+        assert torch.allclose(plain(image), attending(image), atol=1e-5)
+    with torch.no_grad():
+        attending.up8.attend.excite.bias += 0.5
+        changed = attending(image)
+        assert not torch.allclose(plain(image), changed, atol=1e-3)
+    averaged = checkpoint.Averaged(attending)
+    optimizer = torch.optim.AdamW(attending.parameters())
+    checkpoint.save(tmp_path / "c.pt", attending, averaged, optimizer, checkpoint.Progress())
+    again, _ = checkpoint.averaged_net(tmp_path / "c.pt")
+    with torch.inference_mode():
+        assert torch.equal(again(image), changed)
+
+
+def test_with_group_norm_a_picture_does_not_depend_on_its_batch() -> None:
+    torch = pytest.importorskip("torch", reason="training needs torch")
+    from tools.training.network import MattingNet
+
+    torch.manual_seed(0)
+    images = torch.rand(2, 3, 64, 64) * 2 - 1
+    with torch.inference_mode():
+        for norm, alone in (("group", True), ("batch", False)):
+            net = MattingNet(norm=norm).train()
+            assert torch.allclose(net(images)[:1], net(images[:1]), atol=1e-4) == alone
+
+
+def test_only_the_plain_layout_is_made_narrower() -> None:
+    pytest.importorskip("torch", reason="training needs torch")
+    from tools.training.network import MattingNet
+    from tools.training.prune import pruned
+
+    with pytest.raises(ValueError, match="of the plain layout"):
+        pruned(MattingNet(attention=True), 0.5)
+
+
+def test_the_part_beside_a_subject_has_nothing_of_it() -> None:
+    np = pytest.importorskip("numpy")
+    pytest.importorskip("cv2")
+    from tools.training.augment import bare_box, bare_view
+
+    rng = np.random.default_rng(1)
+    pixels = np.zeros((300, 400, 4), np.uint8)
+    pixels[:, :250] = 255  # the subject is white
+    part = bare_box(rng, pixels[..., 3], tries=200)
+    assert part is not None
+    assert not pixels[part].any()
+    view = next(v for v in (bare_view(rng, pixels, 64) for _ in range(50)) if v is not None)
+    assert view.shape == (64, 64, 3)
+    assert not view.any()
+    assert bare_box(rng, np.full((300, 400), 255, np.uint8), tries=200) is None
+
+
+def test_training_sizes_follow_the_planned_side() -> None:
+    pytest.importorskip("torch", reason="training needs torch")
+    from tools.train import STAGE_SIZES, stage_sizes
+
+    assert stage_sizes(320) == STAGE_SIZES
+    assert stage_sizes(224) == [[160, 192, 224], [192, 224], [224, 224, 256], [224]]

@@ -13,6 +13,7 @@ import hashlib
 import re
 import tempfile
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,8 @@ input:
 output: {{name: alpha, kind: alpha}}
 licence: Apache-2.0
 provenance: |
-  A U-Net with a MobileNetV2 encoder of width {width:.2g}, trained by tools/train.py of this
-  project: {samples} samples in {minutes:.0f} minutes on {machine}.
+  A U-Net with a MobileNetV2 encoder of width {width:.2g}{attention}, trained by tools/train.py of
+  this project: {samples} samples in {minutes:.0f} minutes on {machine}.
   {origin}
   Trained on:
   - full-body street photos with masks, bearpaw/clothing-co-parsing (CCP): the repository is
@@ -143,7 +144,7 @@ def largest_difference(
 
 
 def write_manifest(
-    path: Path, progress: Progress, width: float, options: argparse.Namespace
+    path: Path, progress: Progress, layout: Mapping[str, Any], options: argparse.Namespace
 ) -> None:
     """For the model at `path`. Last of all: a manifest means that the model beside it is whole."""
     text = MANIFEST.format(
@@ -156,7 +157,8 @@ def write_manifest(
         samples=f"{progress.samples:,}",
         minutes=progress.total / 60,
         machine=options.machine,
-        width=width,
+        width=layout["width"],
+        attention=", with attention in the decoder" if layout["attention"] else "",
         origin="\n  ".join(textwrap.wrap(options.origin, 97)),
     )
     temporary = path.with_name("manifest.yaml.tmp")
@@ -208,7 +210,7 @@ def main() -> None:
         raise SystemExit(f"onnxruntime and torch differ by {worst:.2e}, more than {TOLERANCE}")
     rows = figures(stretched(lambda rgb: onnx_alpha(session, rgb), options.side), pictures)
     temporary.replace(path)
-    write_manifest(path, progress, net.width, options)
+    write_manifest(path, progress, net.layout, options)
     text = (
         f"{table(rows)}\n\nMeasured on the exported ONNX at {options.side} x {options.side}, "
         f"stretched, after {progress.samples:,} samples\n({progress.step:,} steps in "

@@ -29,7 +29,7 @@ from tools.training import checkpoint
 from tools.training.checkpoint import Averaged, Progress
 from tools.training.dataset import Batches, Sampler, to_input
 from tools.training.losses import distillation_loss, matting_loss
-from tools.training.network import MattingNet
+from tools.training.network import NORMS, MattingNet
 from tools.training.prune import pruned
 from tools.training.store import Store, prepare
 from tools.training.validation import Case, cases, figures, stretched
@@ -37,12 +37,17 @@ from tools.training.warm_start import load_exported, measure_norms
 
 PIXELS_A_BATCH = 16 * 224 * 224
 STAGE_STARTS = (0.0, 0.35, 0.70, 0.92)  # share of the time budget
-STAGE_SIZES = [[224, 256, 320], [256, 320], [320, 320, 384], [320]]
+STAGE_SIZES = [[224, 256, 320], [256, 320], [320, 320, 384], [320]]  # for a planned side of 320
 WARM_BATCHES = 24  # that measure the statistics of folded batch norms
 WARM_UP = 0.02
 LOG_STEPS, SAVE_SECONDS, CHECK_SECONDS = 100, 300.0, 900.0
 CLIP_NORM = 5.0
-VALIDATION_SIZE = 320
+SIDE = 320
+
+
+def stage_sizes(side: int) -> list[list[int]]:
+    """Sides of the training samples of each stage, for a network planned for ``side`` pixels."""
+    return [[max(64, round(s * side / SIDE / 32) * 32) for s in sizes] for sizes in STAGE_SIZES]
 
 
 def learning_factor(share: float) -> float:
@@ -61,8 +66,9 @@ def has_bfloat16() -> bool:
     return not words.isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
 
 
-def _exported(path: Path) -> MattingNet:
-    net: MattingNet = cast("Any", MattingNet()).to(memory_format=torch.channels_last)
+def _exported(path: Path, *, attention: bool = False) -> MattingNet:
+    plain = cast("Any", MattingNet(attention=attention))
+    net: MattingNet = plain.to(memory_format=torch.channels_last)
     load_exported(net, path)
     return net
 
@@ -86,7 +92,7 @@ class Trainer:
         self.path = options.work / "checkpoint.pt"
         torch.manual_seed(options.seed)
         state = checkpoint.load(self.path) if self.path.exists() else None
-        net = self._begin() if state is None else MattingNet(state["width"])
+        net = self._begin() if state is None else MattingNet(**state["layout"])
         self.net: MattingNet = cast("Any", net).to(memory_format=torch.channels_last)
         self.teacher = None if options.teacher is None else _exported(options.teacher).eval()
         for part in (self.net.encoder.stem, *self.net.encoder.stages)[: options.freeze]:
@@ -114,14 +120,14 @@ class Trainer:
         options = self.options
         if options.from_onnx is not None:
             sampler = Sampler(Store(options.work / "set"), np.random.default_rng(options.seed))
-            views = (sampler.batch(8, VALIDATION_SIZE)[0] for _ in range(WARM_BATCHES))
-            net = _exported(options.from_onnx)
+            views = (sampler.batch(8, options.side)[0] for _ in range(WARM_BATCHES))
+            net = _exported(options.from_onnx, attention=options.attention)
             if options.width != 1.0:
                 net = pruned(net, options.width)
             measure_norms(net, (to_input(torch.from_numpy(v)) for v in views))
             self.say(f"weights of {options.from_onnx.name}, {options.width:g} times as wide")
             return net
-        net = MattingNet(options.width)
+        net = MattingNet(options.width, attention=options.attention, norm=options.norm)
         weights = torch.load(
             options.data / "weights" / "mobilenet_v2_imagenet.pth", weights_only=True
         )
@@ -161,6 +167,8 @@ class Trainer:
             group["lr"] = group["peak"] * factor
         image = to_input(rgb).contiguous(memory_format=torch.channels_last)
         target = alpha[:, None].float() / 255
+        if self.options.binary:
+            target = (target >= 0.5).float()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             logits, coarse = self.net.forward_both(image)
         loss = matting_loss(logits, coarse, target)
@@ -179,7 +187,7 @@ class Trainer:
 
     def check(self, pictures: list[Case]) -> None:
         """Measure the averaged weights on the held-out pictures and log the figures."""
-        rows = figures(stretched(predictor(self.averaged.net), VALIDATION_SIZE), pictures)
+        rows = figures(stretched(predictor(self.averaged.net), self.options.side), pictures)
         self.progress.figures.append(
             {"step": self.progress.step, "rows": {r.group: [r.iou, r.mae] for r in rows}}
         )
@@ -191,7 +199,7 @@ class Trainer:
             self.options.work / "set",
             self.options.seed + self.progress.step,
             PIXELS_A_BATCH,
-            STAGE_SIZES,
+            stage_sizes(self.options.side),
             stage,
         )
         return iter(
@@ -270,6 +278,23 @@ def main() -> None:
         help="of every layer; with --from the channels with the largest weights stay",
     )
     parser.add_argument(
+        "--attention", action="store_true", help="squeeze-and-excitation in the decoder"
+    )
+    parser.add_argument(
+        "--norm",
+        choices=sorted(NORMS),
+        default="batch",
+        help="of the decoder, from ImageNet's only",
+    )
+    parser.add_argument(
+        "--side", type=int, default=SIDE, help="of the input that is planned, in pixels"
+    )
+    parser.add_argument(
+        "--binary",
+        action="store_true",
+        help="cut every target at 0.5, to see what soft ones are worth",
+    )
+    parser.add_argument(
         "--teacher",
         type=Path,
         metavar="FILE.onnx",
@@ -285,6 +310,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    if options.from_onnx is not None and options.norm != "batch":
+        parser.error("--from: an exported file has its batch norms folded; --norm is for training")
     options.work.mkdir(parents=True, exist_ok=True)
     if not (options.work / "set" / "index.json").exists():
         prepare(options.data, options.work / "set")

@@ -77,6 +77,37 @@ def bust_view(rng: Rng, pixels: U8, size: int) -> U8:
     return resized(np.ascontiguousarray(pixels[y : y + h, x : x + w]), size, size)
 
 
+def bare_box(rng: Rng, alpha: U8, tries: int) -> tuple[slice, slice] | None:
+    """The largest of the random parts of a photo, alpha HxW, that lie well away from its subject.
+
+    None where no try finds one. A part is at least 72 pixels wide and high.
+    """
+    height, width = alpha.shape
+    margin = round(0.03 * min(height, width))
+    best, largest = None, 0
+    for _ in range(tries):
+        h, w = (round(length * rng.uniform(0.15, 0.9)) for length in (height, width))
+        y, x = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
+        if min(h, w) < 72 or not 0.33 < h / w < 3 or h * w <= largest:
+            continue
+        around = alpha[max(0, y - margin) : y + h + margin, max(0, x - margin) : x + w + margin]
+        if not around.any():
+            best, largest = (slice(y, y + h), slice(x, x + w)), h * w
+    return best
+
+
+def bare_view(rng: Rng, pixels: U8, size: int) -> U8 | None:
+    """HxWxC pixels with alpha as the fourth -> size x size x 3 RGB of a part without the subject.
+
+    None where a few tries find no such part. Real backgrounds behind subjects are what a model
+    mistakes for subjects; scenes photographed for their own sake are easier.
+    """
+    part = bare_box(rng, pixels[..., 3], tries=12)
+    return (
+        None if part is None else resized(np.ascontiguousarray(pixels[part][..., :3]), size, size)
+    )
+
+
 def _curve(rng: Rng) -> U8:
     """One look-up table per channel, 256x1x3: gain, gamma, contrast and white balance."""
     x = np.linspace(0, 1, 256, dtype=np.float32)

@@ -59,7 +59,7 @@ def save(
 ) -> None:
     """Beside first, then renamed: a crash leaves the last whole checkpoint."""
     state = {
-        "width": net.width,
+        "layout": net.layout,
         "net": net.state_dict(),
         "averaged": averaged.net.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -73,7 +73,6 @@ def save(
 def load(path: Path) -> dict[str, Any]:
     """Tensors and plain values only (`weights_only`)."""
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    state.setdefault("width", 1.0)  # checkpoints from before there were others
     return state
 
 
@@ -81,6 +80,6 @@ def averaged_net(path: Path) -> tuple[MattingNet, Progress]:
     """The network to ship from a checkpoint, in evaluation mode."""
     state = load(path)
     weights: dict[str, Tensor] = state["averaged"]
-    net = MattingNet(state["width"])
+    net = MattingNet(**state["layout"])
     net.load_state_dict(weights)
     return net.eval(), Progress(**state["progress"])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from tools.training.augment import Rng, bust_view, camera, random_view
+from tools.training.augment import Rng, bare_view, bust_view, camera, random_view
 from tools.training.compose import covered, flat_shape, over, placed, studio_ground, turned
 from tools.training.rendered import blurred, hairy, lace
 from tools.training.split import WITH_SUBJECT
@@ -23,17 +23,18 @@ U8 = NDArray[np.uint8]
 Sample = tuple[U8, U8]
 
 MIX = (
-    ("persons", 0.30),
+    ("persons", 0.28),
     ("portraits", 0.04),
     ("salient", 0.26),
     ("pets", 0.08),
-    ("objects", 0.13),
+    ("objects", 0.12),
     ("moved", 0.09),  # a person, pet or thing over another background
     ("soft", 0.06),  # exact soft alpha: hair, lace, motion, defocus
-    ("empty", 0.04),
+    ("empty", 0.07),
 )
 BUSTS = 0.25  # of the persons
 COVERED = 0.28  # of the objects
+BARE = 0.5  # of the empty ones: what lies behind the subjects of photos
 
 
 class Sampler:
@@ -127,6 +128,12 @@ class Sampler:
 
     def empty(self, size: int) -> Sample:
         """A background with no subject: alpha 0 everywhere."""
+        if self.rng.random() < BARE:
+            for _ in range(10):
+                group = ("persons", "pets", "salient")[int(self.rng.integers(3))]
+                view = bare_view(self.rng, self._one(self.items[group]), size)
+                if view is not None:
+                    return view, np.zeros((size, size), np.uint8)
         return self.ground(size, 0.3, clutter_share=0.0), np.zeros((size, size), np.uint8)
 
     def draw(self, size: int) -> Sample:

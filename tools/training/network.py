@@ -3,11 +3,13 @@
 Encoder: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (2018), with batch
 norm folded into the convolutions and TensorFlow's SAME padding (stride 2 pads right and bottom).
 Layout: Ronneberger et al., "U-Net" (2015). Last step: sub-pixel convolution, Shi et al. (2016).
+Attention, where asked for: Hu et al., "Squeeze-and-Excitation Networks" (2018). Group norm: Wu, He
+(2018).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -102,29 +104,57 @@ class Encoder(nn.Module):
                     convolution.bias.copy_(bias)
 
 
-def _pointwise(channels: int, out_channels: int) -> nn.Sequential:
+Norm = Callable[[int], nn.Module]
+
+
+def group_norm(channels: int) -> nn.Module:
+    """Needs no statistics of a batch, and cannot be folded: 8 channels a group."""
+    return nn.GroupNorm(channels // 8, channels)
+
+
+NORMS: Mapping[str, Norm] = {"batch": nn.BatchNorm2d, "group": group_norm}
+"""Of the decoder; the encoder's is folded."""
+
+
+def _pointwise(norm: Norm, channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels), nn.ReLU()
+        nn.Conv2d(channels, out_channels, 1, bias=False), norm(out_channels), nn.ReLU()
     )
 
 
-def _separable(channels: int, kernel: int = 3) -> nn.Sequential:
+def _separable(norm: Norm, channels: int, kernel: int = 3) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels, channels, kernel, 1, kernel // 2, groups=channels, bias=False),
-        nn.BatchNorm2d(channels),
+        norm(channels),
         nn.ReLU(),
-        *_pointwise(channels, channels),
+        *_pointwise(norm, channels, channels),
     )
+
+
+class Attention(nn.Module):
+    """What each channel counts, by its mean over the picture; at first all count the same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, max(8, channels // 4), 1)
+        self.excite = nn.Conv2d(max(8, channels // 4), channels, 1)
+        nn.init.zeros_(self.excite.weight)
+        assert self.excite.bias is not None
+        nn.init.zeros_(self.excite.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        counts = self.excite(functional.relu(self.squeeze(x.mean((2, 3), keepdim=True))))
+        return x * (2 * torch.sigmoid(counts))
 
 
 class Context(nn.Module):
     """At 1/32: narrow, look around, and add what the whole picture says (its mean)."""
 
-    def __init__(self, channels: int, out_channels: int) -> None:
+    def __init__(self, norm: Norm, channels: int, out_channels: int) -> None:
         super().__init__()
-        self.narrow = _pointwise(channels, out_channels)
+        self.narrow = _pointwise(norm, channels, out_channels)
         self.whole = nn.Conv2d(out_channels, out_channels, 1)
-        self.around = _separable(out_channels, kernel=5)
+        self.around = _separable(norm, out_channels, kernel=5)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.narrow(x)
@@ -139,19 +169,29 @@ class UpStep(nn.Module):
     interpolation, so the decoder's half of it runs at the lower resolution and nothing is copied.
     """
 
-    def __init__(self, channels: int, skip: int, out_channels: int, kernel: int = 3) -> None:
+    def __init__(
+        self,
+        norm: Norm,
+        channels: int,
+        skip: int,
+        out_channels: int,
+        *,
+        kernel: int = 3,
+        attention: bool,
+    ) -> None:
         super().__init__()
         self.narrow = nn.Conv2d(channels, out_channels, 1, bias=False)
         self.skip = nn.Conv2d(skip, out_channels, 1, bias=False)
-        self.normal = nn.BatchNorm2d(out_channels)
-        self.refine = _separable(out_channels, kernel)
+        self.normal = norm(out_channels)
+        self.refine = _separable(norm, out_channels, kernel)
+        self.attend = Attention(out_channels) if attention else None
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = functional.interpolate(
             self.narrow(x), scale_factor=2.0, mode="bilinear", align_corners=False
         )
         out: Tensor = self.refine(functional.relu(self.normal(x + self.skip(skip))))
-        return out
+        return out if self.attend is None else self.attend(out)
 
 
 class MattingNet(nn.Module):
@@ -159,20 +199,21 @@ class MattingNet(nn.Module):
 
     The step at 1/2 also sees the photo's own pixels (space to depth), and the head gives four
     values per position that become 2x2 pixels, so edges can be sharp at the full input size
-    without a costly convolution there.
+    without a costly convolution there. ``layout`` is what makes an equal network of other weights.
     """
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, width: float = 1.0, *, attention: bool = False, norm: str = "batch") -> None:
         super().__init__()
-        self.width = width
+        self.layout = {"width": width, "attention": attention, "norm": norm}
+        make = NORMS[norm]
         w16, w8, w4, w2 = (scaled(c, width) for c in (128, 80, 48, 24))
         e2, e4, e8, _, e16, _, e32 = (scaled(channels, width) for _, channels, _, _ in STAGES)
         self.encoder = Encoder(width)
-        self.context = Context(e32, w16)
-        self.up16 = UpStep(w16, e16, w16, kernel=5)
-        self.up8 = UpStep(w16, e8, w8, kernel=5)
-        self.up4 = UpStep(w8, e4, w4)
-        self.up2 = UpStep(w4, e2 + 12, w2)
+        self.context = Context(make, e32, w16)
+        self.up16 = UpStep(make, w16, e16, w16, kernel=5, attention=attention)
+        self.up8 = UpStep(make, w16, e8, w8, kernel=5, attention=attention)
+        self.up4 = UpStep(make, w8, e4, w4, attention=attention)
+        self.up2 = UpStep(make, w4, e2 + 12, w2, attention=attention)
         self.head = nn.Conv2d(w2, 4, 3, 1, 1)
         self.coarse_head = nn.Conv2d(w8, 1, 1)  # training only: deep supervision at 1/8
 

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.training.augment import resized
+from tools.training.augment import bare_box, resized
 from tools.training.dataset import Sampler
+from tools.training.split import BESIDE_ANOTHER
 from tools.training.store import PORTRAITS, Store, read, read_rgb
 
 U8 = NDArray[np.uint8]
@@ -18,7 +19,7 @@ Alpha = NDArray[np.float32]
 Matte = Callable[[U8], Alpha]  # RGB uint8 HxWx3 -> alpha float32 HxW, same size
 
 COMPOSITES, SOFT_COMPOSITES = 60, 40
-COMPOSITE_SEED, SOFT_SEED = 20261122, 20261127
+COMPOSITE_SEED, SOFT_SEED, BARE_SEED = 20261122, 20261127, 20261128
 EMPTY_LIMIT = 0.02
 
 
@@ -54,7 +55,8 @@ def portraits() -> Iterator[Case]:
 def cases(store: Store) -> Iterator[Case]:
     """Every held-out picture: photos with their raw masks, portraits, composites of held-out
     products over held-out backgrounds with exact alpha, the same with soft subjects (hair, lace,
-    motion, defocus), and scenes without a subject.
+    motion, defocus), and pictures without a subject: scenes, and parts of the photos above that
+    lie away from their subject.
 
     Photos are at most 416 px long. The wide border band of the pets' trimaps counts as unknown.
     """
@@ -82,6 +84,21 @@ def cases(store: Store) -> Iterator[Case]:
         rgb = np.ascontiguousarray(store.pixels(item))
         nothing = np.zeros(rgb.shape[:2], np.float32)
         yield Case("empty", item.name, rgb, nothing, np.ones(rgb.shape[:2], bool))
+    yield from _bare(store)
+
+
+def _bare(store: Store) -> Iterator[Case]:
+    """What lies beside the subjects of held-out photos, without those that show another one."""
+    rng = np.random.default_rng(BARE_SEED)
+    for group, left_out in BESIDE_ANOTHER.items():
+        for item in store.select(group, validation=True):
+            pixels = store.pixels(item)
+            part = bare_box(rng, pixels[..., 3], tries=600)
+            if part is not None and item.name not in left_out:
+                rgb = np.ascontiguousarray(pixels[part][..., :3])
+                nothing = np.zeros(rgb.shape[:2], np.float32)
+                known = np.ones(rgb.shape[:2], bool)
+                yield Case("empty", f"beside_{group}_{item.name}", rgb, nothing, known)
 
 
 def iou_at_half(alpha: Alpha, case: Case) -> float:

@@ -19,13 +19,15 @@ from torch import Tensor, nn
 from tools.training.network import MattingNet
 
 PREFIX, FOLDED, PIXELS = "net.", ".weight_bias", ".pixels"  # as tools.export names them
+ATTENTION = ".attend."
 
 
 def load_exported(net: MattingNet, path: Path) -> None:
     """Take the weights of a file that tools.export wrote; the function becomes the file's.
 
     The head at 1/8 is not in the file: it begins at zero, so that in training it does not disturb
-    what was learned.
+    what was learned. Where the network has attention and the file has none, that begins as it was
+    made: it changes nothing.
     """
     import onnx
     from onnx import numpy_helper
@@ -46,6 +48,8 @@ def load_exported(net: MattingNet, path: Path) -> None:
         weights[f"{behind}.weight"] = torch.full_like(bias, (1.0 + norm.eps) ** 0.5)
         weights[f"{behind}.running_mean"] = torch.zeros_like(bias)
         weights[f"{behind}.running_var"] = torch.ones_like(bias)
+    if not any(ATTENTION in name for name in weights):
+        weights |= {n: v for n, v in net.state_dict().items() if ATTENTION in n}
     for name, value in net.coarse_head.state_dict().items():
         weights[f"coarse_head.{name}"] = torch.zeros_like(value)
     counters = {n: v for n, v in net.state_dict().items() if n.endswith("num_batches_tracked")}
