@@ -31,6 +31,7 @@ from tools.training.dataset import Batches, Sampler, to_input
 from tools.training.losses import distillation_loss, matting_loss
 from tools.training.network import NORMS, MattingNet
 from tools.training.prune import pruned
+from tools.training.rounding import imitate_int8
 from tools.training.store import Store, prepare
 from tools.training.validation import Case, cases, figures, stretched
 from tools.training.warm_start import load_exported, measure_norms
@@ -97,7 +98,9 @@ class Trainer:
         self.teacher = None if options.teacher is None else _exported(options.teacher).eval()
         for part in (self.net.encoder.stem, *self.net.encoder.stages)[: options.freeze]:
             part.requires_grad_(False)
-        self.averaged = Averaged(self.net)
+        self.averaged = Averaged(self.net)  # before the hooks: what is kept is not rounded
+        if options.int8:
+            imitate_int8(self.net)
         learned = [(n, p) for n, p in self.net.named_parameters() if p.requires_grad]
         encoder = [p for n, p in learned if n.startswith("encoder.")]
         decoder = [p for n, p in learned if not n.startswith("encoder.")]
@@ -293,6 +296,11 @@ def main() -> None:
         "--binary",
         action="store_true",
         help="cut every target at 0.5, to see what soft ones are worth",
+    )
+    parser.add_argument(
+        "--int8",
+        action="store_true",
+        help="round activations as the int8 file will, while training",
     )
     parser.add_argument(
         "--teacher",
