@@ -368,7 +368,7 @@ def test_a_photo_whose_whole_folder_went_away_under_the_worker_is_not_failed(tmp
     with Ledger.open(settings.ledger_path, clock=SystemClock(), max_attempts=3) as ledger:
         claim = claimed(ledger, folder)
         folder.path.rename(tmp_path / "away")
-        worker_of(ledger, settings, None).perform(claim)
+        worker_of(ledger, settings, None).perform(claim, lambda: None)
         job = ledger.get(claim.job.id)
         assert job is not None
         assert (job.state, job.attempts) == (JobState.PENDING, 0)
@@ -391,7 +391,7 @@ def test_a_worker_whose_claim_was_given_to_another_changes_nothing(tmp_path):
 
         session, manifest = load_tools(settings, plan_for(settings), settings.model)
         tools = Tools(StolenSession(session, steal), manifest, PixelGate(10**9), lambda _: None)
-        worker_of(ledger, settings, tools).perform(stale)
+        worker_of(ledger, settings, tools).perform(stale, lambda: None)
 
         (other,) = others
         job = ledger.get(other.job.id)
@@ -404,7 +404,7 @@ def test_a_worker_whose_claim_was_given_to_another_changes_nothing(tmp_path):
 
         # The rightful one is not disturbed.
         tools = Tools(session, manifest, PixelGate(10**9), lambda _: None)
-        worker_of(ledger, settings, tools).perform(other)
+        worker_of(ledger, settings, tools).perform(other, lambda: None)
         assert files(folder.outbox) == ["a.json", "a.png"]
         assert ledger.check() == []
 

@@ -20,7 +20,7 @@ from edge_matting.core.jobs import Claim, Job, Original, Place, Signature, Sourc
 from edge_matting.core.states import JobState
 from edge_matting.engine.channel import Reporter, listen
 from edge_matting.engine.folders import Folders
-from edge_matting.engine.loop import WorkLoop
+from edge_matting.engine.loop import Computed, WorkLoop
 from edge_matting.engine.models import KEPT, ModelPool
 from edge_matting.engine.originals import Originals, target_of
 from edge_matting.engine.worker import Worker
@@ -108,7 +108,7 @@ class Work:
             self.left -= number
         return [Claim(JOB, "token")] * number
 
-    def perform(self, _claim: Claim) -> None:
+    def perform(self, _claim: Claim, _computed: Computed) -> None:
         with self.lock:
             self.inside += 1
             self.most = max(self.most, self.inside)
@@ -134,6 +134,52 @@ def test_the_loop_keeps_to_its_slots_survives_the_ledger_and_finishes_what_it_be
     assert work.most <= 3
 
 
+def test_the_next_photo_is_computed_while_the_one_before_is_written_and_no_more_than_that():
+    """One slot: of three photos two wait for the disk, the third is not begun meanwhile."""
+    work, begun, written = Work(3), threading.Semaphore(0), threading.Event()
+
+    def perform(claim: Claim, computed: Computed) -> None:
+        begun.release()
+        computed()
+        computed()  # told twice, it frees nobody else's slot
+        assert written.wait(10)
+        work.perform(claim, computed)
+
+    loop = WorkLoop(claim=work.claim, perform=perform, tick=lambda: None, slots=1)
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    assert begun.acquire(timeout=10)
+    assert begun.acquire(timeout=10)
+    assert not begun.acquire(timeout=0.2)
+    assert not loop.idle
+    written.set()
+    assert begun.acquire(timeout=10)
+    loop.stop()
+    thread.join(10)
+    assert (work.done, loop.idle) == (3, True)
+
+
+def test_a_photo_that_computes_keeps_its_slot():
+    work = Work(2)
+    begun, made = threading.Semaphore(0), threading.Event()
+
+    def perform(claim: Claim, computed: Computed) -> None:
+        begun.release()
+        assert made.wait(10)
+        work.perform(claim, computed)
+
+    loop = WorkLoop(claim=work.claim, perform=perform, tick=lambda: None, slots=1)
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    assert begun.acquire(timeout=10)
+    assert not begun.acquire(timeout=0.2)
+    made.set()
+    assert begun.acquire(timeout=10)
+    loop.stop()
+    thread.join(10)
+    assert work.done == 2
+
+
 def test_a_paused_loop_claims_nothing_until_it_is_resumed():
     work = Work(3)
     loop = WorkLoop(claim=work.claim, perform=work.perform, tick=lambda: None, slots=2)
@@ -155,8 +201,9 @@ def test_a_paused_loop_claims_nothing_until_it_is_resumed():
 def test_a_worker_that_breaks_is_told_and_frees_its_slot(caplog):
     work = Work(2)
 
-    def broken(claim: Claim) -> None:
-        work.perform(claim)
+    def broken(claim: Claim, computed: Computed) -> None:
+        work.perform(claim, computed)
+        computed()
         raise RuntimeError("a mistake")
 
     loop = WorkLoop(claim=work.claim, perform=broken, tick=lambda: None, slots=1)
@@ -235,6 +282,9 @@ class Box:
             out_of_memory=self.starved.append,
         )
 
+    def perform(self, claim: Claim) -> None:
+        self.worker.perform(claim, lambda: None)
+
     def drop(self, name: str) -> Claim:
         path = self.folder.inbox / name
         path.write_bytes(PHOTO.read_bytes())
@@ -276,7 +326,7 @@ def raising(error: BaseException):
 def test_every_error_ends_as_the_jobs_outcome(box, error, code, state):
     made = box(raising(error))
     claim = made.drop("a.jpg")
-    made.worker.perform(claim)
+    made.perform(claim)
     job = made.ledger.get(claim.job.id)
     assert (job.state, job.code, job.attempts) == (state, code, 1)
     assert (made.folder.inbox / "a.jpg").exists()
@@ -285,7 +335,7 @@ def test_every_error_ends_as_the_jobs_outcome(box, error, code, state):
 @pytest.mark.parametrize("error", [MemoryError(), OutOfMemory("the arena is full")])
 def test_a_photo_without_memory_is_told_so_that_the_plan_can_follow(box, error):
     made = box(raising(error))
-    made.worker.perform(made.drop("a.jpg"))
+    made.perform(made.drop("a.jpg"))
     assert len(made.starved) == 1
 
 
@@ -299,7 +349,7 @@ def test_fewer_photos_at_once_are_taken_from_the_next_claim_on():
             loop.stop()
         return []
 
-    loop = WorkLoop(claim=claim, perform=lambda _claim: None, tick=loop_tick, slots=4)
+    loop = WorkLoop(claim=claim, perform=lambda _claim, _computed: None, tick=loop_tick, slots=4)
     loop.wake()
     assert loop.woken
     loop.run()
@@ -313,7 +363,7 @@ def test_a_lost_device_is_told_and_costs_the_photo_nothing(box):
     error = DeviceLost("CUDA failure 700")
     made = box(raising(error))
     claim = made.drop("a.jpg")
-    made.worker.perform(claim)
+    made.perform(claim)
     job = made.ledger.get(claim.job.id)
     assert (job.state, job.code, job.attempts) == (JobState.PENDING, "device_lost", 0)
     assert made.lost == [error]
@@ -325,7 +375,7 @@ def test_a_stale_worker_changes_nothing(box):
     claim = made.drop("a.jpg")
     made.ledger.recover_after_restart()
     (second,) = made.ledger.claim(1)
-    made.worker.perform(claim)
+    made.perform(claim)
     job = made.ledger.get(claim.job.id)
     assert (job.state, job.attempts) == (JobState.RUNNING, 1)
     assert made.ledger.holds(second)
@@ -335,7 +385,7 @@ def test_a_folder_that_left_the_configuration_costs_no_attempt(box):
     made = box(raising(AssertionError("never reached")))
     claim = made.drop("a.jpg")
     stranger = replace(claim, job=replace(claim.job, folder="/elsewhere"))
-    made.worker.perform(stranger)
+    made.perform(stranger)
     job = made.ledger.get(claim.job.id)
     assert (job.state, job.code, job.attempts) == (JobState.PENDING, "folder_unavailable", 0)
 
@@ -345,5 +395,5 @@ def test_an_outcome_that_cannot_be_recorded_is_left_to_recovery_when_stopping(bo
     claim = made.drop("a.jpg")
     made.stopping = True
     made.ledger.close()
-    made.worker.perform(claim)
+    made.perform(claim)
     assert (made.folder.inbox / "a.jpg").exists()

@@ -17,6 +17,8 @@ from edge_matting.core.jobs import (
     Done,
     Execution,
     Failed,
+    Original,
+    Place,
     Quality,
     Result,
     Signature,
@@ -75,6 +77,60 @@ def test_a_commit_is_on_disk_when_it_returns(path: Path, ledger: Ledger) -> None
         settings = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in settings]
         assert found == ["wal", 2, 1, 10_000]
+
+
+@pytest.mark.parametrize(("synced", "level"), [(True, 2), (False, 1)])
+def test_a_commit_waits_for_the_disk_where_it_was_asked_to(
+    ledger: Ledger, synced: bool, level: int
+) -> None:
+    with ledger._database.write(synced=not synced):
+        pass
+    with ledger._database.write(synced=synced) as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone()[0] == level
+
+
+def after_power_cut(path: Path, synced_bytes: int) -> Path:
+    """A copy of the ledger of which the log is there as far as it was synced."""
+    copy = path.with_name("after.sqlite")
+    copy.write_bytes(path.read_bytes())
+    log_of(copy).write_bytes(log_of(path).read_bytes()[:synced_bytes])
+    return copy
+
+
+def log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def test_after_a_power_cut_a_claim_that_was_not_synced_is_as_if_taken_back(
+    path: Path, ledger: Ledger
+) -> None:
+    ledger.enqueue(sources(1))
+    synced = log_of(path).stat().st_size
+    (before,) = ledger.claim(1)
+    assert log_of(path).stat().st_size > synced
+    with open_ledger(after_power_cut(path, synced)) as after:
+        assert after.recover_after_restart().returned == ()
+        (again,) = after.claim(1)
+        assert again.job == before.job
+        assert not after.holds(before)
+        assert after.check() == []
+
+
+def test_after_a_power_cut_a_finished_job_is_finished_and_its_original_is_looked_for(
+    path: Path, ledger: Ledger
+) -> None:
+    ledger.enqueue(sources(1))
+    (claim,) = ledger.claim(1)
+    job = ledger.finish(claim, Done(JobState.SUCCEEDED, RESULT))
+    assert job is not None
+    synced = log_of(path).stat().st_size
+    assert ledger.moved(job, Original(Place.DONE, job.source))
+    assert log_of(path).stat().st_size > synced
+    with open_ledger(after_power_cut(path, synced)) as after:
+        assert after.get(job.id) == job
+        assert after.misplaced(10) == [job]
+        assert after.moved(job, Original(Place.DONE, job.source))
+        assert after.check() == []
 
 
 def test_a_closed_ledger_leaves_one_file_and_says_that_it_is_closed(

@@ -18,19 +18,26 @@ TICK_SECONDS = 1.0
 """How often a waiting loop looks for work that came without a wake-up, and a busy one at itself."""
 
 
+Computed = Callable[[], None]
+"""What a worker calls once its photo needs no processor any more, only the disk."""
+
+
 class WorkLoop:
-    """Keeps at most ``slots`` claims in work.
+    """Keeps at most ``slots`` claims computing, and as many more while they are written.
 
     ``claim`` hands out at most that many jobs, ``perform`` does one of them in a worker thread
     and never raises, ``tick`` is called about once a second as a sign of life, and at each
     ``wake``; not with each photo, for which it costs too much.
+
+    A photo's syncs take longer than its processor's share of them by far. So ``perform`` is handed
+    what gives its slot to the next photo (harmless when called again), and goes on in its thread.
     """
 
     def __init__(
         self,
         *,
         claim: Callable[[int], Sequence[Claim]],
-        perform: Callable[[Claim], None],
+        perform: Callable[[Claim, Computed], None],
         tick: Callable[[], None],
         slots: int,
     ) -> None:
@@ -39,6 +46,7 @@ class WorkLoop:
         self._tick = tick
         self._slots = slots
         self._in_work = 0
+        self._computing = 0  # of those in work
         self._stopping = False
         self._paused = False
         self._woken = False
@@ -60,7 +68,7 @@ class WorkLoop:
         self._set(stopping=True)
 
     def work_with(self, slots: int) -> None:
-        """At most so many claims at once from now on; what is in work is finished."""
+        """At most so many claims compute at once from now on; what is in work is finished."""
         with self._changed:
             self._slots = slots
             self._changed.notify_all()
@@ -81,7 +89,7 @@ class WorkLoop:
 
     def run(self) -> None:
         """Work until stopped; what is in work then is finished before it returns."""
-        with ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="photo") as pool:
+        with ThreadPoolExecutor(2 * MAX_WORKERS, thread_name_prefix="photo") as pool:
             while not self._stopping:
                 self._look_after()
                 claims = self._claims()
@@ -108,7 +116,7 @@ class WorkLoop:
     def _claims(self) -> Sequence[Claim]:
         with self._changed:
             self._woken = False
-            free = self._slots - self._in_work
+            free = min(self._slots - self._computing, 2 * self._slots - self._in_work)
             idle = self._paused or self._stopping or free <= 0
         if idle:
             return ()
@@ -123,11 +131,22 @@ class WorkLoop:
         return claims
 
     def _submit(self, pool: ThreadPoolExecutor, claim: Claim) -> None:
+        slot = _Slot(self._vacate)
         with self._changed:
             self._in_work += 1
-        pool.submit(self._perform, claim).add_done_callback(self._freed)
+            self._computing += 1
+        pool.submit(self._perform, claim, slot.give_up).add_done_callback(
+            lambda future: self._freed(slot, future)
+        )
 
-    def _freed(self, future: Future[None]) -> None:
+    def _vacate(self) -> None:
+        with self._changed:
+            self._computing -= 1
+            self._woken = True
+            self._changed.notify_all()
+
+    def _freed(self, slot: _Slot, future: Future[None]) -> None:
+        slot.give_up()
         with self._changed:
             self._in_work -= 1
             self._woken = True
@@ -139,3 +158,15 @@ class WorkLoop:
     def _wait(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._woken or self._stopping, TICK_SECONDS)
+
+
+class _Slot:
+    """One photo's right to compute, given up once."""
+
+    def __init__(self, vacate: Callable[[], None]) -> None:
+        self._vacate: Callable[[], None] | None = vacate
+
+    def give_up(self) -> None:
+        vacate, self._vacate = self._vacate, None
+        if vacate is not None:
+            vacate()

@@ -36,7 +36,7 @@ from edge_matting.engine.at_work import ModelsAtWork
 from edge_matting.engine.channel import Reporter, listen
 from edge_matting.engine.checkup import CheckUp
 from edge_matting.engine.folders import Folders
-from edge_matting.engine.loop import WorkLoop
+from edge_matting.engine.loop import Computed, WorkLoop
 from edge_matting.engine.native import hand_back, settle_in
 from edge_matting.engine.opening import Opener
 from edge_matting.engine.originals import Originals
@@ -225,8 +225,8 @@ class Engine:
         folder = self._folders.of(os.fspath(path))
         return folder_problem(folder, self._settings.limits.min_free_mb)
 
-    def _perform(self, claim: Claim) -> None:
-        self._worker.perform(claim)
+    def _perform(self, claim: Claim, computed: Computed) -> None:
+        self._worker.perform(claim, computed)
 
     def _wake(self) -> None:
         """There may be new work, or an accepted result whose original is to be put away."""

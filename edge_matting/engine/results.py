@@ -11,6 +11,7 @@ from edge_matting.core.clock import Clock
 from edge_matting.core.jobs import Claim, JobSource, Output, Result, StoredResult
 from edge_matting.core.states import JobState
 from edge_matting.engine.folders import Folders
+from edge_matting.engine.loop import Computed
 from edge_matting.publish import (
     EncodedOutput,
     build_sidecar,
@@ -36,6 +37,7 @@ class HotFolderResults:
     folders: Folders
     previews_dir: Path
     clock: Clock
+    computed: Computed
     may_reuse: bool
 
     @property
@@ -77,6 +79,7 @@ class HotFolderResults:
         return self.folders.results(stored.folder, stored.state)
 
     def publish(self, state: JobState, files: tuple[EncodedOutput, ...], result: Result) -> Result:
+        self.computed()
         self._check_claim()
         job = self.claim.job
         root = self.folders.results(job.folder, state)

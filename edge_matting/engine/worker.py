@@ -26,6 +26,7 @@ from edge_matting.core.jobs import Claim, Done, Failed, Job, JobSource, Outcome,
 from edge_matting.core.logs import about_job, shown
 from edge_matting.core.states import JobState
 from edge_matting.engine.folders import Folders
+from edge_matting.engine.loop import Computed
 from edge_matting.engine.models import ModelPool
 from edge_matting.engine.originals import Originals
 from edge_matting.engine.recipes import recipe_of
@@ -74,17 +75,20 @@ class Worker:
         self._device_lost = device_lost
         self._out_of_memory = out_of_memory
 
-    def perform(self, claim: Claim) -> None:
-        """Do one claim; every error ends as the job's outcome."""
+    def perform(self, claim: Claim, computed: Computed) -> None:
+        """Do one claim; every error ends as the job's outcome.
+
+        ``computed`` is called when only the disk is needed any more, if it comes so far.
+        """
         self._progress("start")
         try:
             with about_job(claim.job.id):
-                self._do(claim)
+                self._do(claim, computed)
         finally:
             self._rest()
 
-    def _do(self, claim: Claim) -> None:
-        outcome = self._outcome(claim)
+    def _do(self, claim: Claim, computed: Computed) -> None:
+        outcome = self._outcome(claim, computed)
         job = None if outcome is None else self._record(claim, outcome)
         if job is not None and outcome is not None:
             _tell(job, outcome)
@@ -94,10 +98,10 @@ class Worker:
                 self._finished(outcome.result.cache != "miss")
             self._originals.settle(job)
 
-    def _outcome(self, claim: Claim) -> Outcome | None:
+    def _outcome(self, claim: Claim, computed: Computed) -> Outcome | None:
         begin = time.perf_counter()
         try:
-            return self._process(claim)
+            return self._process(claim, computed)
         except ClaimLost:
             log.info("%s: the claim was given to another; nothing was changed", _name(claim.job))
             return None
@@ -118,7 +122,7 @@ class Worker:
             log.exception("%s: internal fault", _name(claim.job))
             return Failed(InternalFault(f"{_name(claim.job)}: {type(error).__name__}: {error}"))
 
-    def _process(self, claim: Claim) -> Done:
+    def _process(self, claim: Claim, computed: Computed) -> Done:
         job, limits = claim.job, self._settings.limits
         folder = self._folders.of(job.folder)
         recipe = recipe_of(job, folder, self._settings)
@@ -149,6 +153,7 @@ class Worker:
             folders=self._folders,
             previews_dir=self._settings.previews_dir,
             clock=self._clock,
+            computed=computed,
             may_reuse=job.model is None and self._settings.cache.enabled,
         )
         return process_photo(task, tools, results, data)

@@ -31,22 +31,26 @@ def before_after(rgb: Rgb, alpha: Alpha, height: int = 240) -> bytes:
     share = _shrunk(alpha, size).reshape(photo.shape[:2])
     over = cv2.blendLinear(photo, _checkerboard(size), share, 1 - share)
     both = np.hstack([photo, over.reshape(photo.shape)])
-    encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(both), quality=85)
+    encoded: bytes = simplejpeg.encode_jpeg(
+        np.ascontiguousarray(both), quality=85, colorsubsampling="420"
+    )
     return encoded
 
 
 def _shrunk(image: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
-    """Area means of ``image`` at ``size`` (width, height), first by halves.
+    """``image`` at ``size`` (width, height), by halves as far as they go.
 
-    OpenCV is several times faster at those; the odd pixel that each may cut off at an edge is less
-    than one of the result's.
+    OpenCV is several times faster at the means of 2 x 2 than at areas of a broken number of pixels;
+    the odd pixel that each half may cut off at an edge is less than one of the result's. What is
+    left is less than twice as large, and neighbours are mixed there as they lie: over 40 photos of
+    1080p that is 1.4/255 from areas on average, for a picture to look at.
     """
     height, width = image.shape[:2]
     while width >= 2 * size[0] and height >= 2 * size[1]:
         whole = image[: height // 2 * 2, : width // 2 * 2]
         width, height = width // 2, height // 2
         image = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
 
 
 @lru_cache(maxsize=8)

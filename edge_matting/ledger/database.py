@@ -48,9 +48,15 @@ class Database:
             self._connections.close()
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: on disk when it returns, as if never begun when it raises."""
+    def write(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction: on disk when it returns, as if never begun when it raises.
+
+        One that is not ``synced`` outlives any process at once, but a power cut only together with
+        the next synced one of whatever process: the log is written in order. For what comes to the
+        same after a restart whether it is known or not.
+        """
         with self._write_lock, _named_errors(self.path):
+            self._writer.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
