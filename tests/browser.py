@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,13 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness import PATIENCE_SECONDS
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from waiting import wait_for
 
 ROOT = Path(__file__).parents[1]
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -59,22 +58,23 @@ class Browser:
 
     def wait(self, condition: Callable[[], Any], what: str) -> Any:
         """The condition's first true value; an element that was replaced meanwhile is no fault."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
+
+        def met() -> Any:
             try:
-                value = condition()
+                return condition()
             except Exception as error:
                 if type(error).__name__ not in {
                     "StaleElementReferenceException",
                     "NoSuchElementException",
                 }:
                     raise
-                value = None
-            if value:
-                return value
-            time.sleep(0.1)
-        self.picture(f"FAILED {what}".replace("/", "_"))
-        raise AssertionError(f"no {what}; the page says: {self.text('body')[:2000]}")
+                return None
+
+        def missing() -> str:
+            self.picture(f"FAILED {what}".replace("/", "_"))
+            return f"{what}; the page says: {self.text('body')[:2000]}"
+
+        return wait_for(met, missing, step=0.1)
 
     def press(self, selector: str, label: str) -> None:
         """Click the button of that label."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import ManualClock
 from flask.testing import FlaskClient
 from harness import RunningAppliance
 from house import House
+
+from edge_matting.ledger import Ledger
 
 
 @pytest.fixture
@@ -42,3 +46,24 @@ def house(tmp_path: Path) -> House:
 @pytest.fixture
 def client(house: House) -> FlaskClient:
     return house.client()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: ManualClock) -> Iterator[Ledger]:
+    """An empty ledger of the test's own, found in order when the test has ended."""
+    with Ledger.open(tmp_path / "ledger.sqlite", clock=clock, max_attempts=3) as opened:
+        yield opened
+        assert opened.check() == []
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users reach too; pytest's own are private."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)

@@ -10,12 +10,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
+from waiting import PATIENCE_SECONDS, wait_for
 
 from edge_matting.core.clock import SystemClock
 from edge_matting.core.jobs import Job
@@ -23,21 +24,6 @@ from edge_matting.core.states import FINISHED
 from edge_matting.ledger import Ledger
 
 PHOTO = Path(__file__).parents[1] / "edge_matting" / "data" / "photos" / "astronaut.jpg"
-PATIENCE_SECONDS = 60.0
-"""How long a busy two-core machine may take for what takes a second."""
-
-
-def wait_for(
-    condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS, step: float = 0.05
-) -> Any:
-    """The condition's first true value; fails naming ``what`` when none comes in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(step)
-    raise AssertionError(f"no {what} within {seconds:g} s")
 
 
 class RunningAppliance:
@@ -109,7 +95,9 @@ class RunningAppliance:
         return self
 
     def wait_ready(self) -> None:
-        wait_for(lambda: self.alive() and self.readiness() == [], f"readiness\n{self.log()}")
+        wait_for(
+            lambda: self.alive() and self.readiness() == [], lambda: f"readiness\n{self.log()}"
+        )
 
     def alive(self) -> bool:
         assert self.process is not None
@@ -225,10 +213,10 @@ class RunningAppliance:
                 settled = not ledger.misplaced(1)
             return counts if resting >= number and not left and settled else None
 
-        try:
-            return dict(wait_for(finished, f"{number} finished jobs", seconds))
-        except AssertionError as error:
-            raise AssertionError(f"{error}; {self.counts()}\n{self.log()}") from None
+        def missing() -> str:
+            return f"{number} finished jobs, but {self.counts()}\n{self.log()}"
+
+        return dict(wait_for(finished, missing, seconds))
 
     def check(self) -> list[str]:
         with self.ledger() as ledger:
@@ -252,10 +240,10 @@ class RunningAppliance:
             left = [j for j in newest.values() if j.state not in FINISHED or j.id in moving]
             return newest if len(newest) >= number and not left else None
 
-        try:
-            return dict(wait_for(resting, f"{number} finished in {below}", seconds, step=0.2))
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.jobs(below)}\n{self.log()}") from None
+        def missing() -> str:
+            return f"{number} finished in {below}, but {self.jobs(below)}\n{self.log()}"
+
+        return dict(wait_for(resting, missing, seconds, step=0.2))
 
     def sidecars(self) -> list[dict[str, Any]]:
         return [json.loads(path.read_bytes()) for path in sorted(self.outbox.rglob("*.json"))]

@@ -11,7 +11,8 @@ import time
 
 import cv2
 import numpy as np
-from harness import PHOTO, files, wait_for
+from harness import PHOTO, files
+from waiting import wait_for
 
 
 def test_a_dropped_photo_comes_out_as_a_cut_out_with_its_sidecar(appliance):

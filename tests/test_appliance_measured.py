@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 
-from harness import PHOTO, wait_for
+from harness import PHOTO
+from waiting import wait_for
 
 
 def reasons(box) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import cv2
-from harness import PHOTO, wait_for
+from harness import PHOTO
+from waiting import wait_for
 
 from edge_matting.cache import MatteCache
 

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import pytest
 from fakes import ManualClock
-from harness import wait_for
 from test_cases_durability import fill, small_disk
+from waiting import wait_for
 
 from edge_matting.cache import Fingerprint, MatteCache, fingerprint_of
 from edge_matting.cache.disk import DiskShelf

@@ -19,7 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from harness import PHOTO, RunningAppliance, files, wait_for
+from harness import PHOTO, RunningAppliance, files
+from waiting import wait_for
 
 from edge_matting.config import Settings
 from edge_matting.config.settings import HotFolder

@@ -16,7 +16,8 @@ from pathlib import Path
 import cv2
 import psutil
 import pytest
-from harness import PHOTO, RunningAppliance, files, wait_for
+from harness import PHOTO, RunningAppliance, files
+from waiting import wait_for
 
 from edge_matting.core.jobs import Job, Place
 from edge_matting.core.states import JobState

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from chaos import make_plan
-from chaos_box import Box, small_disk, wait_until
+from chaos_box import Box, small_disk
 from chaos_check import broken_invariants, charged
 from chaos_photos import Drop, make_photos
+from waiting import wait_for
 
 from edge_matting.core.clock import SystemClock
 from edge_matting.ledger import Ledger
@@ -55,7 +56,7 @@ def test_a_start_on_a_full_disk_waits_for_room_and_then_works(tmp_path):
             assert box.stop() == 0
             box.fill_disk()
             box.start()
-            assert wait_until(lambda: "it starts when there is room" in box.log(), 20)
+            wait_for(lambda: "it starts when there is room" in box.log(), "word of the room", 20)
             assert not box.ready()
             box.drain_disk()
             assert box.wait_ready()
@@ -85,8 +86,8 @@ def test_a_held_engine_is_replaced_and_its_photo_is_not_charged(tmp_path):
         engine.suspend()
         (photo,) = make_photos(random.Random(1), 1)
         (box.hot / "in" / "a.jpg").write_bytes(photo.data)
-        assert wait_until(lambda: not engine.is_running() or box.engine() != engine, 30)
-        assert wait_until((box.hot / "done" / "a.jpg").exists, 30)
+        wait_for(lambda: not engine.is_running() or box.engine() != engine, "new engine", 30)
+        wait_for((box.hot / "done" / "a.jpg").exists, "finished photo", 30)
         assert charged(box.hot) == 0
         assert f"engine {engine.pid} held by SIGSTOP" in box.log()
 

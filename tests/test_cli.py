@@ -8,13 +8,13 @@ import platform
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from harness import PHOTO, files
+from waiting import wait_until
 
 from edge_matting.cli.main import main
 
@@ -89,9 +89,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(home):
         (folder / f"{number}.jpg").write_bytes(PHOTO.read_bytes() + bytes([number]))
     command = [sys.executable, "-m", "edge_matting", "process", str(folder), "-o", str(home / "o")]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list(home.glob("o/*.json")) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: list(home.glob("o/*.json")), 60, 0.01)
     running.send_signal(signal.SIGINT)
     out, _ = running.communicate(timeout=60)
     assert running.returncode == 130

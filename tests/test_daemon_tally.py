@@ -39,11 +39,6 @@ class Finished:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def jobs() -> Finished:
     return Finished()
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from fakes import ManualClock
-from harness import PHOTO, files, wait_for
+from harness import PHOTO, files
+from waiting import wait_for
 
 from edge_matting.config import parse_settings
 from edge_matting.core.errors import FolderUnavailable

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_for
 
 from edge_matting.config import parse_settings
 from edge_matting.core.errors import DeviceLost, ModelError, SelfTestFailed
@@ -123,10 +124,7 @@ def at_work(opener: FakeOpener, provider: str, **changes: Any) -> tuple[ModelsAt
 
 
 def wait_built(models: ModelsAtWork) -> None:
-    deadline = time.monotonic() + 10
-    while models.is_building and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not models.is_building
+    wait_for(lambda: not models.is_building, "end of the building", 10, 0.01)
 
 
 def test_the_processor_is_announced_at_once() -> None:

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import PHOTO, RunningAppliance, wait_for
+from harness import PHOTO, RunningAppliance
+from waiting import wait_for
 
 from edge_matting.inference.shared_libraries import driver_problem
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import PHOTO, RunningAppliance, files, wait_for
+from harness import PHOTO, RunningAppliance, files
+from waiting import wait_for
 
 from edge_matting.core.states import JobState
 

@@ -9,10 +9,11 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import wait_for
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, EventEmitter
 
@@ -28,15 +29,6 @@ class Hints:
 
     def __call__(self, path: str | None) -> None:
         self.paths.append(path)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return condition()
 
 
 @pytest.fixture
@@ -75,7 +67,7 @@ def test_a_written_file_is_hinted_at(
     watcher: FolderWatcher, inbox: Path, hints: Hints, name: str
 ) -> None:
     (inbox / name).write_bytes(b"x")
-    assert wait_until(lambda: name in hints.paths)
+    wait_for(lambda: name in hints.paths, "its hint")
 
 
 def test_files_that_are_moved_or_linked_in_or_renamed_are_hinted_at(
@@ -87,7 +79,7 @@ def test_files_that_are_moved_or_linked_in_or_renamed_are_hinted_at(
     os.link(tmp_path / "linked.jpg", inbox / "linked.jpg")
     (inbox / "upload.part").write_bytes(b"x")
     (inbox / "upload.part").rename(inbox / "final.jpg")
-    assert wait_until(lambda: {"moved.jpg", "linked.jpg", "final.jpg"} <= set(hints.paths))
+    wait_for(lambda: {"moved.jpg", "linked.jpg", "final.jpg"} <= set(hints.paths), "three hints")
     assert "upload.part" not in hints.paths
 
 
@@ -97,22 +89,22 @@ def test_a_folder_that_is_moved_in_asks_for_a_rescan(
     (tmp_path / "album/deep").mkdir(parents=True)
     (tmp_path / "album/deep/a.jpg").write_bytes(b"x")
     (tmp_path / "album").rename(inbox / "album")
-    assert wait_until(lambda: None in hints.paths)
-    assert wait_until(lambda: "album/deep/a.jpg" in hints.paths)
+    wait_for(lambda: None in hints.paths, "a call for a rescan")
+    wait_for(lambda: "album/deep/a.jpg" in hints.paths, "the hint inside")
 
 
 def test_reading_a_file_and_ignored_names_raise_no_hint(
     watcher: FolderWatcher, inbox: Path, hints: Hints
 ) -> None:
     (inbox / "a.jpg").write_bytes(b"x")
-    assert wait_until(lambda: hints.paths.count("a.jpg") == 2)  # created, closed
+    wait_for(lambda: hints.paths.count("a.jpg") == 2, "both hints")  # created, closed
     hints.paths.clear()
     for _ in range(20):
         (inbox / "a.jpg").read_bytes()
     (inbox / "@eaDir").mkdir()
     (inbox / "._a.jpg").write_bytes(b"x")
     (inbox / "last.jpg").write_bytes(b"x")
-    assert wait_until(lambda: hints.paths.count("last.jpg") == 2)
+    wait_for(lambda: hints.paths.count("last.jpg") == 2, "the last hints")
     assert set(hints.paths) == {"last.jpg"}
 
 
@@ -123,7 +115,7 @@ def test_an_inbox_behind_a_symlink_is_watched(tmp_path: Path, inbox: Path, hints
     try:
         assert watcher.native
         (inbox / "a.jpg").write_bytes(b"x")
-        assert wait_until(lambda: "a.jpg" in hints.paths)
+        wait_for(lambda: "a.jpg" in hints.paths, "a hint")
     finally:
         watcher.stop()
 
@@ -136,12 +128,12 @@ def test_a_deleted_folder_is_noticed_and_watched_again_when_it_is_back(
     with pytest.raises(FolderUnavailable, match="cannot watch"):
         watcher.start()
     inbox.mkdir()  # often with the same inode number as before
-    assert wait_until(lambda: not watcher.alive())
+    wait_for(lambda: not watcher.alive(), "end of the old watch")
     watcher.stop()
     watcher.start()
     assert watcher.alive()
     (inbox / "a.jpg").write_bytes(b"x")
-    assert wait_until(lambda: "a.jpg" in hints.paths)
+    wait_for(lambda: "a.jpg" in hints.paths, "a hint")
 
 
 def test_another_folder_in_its_place_is_noticed(watcher: FolderWatcher, inbox: Path) -> None:
@@ -346,7 +338,7 @@ def test_folders_made_later_are_watched_too(
     watcher: FolderWatcher, inbox: Path, hints: Hints
 ) -> None:
     (inbox / "one/two").mkdir(parents=True)
-    assert wait_until(lambda: watcher._unwatched() == 0)
+    wait_for(lambda: watcher._unwatched() == 0, "all watches")
     watcher.check()
     watcher.check()
     assert watcher.native

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 from fakes import ManualClock
-from harness import wait_for
+from waiting import wait_for
 
 from edge_matting.core.logs import (
     MAX_REMEMBERED,

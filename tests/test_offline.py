@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import pytest
-from harness import wait_for
+from waiting import wait_for
 
 ALONE = ("unshare", "--map-root-user", "--net")
 OUTSIDE = re.compile(r"(?:connect|sendto|sendmsg)\(\d+[^\n]*sin6?_addr[^\n]*")

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from waiting import wait_for
 
 from edge_matting.cli.sample import sample_photo
 from edge_matting.config import Settings
@@ -54,9 +55,9 @@ def behind_a_busy_model(session: BatchedSession, model: Model, count: int) -> It
     model.free.clear()
     with ThreadPoolExecutor(count + 1) as pool:
         first = pool.submit(session.run, picture(100))
-        _until(lambda: session._computing)
+        wait_for(lambda: session._computing, "a first inference", LONG, 0.001)
         waiting = [pool.submit(_run, session, n) for n in range(count)]
-        _until(lambda: len(session._waiting) == count)
+        wait_for(lambda: len(session._waiting) == count, "all who wait", LONG, 0.001)
         model.free.set()
         assert first.result(LONG)[0, 0, 0, 0] == 200
         yield waiting
@@ -65,13 +66,6 @@ def behind_a_busy_model(session: BatchedSession, model: Model, count: int) -> It
 def _run(session: BatchedSession, value: float) -> tuple[float, int]:
     output = session.run(picture(value))
     return float(output[0, 0, 0, 0]), joined(session)
-
-
-def _until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + LONG
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 def test_what_came_meanwhile_runs_together_and_each_gets_its_own_answer() -> None:
@@ -101,7 +95,7 @@ def test_a_photo_on_its_way_is_waited_for_within_the_window() -> None:
     def second() -> None:
         with on_its_way(session):
             announced.set()
-            _until(lambda: len(session._waiting) == 1)
+            wait_for(lambda: len(session._waiting) == 1, "one who waits", LONG, 0.001)
             session.run(picture(2))
 
     with ThreadPoolExecutor(1) as pool:
@@ -122,7 +116,7 @@ def test_a_photo_that_never_comes_costs_the_window_and_no_more() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(decoding)
-        _until(lambda: bool(session._coming))
+        wait_for(lambda: bool(session._coming), "one on its way", LONG, 0.001)
         session.run(picture(1))  # would hang for LONG if it waited for the other
         release.set()
 

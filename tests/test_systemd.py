@@ -16,11 +16,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from fakes import ManualClock
-from harness import wait_for
 from nspawn import why_not_here
 from soak_plot import plot
 from soak_verdict import Rule, Sample, judge
 from unit_dropins import device_dropin, folders_dropin, kind_of_device
+from waiting import wait_for
 
 from edge_matting.cli import bundle, doctor_service
 from edge_matting.cli.main import main

@@ -9,7 +9,8 @@ from typing import Any
 
 import cv2
 import pytest
-from harness import PHOTO, RunningAppliance, files, wait_for
+from harness import PHOTO, RunningAppliance, files
+from waiting import wait_for
 
 GREY = cv2.imencode(".jpg", cv2.imread(str(PHOTO))[:64, :64] // 8 + 100)[1].tobytes()
 OWN = {"format": "jpg", "background": "#3366cc", "crop": None}

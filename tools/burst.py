@@ -22,7 +22,8 @@ from typing import final
 import cv2
 import numpy as np
 import psutil
-from chaos_box import Box, wait_until
+from chaos_box import Box
+from waiting import wait_until
 
 from edge_matting.core.clock import SystemClock
 from edge_matting.core.states import JobState
@@ -122,7 +123,7 @@ def _wait(box: Box, images: int, begin: float, what: str, count: object) -> bool
         with Ledger.open(box.ledger_path, clock=SystemClock(), max_attempts=3) as ledger:
             return bool(count(ledger.counts()) >= images)
 
-    held = wait_until(reached, 60 + images * 0.2, 0.5)
+    held = bool(wait_until(reached, 60 + images * 0.2, 0.5))
     print(f"burst: {'all' if held else 'NOT all'} {what} after {time.monotonic() - begin:.1f} s")
     return held
 

@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos_arrivals import Arrival, Feeder, Place, plan_arrivals
-from chaos_box import Box, GaveUpError, small_disk, wait_until
+from chaos_box import Box, GaveUpError, small_disk
 from chaos_check import broken_invariants, charged
 from chaos_faults import Fault, expected_seconds, plan_faults, strike
 from chaos_photos import Drop, make_malformed, make_photos
+from waiting import wait_until
 
 from edge_matting.core.clock import SystemClock
 from edge_matting.core.states import JobState

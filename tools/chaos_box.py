@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from typing import Any, final
 
 import psutil
 import yaml
+from waiting import wait_until
 
 STALL_SECONDS = 5.0
 READY_SECONDS = 60.0
@@ -169,7 +169,7 @@ class Box:
         )
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> bool:
-        return wait_until(self.ready, seconds)
+        return bool(wait_until(self.ready, seconds))
 
     def log(self) -> str:
         return self.log_path.read_text("utf-8", "replace")
@@ -223,12 +223,3 @@ def small_disk(path: Path, megabytes: int) -> Iterator[bool]:
     finally:
         if mounted:
             subprocess.run(["umount", "--lazy", str(path)], check=False)
-
-
-def wait_until(condition: Any, seconds: float, step: float = 0.1) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(step)
-    return False

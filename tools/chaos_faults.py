@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import psutil
-from chaos_box import STALL_SECONDS, Box, wait_until
+from chaos_box import STALL_SECONDS, Box
+from waiting import wait_until
 
 PATIENCE_SECONDS = 5.0
 """How long a fault waits for the appliance to be at work; then it strikes where it stands."""

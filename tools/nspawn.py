@@ -8,10 +8,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import final
+
+from waiting import wait_until
 
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "procps", "iproute2", "ca-certificates"),
@@ -83,13 +84,13 @@ class Container:
             stdout=subprocess.DEVNULL,
             stderr=self._said,
         )
-        deadline = time.monotonic() + BOOT_SECONDS
-        while time.monotonic() < deadline:
-            self._init = self._find_init()
-            if self._init and self.ask("systemctl", "is-system-running") in {"running", "degraded"}:
-                return
-            time.sleep(0.2)
-        raise TrialError("the container did not boot")
+        if not wait_until(self._booted, BOOT_SECONDS, 0.2):
+            raise TrialError("the container did not boot")
+
+    def _booted(self) -> bool:
+        self._init = self._find_init()
+        states = {"running", "degraded"}
+        return bool(self._init) and self.ask("systemctl", "is-system-running") in states
 
     def cut_power(self) -> None:
         """SIGKILL to everything in it at once. What was not yet synced may be there all the same:
@@ -163,7 +164,5 @@ class Container:
     def _wait_gone(self) -> None:
         assert self._nspawn is not None
         self._nspawn.wait(END_SECONDS)
-        deadline = time.monotonic() + END_SECONDS
-        while Path(f"/proc/{self._init}").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: not Path(f"/proc/{self._init}").exists(), END_SECONDS)
         self._nspawn, self._init = None, 0

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, final
 
 from chaos_photos import Drop, make_photos
 from nspawn import Container, TrialError
+from waiting import wait_until
 
 HOT = "/srv/edge-matting"
 CONFIG = "/etc/edge-matting/edge-matting.yaml"
@@ -64,12 +64,9 @@ class Box:
         otherwise: Callable[[], str],
         seconds: float = PATIENCE_SECONDS,
     ) -> Any:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            value = condition()
-            if value:
-                return value
-            time.sleep(0.25)
+        value = wait_until(condition, seconds, 0.25)
+        if value:
+            return value
         journal = self.container.run(
             "journalctl", "-u", UNIT, "-n", "30", "--no-pager", check=False
         )

@@ -21,6 +21,10 @@ import psutil
 import yaml
 from machine import ROOT
 
+sys.path.append(str(ROOT / "tools"))  # a script sees only the modules of its own folder
+
+from waiting import wait_for
+
 PATIENCE_SECONDS = 120.0
 PLAIN = {"refinement": "none", "foreground": False, "exposure": "none"}
 """The finishing that `rembg p` does by default."""
@@ -103,7 +107,7 @@ class Appliance:
             child.wait(60)
 
     def wait_ready(self) -> None:
-        wait_for(lambda: self.get("/readyz") is not None, "readiness")
+        wait_for(lambda: self.get("/readyz") is not None, "readiness", PATIENCE_SECONDS)
 
     def family(self) -> list[psutil.Process]:
         """The daemon and its engine; looked for at most once a second, for that costs time."""
@@ -124,14 +128,3 @@ class Appliance:
             return json.loads(text)
         except ValueError:
             return text
-
-
-def wait_for(condition: Any, what: str, seconds: float = PATIENCE_SECONDS) -> Any:
-    """The condition's first true value."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise SystemExit(f"no {what} within {seconds:g} s")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from appliance import Appliance, wait_for
+from appliance import PATIENCE_SECONDS, Appliance, wait_for
 from pages import Crowd
 
 REST_SECONDS = 15.0
@@ -23,7 +23,7 @@ def idle(photos: Sequence[Path], scratch: Path, seconds: float) -> dict[str, Any
     with box.running():
         box.wait_ready()
         box.fill(photos)
-        wait_for(lambda: not any(box.inbox.iterdir()), "end of the photos")
+        wait_for(lambda: not any(box.inbox.iterdir()), "end of the photos", PATIENCE_SECONDS)
         time.sleep(REST_SECONDS)
         alone = _percent(box, seconds)
         crowd = Crowd(int(box.url.rpartition(":")[2]), 1)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from appliance import Appliance, wait_for
+from appliance import PATIENCE_SECONDS, Appliance, wait_for
 from bare import open_bare
 from costs import Costs
 
@@ -53,8 +53,8 @@ def _one(box: Appliance, photo: Path) -> float:
     begin = time.time()
     box.fill([photo])
     name = f"{photo.stem}.json"
-    sidecar = wait_for(lambda: _found(box.results, name), "sidecar")
-    wait_for(lambda: not any(box.inbox.iterdir()), "original put away")
+    sidecar = wait_for(lambda: _found(box.results, name), "sidecar", PATIENCE_SECONDS)
+    wait_for(lambda: not any(box.inbox.iterdir()), "original put away", PATIENCE_SECONDS)
     return float(sidecar.stat().st_ctime) - begin - SETTLE_SECONDS
 
 
