@@ -33,11 +33,12 @@ from typing import final
 
 import cv2
 import psutil
-from chaos_box import Box, GaveUpError, wait_until
+from chaos_box import Box, GaveUpError
 from chaos_check import broken_invariants
 from chaos_photos import Drop, load_portrait, make_malformed
 from soak_plot import plot
 from soak_verdict import Sample, judge
+from waiting import wait_until
 
 from edge_matting.core.clock import SystemClock
 from edge_matting.core.states import FINISHED

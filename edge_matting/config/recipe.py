@@ -24,7 +24,7 @@ LONGEST_SIDE: Final = 20_000
 """Of a canvas, pixels."""
 MOST_PIXELS: Final = 60_000_000
 
-PROCESSING_VERSION: Final = 2
+PROCESSING_VERSION: Final = 3
 """Rises when the same recipe and model would give other pixels; older results are not reused."""
 
 _COLOUR: Final = re.compile(r"#[0-9a-fA-F]{6}")
