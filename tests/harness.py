@@ -94,6 +94,12 @@ class RunningAppliance:
             self.wait_ready()
         return self
 
+    def refused(self) -> subprocess.CompletedProcess[str]:
+        """A start that must end by itself: its exit status and what it said."""
+        return subprocess.run(
+            self.command(), capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+        )
+
     def wait_ready(self) -> None:
         wait_for(
             lambda: self.alive() and self.readiness() == [], lambda: f"readiness\n{self.log()}"

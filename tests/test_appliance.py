@@ -129,13 +129,7 @@ def test_a_failed_photo_can_be_tried_again_from_where_it_lies(appliance):
 def test_a_second_appliance_on_the_same_state_dir_is_refused_naming_the_first(appliance):
     box = appliance().start()
     assert box.process is not None
-    second = subprocess.run(
-        [sys.executable, "-m", "edge_matting", "run", "-c", str(box.config_path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    second = box.refused()
     assert second.returncode == 2
     assert str(box.process.pid) in second.stderr
     assert "state" in second.stderr

@@ -278,7 +278,7 @@ def test_folders_that_would_feed_each_other_are_refused_at_the_start(
     """CASES 7."""
     box = appliance()
     box.write_config(hot_folders=folders(box.root))
-    ended = subprocess.run(box.command(), capture_output=True, text=True, timeout=60, check=False)
+    ended = box.refused()
     assert ended.returncode == 2
     for name in named:
         text = name if name.startswith("hot_folders") else os.path.normpath(box.root / name)

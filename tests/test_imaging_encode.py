@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
+from readers import with_opencv
 
 import edge_matting
 from edge_matting.core.errors import Unsupported
@@ -26,14 +27,6 @@ def pixels(channels: int, depth: type[np.unsignedinteger], height: int = 48, wid
     return rng.integers(0, np.iinfo(depth).max, shape, dtype=depth, endpoint=True)
 
 
-def read_with_opencv(data: bytes) -> np.ndarray:
-    read = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    assert read is not None
-    if read.ndim == 2:
-        return read
-    return cv2.cvtColor(read, cv2.COLOR_BGRA2RGBA if read.shape[2] == 4 else cv2.COLOR_BGR2RGB)
-
-
 @pytest.fixture(scope="module")
 def profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -46,7 +39,7 @@ def test_lossless_formats_read_back_exactly(kind: str, depth, channels: int, pro
     source = pixels(channels, depth)
     data = encode(source, kind, icc=profile, dpi=(300, 300))
     if (kind, depth, channels) != ("tiff", np.uint8, 4):  # OpenCV premultiplies these
-        assert np.array_equal(read_with_opencv(data), source)
+        assert np.array_equal(with_opencv(data), source)
     with Image.open(io.BytesIO(data)) as picture:
         picture.load()
         assert picture.size == (70, 48)

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
+from readers import with_opencv
 
 import edge_matting
 from edge_matting.imaging import decode, encode
@@ -41,14 +42,6 @@ def cut() -> np.ndarray:
     distance = np.hypot(rows - 200, columns - 250)
     alpha = np.clip((180 - distance) / 20 + 0.5, 0, 1).astype(np.float32)
     return cutout(rgb, alpha)
-
-
-def with_opencv(data: bytes) -> np.ndarray:
-    read = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    assert read is not None
-    if read.ndim == 2:
-        return read
-    return cv2.cvtColor(read, cv2.COLOR_BGRA2RGBA if read.shape[2] == 4 else cv2.COLOR_BGR2RGB)
 
 
 def with_pillow(data: bytes) -> np.ndarray:

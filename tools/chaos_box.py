@@ -124,11 +124,10 @@ class Box:
 
     def engine(self) -> psutil.Process | None:
         """The daemon's child."""
-        process = self._process
-        if process is None or process.poll() is not None:
-            return None
-        with contextlib.suppress(psutil.Error):
-            return next(iter(psutil.Process(process.pid).children()), None)
+        daemon = self.daemon()
+        if daemon is not None:
+            with contextlib.suppress(psutil.Error):
+                return next(iter(daemon.children()), None)
         return None
 
     def reload(self, **config: Any) -> None:

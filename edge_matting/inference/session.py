@@ -25,10 +25,6 @@ class SessionInfo:
     reason: str | None  # why the actual provider is not the requested one
     nodes: tuple[tuple[str, int], ...] = ()  # graph nodes by provider, where the runtime tells
 
-    @property
-    def as_requested(self) -> bool:
-        return self.requested_provider == self.actual_provider
-
 
 class Session(Protocol):
     """A loaded model; not for use by several threads at once unless it says so."""
