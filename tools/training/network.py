@@ -26,7 +26,6 @@ STAGES = (
     (6, 320, 1, 1),
 )
 SKIP_AFTER_STAGE = (0, 1, 2, 4)  # 1/2, 1/4, 1/8, 1/16 of the input
-SIZE_MULTIPLE = 32
 
 
 def scaled(channels: int, width: float) -> int:
