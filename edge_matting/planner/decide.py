@@ -161,7 +161,7 @@ def _quality(model: ModelNeeds, way: tuple[str, Resolution]) -> str:
     iou = model.iou(*way)
     if iou is None:
         return "quality not measured"
-    floor = "" if model.quality_floor is None else f", floor {model.quality_floor:.2f}"
+    floor = "" if model.quality_floor is None else f", floor {model.quality_floor:g}"
     return f"IoU {iou:.3f}{floor}"
 
 
