@@ -71,6 +71,7 @@ IN_CHINESE: Final = MappingProxyType(
         "fastest of {n} ways tried, among equals the better picture": "{way}：IoU {iou}，下限 "
         "{floor}；本机实测每张 {ms} 毫秒，单独 {alone} 毫秒：试过的 {n} 种方式中最快，"
         "相同时取画质更好者",
+        "{way}: IoU {iou}, floor {floor}": "{way}：IoU {iou}，下限 {floor}",
         "{n} photo(s) in flight, {m} session thread(s), not measured: {p} usable "
         "processor(s)": "同时处理 {n} 张，{m} 个推理线程，未测量：{p} 个可用处理器",
         "{n} photo(s) in flight, {m} session thread(s): {p} usable "
