@@ -25,7 +25,10 @@ LINEAR, RELU, RELU6 = (-math.inf, math.inf), (0.0, math.inf), (0.0, 6.0)
 
 
 class _Straight(torch.autograd.Function):
-    """Rounded forward, the gradient as it is; four times as fast as torch's fake quantisation."""
+    """Rounded forward, the gradient as it is.
+
+    torch's own fake quantisation took eight times as long as a ReLU6 there, both ways.
+    """
 
     @staticmethod
     def forward(_context: Any, x: Tensor, step: float) -> Tensor:
