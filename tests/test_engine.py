@@ -7,11 +7,14 @@ import json
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from harness import PHOTO
+from waiting import wait_until
 
 from edge_matting.config import HotFolder, parse_settings
 from edge_matting.core.clock import SystemClock
@@ -118,18 +121,25 @@ class Work:
             self.done += 1
 
 
+@contextmanager
+def at_work(loop: WorkLoop) -> Iterator[None]:
+    """The loop runs in a thread of its own, and ends with the body."""
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        loop.stop()
+        thread.join(10)
+    assert not thread.is_alive()
+
+
 def test_the_loop_keeps_to_its_slots_survives_the_ledger_and_finishes_what_it_began():
     work = Work(40)
     work.refuse = True
     loop = WorkLoop(claim=work.claim, perform=work.perform, tick=lambda: None, slots=3)
-    thread = threading.Thread(target=loop.run)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while work.done < 40 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    loop.stop()
-    thread.join(10)
-    assert not thread.is_alive()
+    with at_work(loop):
+        wait_until(lambda: work.done == 40, 20, 0.01)
     assert work.done == 40
     assert work.most <= 3
 
@@ -146,16 +156,13 @@ def test_the_next_photo_is_computed_while_the_one_before_is_written_and_no_more_
         work.perform(claim, computed)
 
     loop = WorkLoop(claim=work.claim, perform=perform, tick=lambda: None, slots=1)
-    thread = threading.Thread(target=loop.run)
-    thread.start()
-    assert begun.acquire(timeout=10)
-    assert begun.acquire(timeout=10)
-    assert not begun.acquire(timeout=0.2)
-    assert not loop.idle
-    written.set()
-    assert begun.acquire(timeout=10)
-    loop.stop()
-    thread.join(10)
+    with at_work(loop):
+        assert begun.acquire(timeout=10)
+        assert begun.acquire(timeout=10)
+        assert not begun.acquire(timeout=0.2)
+        assert not loop.idle
+        written.set()
+        assert begun.acquire(timeout=10)
     assert (work.done, loop.idle) == (3, True)
 
 
@@ -169,14 +176,11 @@ def test_a_photo_that_computes_keeps_its_slot():
         work.perform(claim, computed)
 
     loop = WorkLoop(claim=work.claim, perform=perform, tick=lambda: None, slots=1)
-    thread = threading.Thread(target=loop.run)
-    thread.start()
-    assert begun.acquire(timeout=10)
-    assert not begun.acquire(timeout=0.2)
-    made.set()
-    assert begun.acquire(timeout=10)
-    loop.stop()
-    thread.join(10)
+    with at_work(loop):
+        assert begun.acquire(timeout=10)
+        assert not begun.acquire(timeout=0.2)
+        made.set()
+        assert begun.acquire(timeout=10)
     assert work.done == 2
 
 
@@ -184,17 +188,12 @@ def test_a_paused_loop_claims_nothing_until_it_is_resumed():
     work = Work(3)
     loop = WorkLoop(claim=work.claim, perform=work.perform, tick=lambda: None, slots=2)
     loop.pause()
-    thread = threading.Thread(target=loop.run)
-    thread.start()
-    loop.wake()
-    time.sleep(0.1)
-    assert work.left == 3
-    loop.resume()
-    deadline = time.monotonic() + 10
-    while work.done < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    loop.stop()
-    thread.join(10)
+    with at_work(loop):
+        loop.wake()
+        time.sleep(0.1)
+        assert work.left == 3
+        loop.resume()
+        wait_until(lambda: work.done == 3, 10, 0.01)
     assert work.done == 3
 
 
@@ -207,13 +206,8 @@ def test_a_worker_that_breaks_is_told_and_frees_its_slot(caplog):
         raise RuntimeError("a mistake")
 
     loop = WorkLoop(claim=work.claim, perform=broken, tick=lambda: None, slots=1)
-    thread = threading.Thread(target=loop.run)
-    thread.start()
-    deadline = time.monotonic() + 10
-    while work.done < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    loop.stop()
-    thread.join(10)
+    with at_work(loop):
+        wait_until(lambda: work.done == 2, 10, 0.01)
     assert work.done == 2
     assert "a worker broke" in caplog.text
 

@@ -11,6 +11,7 @@ from fakes import ManualClock
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from ledger_jobs import a_result
 
 from edge_matting.core.errors import (
     DiskFull,
@@ -24,15 +25,11 @@ from edge_matting.core.errors import (
 from edge_matting.core.jobs import (
     Claim,
     Done,
-    Execution,
     Failed,
     Job,
     Original,
     Outcome,
-    Output,
     Place,
-    Quality,
-    Result,
     Signature,
     Source,
 )
@@ -42,17 +39,7 @@ from edge_matting.ledger import Ledger
 MAX_ATTEMPTS = 3
 PENDING, RUNNING, SUCCEEDED, REVIEW, FAILED = JobState
 PATHS = ["a.jpg", "a.png", "a.alpha.jpg", "sub/a.jpg", "b\udcff.jpg"]
-RESULT = Result(
-    sha256="s",
-    source_size=(1, 1),
-    outputs=(Output("a.png", "cutout", "png", "0" * 64),),
-    recipe_key="r",
-    model_id="default",
-    model_sha256="m",
-    execution=Execution("ort", "cpu", "fp32", (512, 512), 1),
-    cache="miss",
-    quality=Quality("ok", (), 0.4, 0.01, 0.1),
-)
+RESULT = a_result("a.png")
 OUTCOMES: list[Outcome] = [
     Done(SUCCEEDED, RESULT),
     Done(REVIEW, RESULT),

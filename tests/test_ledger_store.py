@@ -11,16 +11,14 @@ from time import perf_counter
 
 import pytest
 from fakes import ManualClock
+from ledger_jobs import a_result
 
 from edge_matting.core.errors import LedgerCorrupt, LedgerError, Truncated
 from edge_matting.core.jobs import (
     Done,
-    Execution,
     Failed,
     Original,
     Place,
-    Quality,
-    Result,
     Signature,
     Source,
 )
@@ -28,17 +26,7 @@ from edge_matting.core.states import TRANSITIONS, JobState
 from edge_matting.ledger import Ledger, set_aside
 from edge_matting.ledger.schema import MIGRATIONS, migrate, version
 
-RESULT = Result(
-    sha256="s",
-    source_size=(1, 1),
-    outputs=(),
-    recipe_key="r",
-    model_id="default",
-    model_sha256="m",
-    execution=Execution("ort", "cpu", "fp32", (512, 512), 1),
-    cache="miss",
-    quality=Quality("ok", (), 0.4, 0.01, 0.1),
-)
+RESULT = a_result()
 
 
 def sources(count: int) -> list[Source]:
