@@ -42,6 +42,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from edge_matting.inference.catalog import load_model_manifest
 from edge_matting.inference.manifest import Manifest, load_manifest
 from edge_matting.matting import to_tensor
+from tools.training.network import KEPT_IN_FP32
 from tools.training.store import Store
 from tools.training.validation import Case, Figure, cases, figures, stretched
 
@@ -53,7 +54,6 @@ LEAST_PSNR = 36.0
 LEAST_SPEED_UP = 1.3
 SIDE = 320
 TIMED = 31
-KEPT_IN_FP32 = ("encoder.stem", "encoder.stages.0", "encoder.stages.1", "up2", "head")
 
 
 def folded(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -114,9 +114,9 @@ def _importance(net: MattingNet) -> dict[str, Tensor]:
 @torch.no_grad()
 def pruned(net: MattingNet, width: float) -> MattingNet:
     """The same network `width` times as wide (0 to 1), with the most important channels."""
-    if net.layout != {"width": 1.0, "attention": False, "norm": "batch"}:
-        raise ValueError(f"a network of the plain layout can be made narrower, not {net.layout}")
     small = MattingNet(width)
+    if net.layout != {**small.layout, "width": 1.0}:
+        raise ValueError(f"a network of the plain layout can be made narrower, not {net.layout}")
     scores, sizes = _importance(net), _sizes(small)
     kept = {name: score.topk(sizes[name]).indices.sort().values for name, score in scores.items()}
     state, wanted = net.state_dict(), small.state_dict()

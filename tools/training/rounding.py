@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tools.training.network import InvertedResidual, MattingNet, UpStep
+from tools.training.network import KEPT_IN_FP32, InvertedResidual, MattingNet, UpStep
 
-FIRST_STAGE = 2  # of the encoder that is int8, as in tools.quantise
+FIRST_STAGE = sum(part.startswith("encoder.stages.") for part in KEPT_IN_FP32)  # in int8
 LOOK_EVERY = 16  # steps between two looks at the range
 KEEP = 0.9  # of the range known, at each look
 Bounds = tuple[float, float]

@@ -81,9 +81,7 @@ def cases(store: Store) -> Iterator[Case]:
         alpha = np.asarray(mask / 255, np.float32)
         yield Case("soft", f"soft_{i:02d}", rgb, alpha, np.ones(mask.shape, bool))
     for item in sampler.scenes:
-        rgb = np.ascontiguousarray(store.pixels(item))
-        nothing = np.zeros(rgb.shape[:2], np.float32)
-        yield Case("empty", item.name, rgb, nothing, np.ones(rgb.shape[:2], bool))
+        yield _empty(item.name, store.pixels(item))
     yield from _bare(store)
 
 
@@ -95,10 +93,14 @@ def _bare(store: Store) -> Iterator[Case]:
             pixels = store.pixels(item)
             part = bare_box(rng, pixels[..., 3], tries=600)
             if part is not None and item.name not in left_out:
-                rgb = np.ascontiguousarray(pixels[part][..., :3])
-                nothing = np.zeros(rgb.shape[:2], np.float32)
-                known = np.ones(rgb.shape[:2], bool)
-                yield Case("empty", f"beside_{group}_{item.name}", rgb, nothing, known)
+                yield _empty(f"beside_{group}_{item.name}", pixels[part][..., :3])
+
+
+def _empty(name: str, rgb: U8) -> Case:
+    """A picture without a subject."""
+    size = rgb.shape[:2]
+    whole = np.ascontiguousarray(rgb)
+    return Case("empty", name, whole, np.zeros(size, np.float32), np.ones(size, bool))
 
 
 def iou_at_half(alpha: Alpha, case: Case) -> float:
