@@ -171,10 +171,6 @@ class FakeJobs:
         moments = [(one.id, one.finished_at or 0.0) for one in self.rows.values()]
         return [(number, at) for number, at in moments if after < at <= until]
 
-    def history(self, slots: int, width: float) -> Sequence[Slot]:
-        self.asked += 1
-        return [Slot(0, 0, None, None)] * (slots - 1) + [Slot(3, 1, 1.25, 2.0)]
-
     def counts(self) -> Mapping[JobState, int]:
         states = [one.state for one in self.rows.values()]
         return {state: states.count(state) for state in set(states)}
@@ -191,6 +187,7 @@ class FakeAppliance:
         self.upload: UploadReport | None = None
         self.parameters: Mapping[str, Any] = {}
         self.retried: list[tuple[int, str | None]] = []
+        self.histories = 0
 
     def health(self) -> tuple[str, ...]:
         return self.stuck
@@ -205,6 +202,10 @@ class FakeAppliance:
 
     def work(self) -> WorkReport:
         return WORK
+
+    def history(self, width: int) -> Sequence[Slot]:
+        self.histories += 1
+        return [Slot(0, 0, None, None)] * (3600 // width - 1) + [Slot(3, 1, 1.25, 2.0)]
 
     def retry(self, job_id: int, model: str | None) -> Job:
         self.retried.append((job_id, model))

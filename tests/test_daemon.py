@@ -356,7 +356,12 @@ def test_the_page_never_extrapolates_its_rate(appliance):
     box = appliance().start()
     box.drop("a.jpg")
     box.wait_finished(1)
-    rates = (box.status() or {})["rates"]
+
+    def counted() -> dict[str, float] | None:
+        told = box.status() or {}
+        return told["rates"] if told.get("finished", {}).get("succeeded") else None
+
+    rates = wait_for(counted, "the daemon counts the photo")
     assert 0 < rates["last_minute"] <= 1
     assert 0 < rates["last_hour"] <= 1
 

@@ -7,12 +7,16 @@ from dataclasses import replace
 import pytest
 from fakes import ManualClock
 from house import RESULT, job
+from ledger_jobs import FAILED, SUCCEEDED, failed, finished, source
 
-from edge_matting.core.jobs import Job, Result
+from edge_matting.core.errors import NotAnImage
+from edge_matting.core.jobs import Job, Result, Slot
 from edge_matting.core.states import JobState
+from edge_matting.daemon.last_hour import HOUR, LastHour
 from edge_matting.daemon.pace import Pace
 from edge_matting.daemon.process import EngineVoice, hear
 from edge_matting.daemon.tally import OVERLAP_SECONDS, Tally
+from edge_matting.ledger import Ledger
 
 
 class Finished:
@@ -21,6 +25,8 @@ class Finished:
     def __init__(self) -> None:
         self.rows: dict[int, Job] = {}
         self.results: dict[int, Result] = {}
+        self.histories = 0
+        self.last_second = Slot(0, 0, None, None)  # as the ledger knew it at the start
 
     def add(self, number: int, at: float, state=JobState.SUCCEEDED, result=RESULT) -> None:
         self.rows[number] = replace(job(number, state), created_at=at - 4, finished_at=at)
@@ -30,6 +36,10 @@ class Finished:
     def finished(self, after: float, until: float) -> list[tuple[int, float]]:
         moments = [(one.id, one.finished_at or 0.0) for one in self.rows.values()]
         return [(number, at) for number, at in moments if after < at <= until]
+
+    def history(self, slots: int, width: float) -> list[Slot]:
+        self.histories += 1
+        return [Slot(0, 0, None, None)] * (slots - 1) + [self.last_second]
 
     def get(self, job_id: int) -> Job | None:
         return self.rows.get(job_id)
@@ -112,6 +122,62 @@ def test_a_clock_set_back_by_a_year_does_not_stop_the_counting(
     jobs.add(1, clock.time)
     tally.step()
     assert tally.finished()[JobState.SUCCEEDED] == 1
+
+
+def test_the_last_hour_is_asked_of_the_ledger_once_and_then_counted(
+    clock: ManualClock, jobs: Finished
+) -> None:
+    jobs.last_second = Slot(2, 1, 3.0, 4.0)
+    tally = Tally(jobs, clock)
+    assert (tally.finished_within(HOUR), tally.history(60)) == (0, [])
+    tally.step()
+    clock.time += 60
+    jobs.add(1, clock.time)
+    jobs.add(2, clock.time - 1, JobState.FAILED)
+    for _ in range(3):
+        tally.step()
+    clock.time += 20
+    assert [tally.finished_within(s) for s in (20, 30, 79, 90, HOUR)] == [0, 2, 2, 4, 4]
+    assert tally.history(60)[-2:] == [Slot(2, 1, 3.0, 4.0), Slot(2, 1, 1.25, 1.25)]
+    assert jobs.histories == 1
+    clock.time += HOUR
+    assert (tally.finished_within(HOUR), len(tally.history(60))) == (0, 60)
+
+
+def test_the_last_hour_is_asked_for_anew_when_the_clock_was_set_back(
+    clock: ManualClock, jobs: Finished
+) -> None:
+    tally = Tally(jobs, clock)
+    tally.step()
+    clock.time -= 86400
+    jobs.last_second = Slot(5, 0, None, None)
+    tally.step()
+    assert (tally.finished_within(60), jobs.histories) == (5, 2)
+
+
+def test_an_hour_counted_here_is_what_the_ledger_would_tell(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    clock.time = float(int(clock.time))
+    hour = LastHour([], clock.time - 1)
+    ledger.enqueue([source(f"{number}.jpg") for number in range(40)])
+    for number, claim in enumerate(ledger.claim(40)):
+        clock.time += number * 7
+        state = SUCCEEDED if number % 5 else FAILED
+        job = (
+            finished(ledger, claim, SUCCEEDED)
+            if state is SUCCEEDED
+            else failed(ledger, claim, NotAnImage("no"))
+        )
+        hour.move_to(clock.time)
+        hour.add(clock.time, job.seconds, failed=state is FAILED)
+    clock.time += 1  # the ledger's stretches end before now, ours with the present second
+    assert hour.slots(60) == ledger.history(60, 60.0)
+    begun_anew = LastHour(ledger.history(HOUR, 1.0), clock.time - 1)
+    assert [slot.finished for slot in begun_anew.slots(60)] == [
+        slot.finished for slot in hour.slots(60)
+    ]
+    assert hour.finished(600) == sum(ledger.rate(600).values())
 
 
 def test_stages_of_copies_and_batches_of_stored_mattes_are_not_counted(

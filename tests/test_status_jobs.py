@@ -200,7 +200,7 @@ def test_the_last_hour_comes_minute_by_minute_and_is_kept_for_seconds(house: Hou
     }
     house.clock.time += 9
     client.get("/api/v1/history")
-    assert house.jobs.asked == 1
+    assert house.appliance.histories == 1
     house.clock.time += 2
     client.get("/api/v1/history")
-    assert house.jobs.asked == 2
+    assert house.appliance.histories == 2

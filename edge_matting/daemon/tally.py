@@ -1,15 +1,17 @@
-"""What was finished since the start, read from the ledger: counters and histograms."""
+"""What was finished, read from the ledger: counts since the start, and the last hour."""
 
 from __future__ import annotations
 
 import threading
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from edge_matting.core.clock import Clock
-from edge_matting.core.jobs import Job, Result
+from edge_matting.core.jobs import Job, Result, Slot
 from edge_matting.core.states import FINISHED, JobState
+from edge_matting.daemon.last_hour import HOUR, LastHour
 from edge_matting.status.ports import Distribution, WorkReport
 
 SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -25,6 +27,9 @@ class FinishedJobs(Protocol):
 
     def finished(self, after: float, until: float, /) -> list[tuple[int, float]]:
         """Ids and moments of the jobs that finished in that time."""
+
+    def history(self, slots: int, width: float, /) -> Sequence[Slot]:
+        """What finished in each of the last ``slots`` stretches of ``width`` seconds."""
 
     def get(self, job_id: int, /) -> Job | None: ...
 
@@ -62,6 +67,7 @@ class Tally:
         self._last = self._begin
         self._seen: dict[tuple[int, float], None] = {}
         self._lock = threading.Lock()
+        self._hour: LastHour | None = None  # asked of the ledger once, at the first step
         self._finished: Counter[tuple[JobState, str]] = Counter()
         self._cache: Counter[str] = Counter()
         self._made_seconds = self._saved_seconds = 0.0
@@ -73,8 +79,11 @@ class Tally:
     def step(self) -> None:
         """Count what finished since the last time. Raises ``LedgerError``; nothing is lost then."""
         now = self._clock.now()
-        if now < self._last:  # the clock was set back: go on from there
+        set_back = now < self._last
+        if set_back:  # go on from there
             self._begin = min(self._begin, now)
+        if self._hour is None or set_back:
+            self._hour = LastHour(self._jobs.history(HOUR, 1.0), now)
         after = max(min(self._last, now) - OVERLAP_SECONDS, self._begin)
         seen: dict[tuple[int, float], None] = {}
         for key in self._jobs.finished(after, now):
@@ -90,6 +99,23 @@ class Tally:
                 state: sum(n for (ended, _), n in self._finished.items() if ended is state)
                 for state in FINISHED
             }
+
+    def finished_within(self, seconds: float) -> int:
+        """Jobs that finished in the last ``seconds``, at most an hour, before the start too."""
+        with self._lock:
+            hour = self._hour_now()
+            return 0 if hour is None else hour.finished(seconds)
+
+    def history(self, width: int) -> list[Slot]:
+        """The last hour in stretches of ``width`` seconds, oldest first; empty before ``step``."""
+        with self._lock:
+            hour = self._hour_now()
+            return [] if hour is None else hour.slots(width)
+
+    def _hour_now(self) -> LastHour | None:
+        if self._hour is not None:
+            self._hour.move_to(self._clock.now())
+        return self._hour
 
     def saved_seconds(self) -> float | None:
         """Work that the cache saved, by the mean of the photos that were made."""
@@ -113,6 +139,8 @@ class Tally:
             return  # put back in the queue meanwhile; it will finish again
         with self._lock:
             self._finished[job.state, job.code or ""] += 1
+            if (hour := self._hour_now()) is not None:
+                hour.add(finished_at, job.seconds, failed=job.state is JobState.FAILED)
             self._end_to_end.add(max(0.0, finished_at - job.created_at))
             if job.seconds is not None:
                 self._seconds.add(job.seconds)

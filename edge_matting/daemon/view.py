@@ -16,7 +16,7 @@ from edge_matting import __version__
 from edge_matting.config import Settings
 from edge_matting.core.clock import Clock
 from edge_matting.core.errors import LedgerError
-from edge_matting.core.jobs import Job
+from edge_matting.core.jobs import Job, Slot
 from edge_matting.core.logs import shown
 from edge_matting.core.plan import DeviceProfile
 from edge_matting.core.states import JobState
@@ -184,6 +184,9 @@ class View:
     def work(self) -> WorkReport:
         return self._tally.report()
 
+    def history(self, width: int) -> Sequence[Slot]:
+        return self._tally.history(width)
+
     def retry(self, job_id: int, model: str | None) -> Job:
         known = reports.models(self._parts)
         if model is not None and known and model not in known:
@@ -305,7 +308,7 @@ class View:
 
     def _rate(self, seconds: float) -> float:
         """Photos a minute over that time."""
-        return round(sum(self._ledger.rate(seconds).values()) * 60.0 / seconds, 2)
+        return round(self._tally.finished_within(seconds) * 60.0 / seconds, 2)
 
     def _eta(self, counts: Mapping[JobState, int]) -> float | None:
         """Seconds until the queue is empty; None while nothing moves, for that may last."""

@@ -32,9 +32,8 @@ MAX_LIMIT: Final = 500
 DEFAULT_LIMIT: Final = 50
 RECENT_RESULTS: Final = 12
 RECENT_ATTENTION: Final = 20
-HISTORY_SLOTS: Final = 60
-HISTORY_SECONDS: Final = 60.0
-HISTORY_FRESH_SECONDS: Final = 10.0  # it reads an hour of jobs, and its bars stand for minutes
+HISTORY_SECONDS: Final = 60  # a bar of the page's charts
+HISTORY_FRESH_SECONDS: Final = 10.0
 
 
 class Api:
@@ -129,7 +128,7 @@ class Api:
         only(set(), set(request.args))
 
         def make() -> Answer:
-            slots = self._jobs.history(HISTORY_SLOTS, HISTORY_SECONDS)
+            slots = self._appliance.history(HISTORY_SECONDS)
             return Answer.of(dump({"seconds": HISTORY_SECONDS, "slots": slots}))
 
         return self._answers.get("history", make, HISTORY_FRESH_SECONDS).response()

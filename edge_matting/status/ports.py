@@ -218,6 +218,9 @@ class Appliance(Protocol):
     def work(self) -> WorkReport:
         """What was finished since the start, counted."""
 
+    def history(self, width: int) -> Sequence[Slot]:
+        """What finished in the last hour, in stretches of ``width`` seconds, oldest first."""
+
     def retry(self, job_id: int, model: str | None) -> Job:
         """Put a failed or reviewed job back in the queue."""
 
@@ -267,9 +270,6 @@ class JobReader(Protocol):
 
     def finished(self, after: float, until: float, /) -> Sequence[tuple[int, float]]:
         """Ids and moments of the jobs that finished in that time, oldest first."""
-
-    def history(self, slots: int, width: float, /) -> Sequence[Slot]:
-        """What finished in each of the last ``slots`` stretches of ``width`` seconds."""
 
     def counts(self) -> Mapping[JobState, int]:
         """How many jobs stand in each state."""
