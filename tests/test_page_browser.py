@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fakes import free_port
 from harness import PHOTO, RunningAppliance, files
 from house import SNAPSHOT, TOKEN, House
+from ports import free_port
 
 from edge_matting.status.ports import (
     AdaptationCount,

@@ -19,7 +19,6 @@ import json
 import os
 import random
 import signal
-import socket
 import sys
 import tempfile
 import threading
@@ -36,6 +35,7 @@ import psutil
 from chaos_box import Box, GaveUpError
 from chaos_check import broken_invariants
 from chaos_photos import Drop, load_portrait, make_malformed
+from ports import free_port
 from soak_plot import plot
 from soak_verdict import Sample, judge
 from waiting import wait_until
@@ -308,7 +308,7 @@ def main() -> int:
     options.into.mkdir(parents=True, exist_ok=True)
     root = Path(tempfile.mkdtemp(prefix="soak-"))
     rng = random.Random(options.seed)
-    port = _free_port()
+    port = free_port()
     box = Box(
         root,
         root / "disk",
@@ -364,12 +364,6 @@ def _conclude(
             values = [sample.readings.get(name, "") for name in names]
             writer.writerow([round(sample.seconds, 1), sample.photos, *pids, *values])
     return 0 if not broken and not failed else 1
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 if __name__ == "__main__":

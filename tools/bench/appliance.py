@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from machine import ROOT
 
 sys.path.append(str(ROOT / "tools"))  # a script sees only the modules of its own folder
 
+from ports import free_port
 from waiting import wait_for
 
 PATIENCE_SECONDS = 120.0
@@ -45,13 +45,6 @@ def write_config(root: Path, **changes: Any) -> Path:
     path = root / "config.yaml"
     path.write_text(yaml.safe_dump(settings))
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def command(*arguments: object) -> list[str]:
