@@ -17,7 +17,8 @@ sys.path.insert(0, str(ROOT))  # `tools` is no installed package
 
 from edge_matting.inference.manifest import load_manifest  # noqa: E402
 from tools import evaluate, quantise  # noqa: E402
-from tools.onnx_graph import pixels_by_stride  # noqa: E402
+from tools.bias_correction import correct_biases  # noqa: E402
+from tools.onnx_graph import head_by_stride, pixels_by_stride  # noqa: E402
 from tools.training.validation import Case, Figure  # noqa: E402
 
 MODEL = ROOT / "models" / "default"
@@ -148,6 +149,102 @@ def test_the_photos_pixels_are_read_by_stride_instead_of_moved_to_depth() -> Non
     after = onnxruntime.InferenceSession(model.SerializeToString()).run(None, inputs)[0]
     assert np.allclose(before, after, atol=1e-5)
     assert [node.op_type for node in model.graph.node] == ["Conv", "Conv", "Add"]
+
+
+def test_the_head_gives_four_times_the_pixels_at_a_quarter_of_the_positions() -> None:
+    rng = np.random.default_rng(4)
+    constants = {
+        "head.weight": rng.normal(size=(4, 5, 3, 3)).astype(np.float32),
+        "head.bias": rng.normal(size=4).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node(
+            "Conv", ["x", "head.weight", "head.bias"], ["parts"], pads=[1] * 4, strides=[1, 1]
+        ),
+        helper.make_node("DepthToSpace", ["parts"], ["out"], mode="CRD", blocksize=2),
+    ]
+    x, out = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, sides)
+        for name, sides in {"x": (2, 5, 8, 6), "out": (2, 1, 16, 12)}.items()
+    )
+    stored = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "g", [x], [out], stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    inputs = {"x": rng.normal(size=(2, 5, 8, 6)).astype(np.float32)}
+    before = onnxruntime.InferenceSession(model.SerializeToString()).run(None, inputs)[0]
+    head_by_stride(model, "head.weight")
+    onnx.checker.check_model(model, full_check=True)
+    after = onnxruntime.InferenceSession(model.SerializeToString()).run(None, inputs)[0]
+    assert np.allclose(before, after, atol=1e-5)
+    assert [tensor.dims[0] for tensor in model.graph.initializer] == [16, 16]
+
+
+def test_a_bias_that_int8_moved_is_put_where_the_exact_mean_is(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    constants = {
+        "w1": rng.normal(size=(8, 3, 1, 1)).astype(np.float32),
+        "b1": rng.normal(size=8).astype(np.float32),
+        "w2": rng.normal(size=(2, 8, 1, 1)).astype(np.float32),
+        "b2": rng.normal(size=2).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w1", "b1"], ["a"], "first"),
+        helper.make_node("Relu", ["a"], ["b"], "between"),
+        helper.make_node("Conv", ["b", "w2", "b2"], ["out"], "second"),
+    ]
+    x, out = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, channels, 8, 8))
+        for name, channels in {"x": 3, "out": 2}.items()
+    )
+    stored = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "g", [x], [out], stored)
+    exact = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    photos = [{"x": rng.normal(size=(1, 3, 8, 8)).astype(np.float32)} for _ in range(6)]
+    onnx.save(exact, tmp_path / "exact.onnx")
+
+    class Given(quantise.CalibrationDataReader):  # type: ignore[misc]
+        given = iter(photos)
+
+        def get_next(self) -> quantise.Inputs | None:
+            return next(self.given, None)
+
+    quantise.quantize_static(
+        tmp_path / "exact.onnx", tmp_path / "int8.onnx", Given(), per_channel=True
+    )
+    rounded = onnx.load(tmp_path / "int8.onnx")
+    for tensor in rounded.graph.initializer:
+        if tensor.name == "b1_quantized":
+            moved = numpy_helper.to_array(tensor) + 300
+            tensor.CopyFrom(numpy_helper.from_array(moved, tensor.name))
+
+    def shift() -> float:
+        models = [
+            onnxruntime.InferenceSession(model.SerializeToString()) for model in (exact, rounded)
+        ]
+        apart = [np.subtract(*(m.run(None, photo)[0] for m in models)) for photo in photos]
+        return float(np.abs(np.mean(apart, axis=(0, 1, 3, 4))).max())
+
+    before = shift()
+    correct_biases(exact, rounded, photos)
+    assert shift() < 0.1 * before
+
+
+def test_int8_leaves_the_first_stage_and_all_of_the_last_step_alone() -> None:
+    model = quantise.folded(onnx.load(MODEL / load_manifest(MODEL / "manifest.yaml").file))
+    kept = set(quantise.kept_in_fp32(model))
+    nodes = {node.name: node for node in model.graph.node}
+    made_by = {name: node.name for node in nodes.values() for name in node.output}
+    head = next(node for node in nodes.values() if "net.head.weight" in node.input)
+    before, seen = [made_by[head.input[0]]], set()
+    while before:  # back through the last step, to what reads the step before it
+        node = nodes[before.pop()]
+        seen.add(node.op_type)
+        assert node.name in kept
+        if not any(f"net.up2.{part}" in name for part in ("narrow", "skip") for name in node.input):
+            before += [made_by[name] for name in node.input if name in made_by]
+    assert seen >= {"Conv", "Relu", "Add", "Resize"}
+    rounded = [node for node in nodes.values() if node.op_type == "Conv" and node.name not in kept]
+    assert any("net.encoder.stages.1." in name for node in rounded for name in node.input)
 
 
 def test_an_empty_scene_counts_by_its_mean_alpha() -> None:

@@ -23,7 +23,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from tools.onnx_graph import pixels_by_stride
+from tools.onnx_graph import head_by_stride, pixels_by_stride
 from tools.training.augment import resized
 from tools.training.checkpoint import Progress, averaged_net
 from tools.training.dataset import to_input
@@ -105,6 +105,7 @@ def to_onnx(net: MattingNet, path: Path) -> None:
     model = onnx.load(path)
     without_traces(model)
     pixels_by_stride(model, "net.up2.skip.weight")
+    head_by_stride(model, "net.head.weight")
     model.ir_version = min(model.ir_version, NEWEST_IR)
     onnx.checker.check_model(model, full_check=True)
     opset = {o.domain: o.version for o in model.opset_import}[""]
@@ -189,7 +190,7 @@ def main() -> None:
     parser.add_argument(
         "--share", type=float, default=1.0, help="of the way from there to the weights reached"
     )
-    parser.add_argument("--version", default="2026.11.2")
+    parser.add_argument("--version", default="2026.11.3")
     parser.add_argument("--machine", default="2 CPU cores")
     parser.add_argument("--origin", default=ORIGIN, help="what the weights began as, a sentence")
     options = parser.parse_args()

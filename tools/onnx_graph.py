@@ -61,3 +61,43 @@ def pixels_by_stride(model: onnx.ModelProto, weight: str) -> None:
     for place, node in enumerate(nodes):
         graph.node.insert(at + place, node)
     without_unused(model)
+
+
+def head_by_stride(model: onnx.ModelProto, weight: str) -> None:
+    """Let the head give 4x4 pixels at every second position, not 2x2 at every one.
+
+    A 3x3 convolution to four channels fills a quarter of the sixteen that the processor computes
+    at a time. The same values come from a 4x4 convolution of stride 2 to sixteen channels, at
+    less than half the cost; it was a tenth of the network's time. `weight` names the head's.
+    """
+    graph = model.graph
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    convolution = next(node for node in graph.node if weight in node.input)
+    shuffle = next(node for node in graph.node if convolution.output[0] in node.input)
+    small = numpy_helper.to_array(stored[weight])
+    if shuffle.op_type != "DepthToSpace" or small.shape[0] != 4 or small.shape[2:] != (3, 3):
+        raise SystemExit(f"{weight}: not a 3x3 convolution whose four channels become 2x2 pixels")
+    large = np.zeros((16, small.shape[1], 4, 4), small.dtype)
+    for row in range(4):
+        for column in range(4):
+            (down, part), (right, side) = divmod(row, 2), divmod(column, 2)
+            large[4 * row + column, :, down : down + 3, right : right + 3] = small[2 * part + side]
+    bias = numpy_helper.to_array(stored[convolution.input[2]])
+    each = [2 * (row % 2) + column % 2 for row in range(4) for column in range(4)]
+    for name, value in ((weight, large), (convolution.input[2], bias[each])):
+        stored[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(value), name))
+    _set(convolution, "strides", [2, 2])
+    _set(convolution, "kernel_shape", [4, 4])
+    _set(shuffle, "blocksize", 4)
+    for note in [
+        note
+        for note in graph.value_info
+        if note.name in {weight, convolution.input[2], convolution.output[0]}
+    ]:
+        graph.value_info.remove(note)  # they tell the old shapes
+
+
+def _set(node: onnx.NodeProto, name: str, value: int | list[int]) -> None:
+    for known in [part for part in node.attribute if part.name == name]:
+        node.attribute.remove(known)
+    node.attribute.append(helper.make_attribute(name, value))

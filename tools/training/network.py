@@ -27,7 +27,7 @@ STAGES = (
 )
 SKIP_AFTER_STAGE = (0, 1, 2, 4)  # 1/2, 1/4, 1/8, 1/16 of the input
 
-KEPT_IN_FP32 = ("encoder.stem", "encoder.stages.0", "encoder.stages.1", "up2", "head")
+KEPT_IN_FP32 = ("encoder.stem", "encoder.stages.0", "up2", "head")
 """Parts that the int8 file leaves as they are, from the input on and up to the output."""
 
 

@@ -41,6 +41,11 @@ def load_exported(net: MattingNet, path: Path) -> None:
         pixels = weights.pop(name)  # 2x2 with stride 2: back to 1x1 over pixels moved to depth
         whole = f"{name.removesuffix(PIXELS)}.weight"
         weights[whole] = torch.cat((weights[whole], pixels.reshape(len(pixels), -1, 1, 1)), 1)
+    head = weights.get("head.weight")
+    if head is not None and head.shape[0] == 16:  # 4x4 with stride 2: what its first pixels read
+        first = [0, 1, 4, 5]
+        weights["head.weight"] = head[first, :, :3, :3]
+        weights["head.bias"] = weights["head.bias"][first]
     for name, norm in _folded(net, weights):
         bias = weights.pop(f"{name}{FOLDED}")
         behind = _behind(name)
