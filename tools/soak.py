@@ -16,7 +16,6 @@ import argparse
 import contextlib
 import csv
 import json
-import os
 import random
 import signal
 import sys
@@ -24,7 +23,6 @@ import tempfile
 import threading
 import time
 import urllib.request
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +35,8 @@ from chaos_check import broken_invariants
 from chaos_photos import Drop, load_portrait, make_malformed
 from ports import free_port
 from soak_plot import plot
-from soak_verdict import Sample, judge
+from soak_reference import ConstantPage, compress_and_sync
+from soak_verdict import Sample, at_work, judge
 from waiting import wait_until
 
 from edge_matting.core.clock import SystemClock
@@ -93,7 +92,7 @@ class Feeder:
         self.drops: list[Drop] = []
         self._box = box
         self._images = images
-        self._pace = images / seconds
+        self._pace = max(images / 2, images - BURSTS * BURST_PHOTOS) / seconds
         self._rng = rng
         self._portrait = load_portrait()
         self._bad = make_malformed(rng, int(images * BAD_SHARE * 1.5) + 10)
@@ -150,13 +149,14 @@ class Feeder:
 class Observer:
     """Samples the appliance from a thread of its own, and keeps its page open from another."""
 
-    def __init__(self, box: Box, url: str) -> None:
+    def __init__(self, box: Box, url: str, constant: ConstantPage) -> None:
         self.samples: list[Sample] = []
         self._box = box
         self._url = url
+        self._constant = constant
         self._begin = time.monotonic()
         self._done = threading.Event()
-        self._page_seconds: list[float] = []
+        self._page_seconds: list[tuple[float, float]] = []  # of the status answer, of the constant
         self._cache: dict[str, float] = {}  # as the page last told it
         self._threads = [
             threading.Thread(target=self._every, args=(SAMPLE_SECONDS, self._sample)),
@@ -186,11 +186,12 @@ class Observer:
             with urllib.request.urlopen(f"{self._url}{path}", timeout=10) as answer:
                 body = answer.read()
             if path == "/api/v1/status":
-                self._page_seconds.append(time.perf_counter() - begin)
+                taken = time.perf_counter() - begin
+                self._page_seconds.append((taken, self._constant.seconds()))
                 self._cache = json.loads(body)["cache"]
 
     def _sample(self) -> None:
-        reference = _reference_seconds(self._box.disk)
+        reference = compress_and_sync(self._box.disk)
         daemon, engine = self._box.daemon(), self._box.engine()
         readings: dict[str, float] = {"reference ms": reference * 1000}
         lives = {}
@@ -216,8 +217,11 @@ class Observer:
             readings["photo latency over reference"] = slot.mean_seconds / reference
         page, self._page_seconds = self._page_seconds, []
         if page:
-            readings["page latency ms"] = min(page) * 1000
-            readings["page latency over reference"] = min(page) / reference
+            # The fastest of a few: what they take, not how long they had to wait.
+            status, constant = (min(seconds) for seconds in zip(*page, strict=True))
+            readings["page latency ms"] = status * 1000
+            readings["reference page ms"] = constant * 1000
+            readings["page latency over reference"] = status / constant
         self.samples.append(Sample(time.monotonic() - self._begin, photos, readings, lives))
 
 
@@ -226,25 +230,6 @@ def _readings(name: str, process: psutil.Process) -> Iterator[tuple[str, float]]
         yield f"{name} memory", process.memory_info().rss / 2**20
         yield f"{name} descriptors", process.num_fds()
         yield f"{name} threads", process.num_threads()
-
-
-def _reference_seconds(folder: Path) -> float:
-    """Work that never changes, on this machine's processor and disk as busy as they are now.
-
-    The fastest of a few, as of the page's answers: what it takes, not how long it had to wait.
-    """
-    path = folder / "reference"
-    data = bytes(range(256)) * 800
-    times = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        packed = zlib.compress(data, 6)
-        with path.open("wb") as file:
-            file.write(packed)
-            file.flush()
-            os.fsync(file.fileno())
-        times.append(time.perf_counter() - begin)
-    return min(times)
 
 
 def strike(box: Box, event: Event, rng: random.Random) -> None:
@@ -327,7 +312,10 @@ def main() -> int:
         feeder = Feeder(box, options.images, seconds * 0.95, rng)
         begin = time.monotonic()
         broken: list[str] = []
-        with Observer(box, f"http://127.0.0.1:{port}") as observer:
+        with (
+            ConstantPage() as constant,
+            Observer(box, f"http://127.0.0.1:{port}", constant) as observer,
+        ):
             try:
                 soak(box, feeder, rng, begin, seconds)
             except GaveUpError as error:
@@ -342,7 +330,7 @@ def main() -> int:
 def _conclude(
     into: Path, samples: list[Sample], broken: list[str], images: int, minutes: float
 ) -> int:
-    findings = judge(samples)
+    findings = judge(at_work(samples))
     failed = [finding for finding in findings if finding.grows or not finding.judged]
     lines = [
         f"soak: {images} images in {minutes:.1f} minutes, {len(samples)} samples",

@@ -85,6 +85,11 @@ class Finding:
         )
 
 
+def at_work(samples: Sequence[Sample]) -> list[Sample]:
+    """Those before the last photo was done: an idle machine answers otherwise than a busy one."""
+    return [sample for sample in samples if sample.photos < samples[-1].photos]
+
+
 def judge(samples: Sequence[Sample], rules: Iterable[Rule] = RULES) -> list[Finding]:
     """One finding for each rule."""
     return [_find(rule, samples) for rule in rules]
