@@ -40,7 +40,9 @@ from edge_matting.planner.measurements import (
     power_state,
 )
 
-PC = DeviceProfile("x86_64", None, "pc", "a cpu", 2, 2.0, 8 << 30, 4096, (), ())
+PC = DeviceProfile(
+    "x86_64", None, "pc", "a cpu", 2, 2.0, 8 << 30, 4096, (), (), cpu_features=("avx512_vnni",)
+)
 ORIN = Gpu("Orin", None, (8, 7), integrated=True, clock_max_hz=612_000_000)
 ON = MeasuredOn("a" * 64, "a cpu", "15W", "onnxruntime 1.32.0")
 TIMING = Timing("cpu", "fp32", (256, 256), 1, 2, 1, 0.02, 0.01)

@@ -13,7 +13,9 @@ from edge_matting.core.plan import DeviceProfile, Gpu
 from edge_matting.planner import Evaluated, ModelNeeds, make_plan
 from edge_matting.planner.measurements import MeasuredOn, Measurements, Timing
 
-PC = DeviceProfile("x86_64", None, "pc", "a cpu", 2, 2.0, 8 << 30, 4096, (), ())
+PC = DeviceProfile(
+    "x86_64", None, "pc", "a cpu", 2, 2.0, 8 << 30, 4096, (), (), cpu_features=("avx512_vnni",)
+)
 CARD = Gpu("RTX A2000", 4 << 30, (8, 6), integrated=False)
 ORIN = Gpu("Orin", None, (8, 7), integrated=True)
 FREE, FIXED = ModelNeeds((320, 320), 32), ModelNeeds((256, 144), None)
@@ -152,6 +154,24 @@ def test_a_measurement_decides_between_the_ways_that_reach_the_quality_floor():
     assert (plan.precision, plan.resolution, plan.session_threads) == ("int8", (320, 320), 2)
     assert plan.rungs.resolutions == ((320, 320), (256, 256))
     assert said(plan, "measured here at 6.0 ms a photo")
+
+
+def test_a_processor_whose_sums_of_8_bits_saturate_gets_int8_only_when_told_to():
+    timings = measured(timing("fp32", 256, 9.0), timing("int8", 320, 6.0))
+    old = replace(PC, cpu_features=("avx2", "fma"))
+    plan = make_plan(old, KNOWN, settings(), ("cpu",), measurements=timings)
+    assert (plan.precision, plan.rungs.precisions) == ("fp32", ("fp32",))
+    assert said(plan, "int8 is not used: this processor has no VNNI")
+    plan = make_plan(old, KNOWN, settings(precision="int8"), ("cpu",))
+    assert plan.precision == "int8"
+    assert said(plan, "int8 by device.precision costs quality here")
+    only_int8 = ModelNeeds((320, 320), 32, files=(("ort", "int8"),))
+    plan = make_plan(old, only_int8, settings(), ("cpu",))
+    assert plan.precision == "int8"
+    assert said(plan, "int8 by the model's only file costs quality here")
+    board = replace(old, machine="aarch64", cpu_features=("asimd",))
+    plan = make_plan(board, KNOWN, settings(), ("cpu",), measurements=timings)
+    assert plan.precision == "int8"
 
 
 def test_among_equal_speeds_the_better_picture_wins_and_then_the_shorter_wait():

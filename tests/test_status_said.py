@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,9 +76,12 @@ def test_a_plan_is_explained_in_words_of_both_languages() -> None:
         quality=(Evaluated("fp32", (192, 192), 0.93), Evaluated("fp32", (256, 256), 0.94)),
         quality_floor=0.92,
     )
-    plan = make_plan(pc, model, parse_settings({}, Path("/")), ("cpu",))
-    unknown = [reason for reason in plan.reasons if not is_known(reason)]
-    assert unknown == [reason for reason in plan.reasons if reason.startswith("batch ")]
+    both = replace(model, files=(("ort", "fp32"), ("ort", "int8")))
+    only_int8 = replace(model, files=(("ort", "int8"),), quality=(), quality_floor=None)
+    for needs in (model, both, only_int8):
+        plan = make_plan(pc, needs, parse_settings({}, Path("/")), ("cpu",))
+        unknown = [reason for reason in plan.reasons if not is_known(reason)]
+        assert unknown == [reason for reason in plan.reasons if reason.startswith("batch ")]
 
 
 @pytest.mark.parametrize("language", list(TEXTS))

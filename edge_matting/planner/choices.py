@@ -65,6 +65,8 @@ def choices(
     gpu = None if provider == "cpu" else next(iter(profile.usable_gpus), None)
     may_fall = provider != "cpu" and settings.device.missing_accelerator != "fail"
     precisions = _precisions(backend, provider, model, settings, reasons)
+    if provider == "cpu" and not profile.exact_int8:
+        precisions = _without_int8(precisions, settings, reasons)
     ways = _ways(precisions, model, settings, reasons)
     return Choices(
         backend=backend,
@@ -123,6 +125,22 @@ def _precisions(
         return offered[:1]
     native = [each for each in PRECISIONS[provider] if each in offered]
     return tuple(native) or offered[:1]
+
+
+def _without_int8(
+    precisions: tuple[str, ...], settings: Settings, reasons: list[str]
+) -> tuple[str, ...]:
+    """Only the user, or a model with nothing else, has int8 where its sums are not exact."""
+    others = tuple(each for each in precisions if each != "int8")
+    if others == precisions:
+        return precisions
+    why = "this processor has no VNNI, without which sums of 8-bit products saturate"
+    if others:
+        reasons.append(f"int8 is not used: {why}")
+        return others
+    set_by = "device.precision" if settings.device.precision == "int8" else "the model's only file"
+    reasons.append(f"int8 by {set_by} costs quality here: {why}")
+    return precisions
 
 
 def _ways(

@@ -62,6 +62,9 @@ IN_CHINESE: Final = MappingProxyType(
         "cuda: {name} found and the runtime has CUDA": "cuda：找到 {name}，运行库带有 CUDA",
         "{what}: set by device.{key}": "{what}：由 device.{key} 设定",
         "{name} is not used: {why}": "不使用 {name}：{why}",
+        "int8 by {who} costs quality here: {why}": "{who} 指定的 int8 在此会降低画质：{why}",
+        "this processor has no VNNI, without which sums of 8-bit products "
+        "saturate": "此处理器没有 VNNI，8 位乘积之和会饱和",
         "the size the model was made for: no other is known to be good enough": "模型本来的尺寸："
         "没有其他已知足够好的尺寸",
         "{size}: fixed by the model": "{size}：由模型固定",
@@ -71,6 +74,7 @@ IN_CHINESE: Final = MappingProxyType(
         "fastest of {n} ways tried, among equals the better picture": "{way}：IoU {iou}，下限 "
         "{floor}；本机实测每张 {ms} 毫秒，单独 {alone} 毫秒：试过的 {n} 种方式中最快，"
         "相同时取画质更好者",
+        "{way}: quality not measured": "{way}：画质未测量",
         "{way}: IoU {iou}, floor {floor}": "{way}：IoU {iou}，下限 {floor}",
         "{n} photo(s) in flight, {m} session thread(s), not measured: {p} usable "
         "processor(s)": "同时处理 {n} 张，{m} 个推理线程，未测量：{p} 个可用处理器",
