@@ -67,7 +67,8 @@ class Tally:
         self._last = self._begin
         self._seen: dict[tuple[int, float], None] = {}
         self._lock = threading.Lock()
-        self._hour: LastHour | None = None  # asked of the ledger once, at the first step
+        self._hour = LastHour((), self._begin)
+        self._hour_known = False  # the ledger is asked at the first step
         self._finished: Counter[tuple[JobState, str]] = Counter()
         self._cache: Counter[str] = Counter()
         self._made_seconds = self._saved_seconds = 0.0
@@ -82,8 +83,9 @@ class Tally:
         set_back = now < self._last
         if set_back:  # go on from there
             self._begin = min(self._begin, now)
-        if self._hour is None or set_back:
+        if set_back or not self._hour_known:
             self._hour = LastHour(self._jobs.history(HOUR, 1.0), now)
+            self._hour_known = True
         after = max(min(self._last, now) - OVERLAP_SECONDS, self._begin)
         seen: dict[tuple[int, float], None] = {}
         for key in self._jobs.finished(after, now):
@@ -103,19 +105,12 @@ class Tally:
     def finished_within(self, seconds: float) -> int:
         """Jobs that finished in the last ``seconds``, at most an hour, before the start too."""
         with self._lock:
-            hour = self._hour_now()
-            return 0 if hour is None else hour.finished(seconds)
+            return self._hour_now().finished(seconds)
 
     def history(self, width: int) -> list[Slot]:
-        """The last hour in stretches of ``width`` seconds, oldest first; empty before ``step``."""
+        """The last hour in stretches of ``width`` seconds, oldest first."""
         with self._lock:
-            hour = self._hour_now()
-            return [] if hour is None else hour.slots(width)
-
-    def _hour_now(self) -> LastHour | None:
-        if self._hour is not None:
-            self._hour.move_to(self._clock.now())
-        return self._hour
+            return self._hour_now().slots(width)
 
     def saved_seconds(self) -> float | None:
         """Work that the cache saved, by the mean of the photos that were made."""
@@ -139,13 +134,17 @@ class Tally:
             return  # put back in the queue meanwhile; it will finish again
         with self._lock:
             self._finished[job.state, job.code or ""] += 1
-            if (hour := self._hour_now()) is not None:
-                hour.add(finished_at, job.seconds, failed=job.state is JobState.FAILED)
+            failed = job.state is JobState.FAILED
+            self._hour_now().add(finished_at, job.seconds, failed=failed)
             self._end_to_end.add(max(0.0, finished_at - job.created_at))
             if job.seconds is not None:
                 self._seconds.add(job.seconds)
             if result is not None:
                 self._count_result(result)
+
+    def _hour_now(self) -> LastHour:
+        self._hour.move_to(self._clock.now())
+        return self._hour
 
     def _count_result(self, result: Result) -> None:
         self._cache[_answer(result)] += 1
