@@ -30,12 +30,12 @@ PLAIN = {"refinement": "none", "foreground": False, "exposure": "none"}
 """The finishing that `rembg p` does by default."""
 
 
-def write_config(root: Path, **changes: Any) -> Path:
-    """Settings with everything under ``root``, no cache, and the model at 320 x 320 in fp32."""
+def write_config(root: Path, *, precision: str = "fp32", **changes: Any) -> Path:
+    """Settings with everything under ``root``, no cache, and the model at 320 x 320."""
     settings = {
         "state_dir": str(root / "state"),
         "hot_folders": [{"path": str(root / "hot")}],
-        "device": {"measure": "never", "resolution": 320, "precision": "fp32"},
+        "device": {"measure": "never", "resolution": 320, "precision": precision},
         "cache": {"enabled": False},
         "status": {"port": free_port()},
         "recipes": {"plain": PLAIN},

@@ -6,7 +6,8 @@
 Parts: costs (a), throughput (b), latency (c), memory (e), idle (f), rembg (d and g; makes a virtual
 environment and needs the network for it), sizes, backlog and ledger (h). Photos are 1080p JPEGs,
 each different, made from those under ``--photos`` or from the built-in ones; the model runs at
-320 x 320 in fp32; no cache answers. Results of parts that were not asked for stay as they are.
+320 x 320, in fp32 unless told otherwise; no cache answers. Results of parts that were not asked
+for stay as they are.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def costs(work: Work) -> dict[str, Any]:
         recipe: stage_costs(
             work.photos[:count],
             work.scratch / recipe,
-            write_config(work.scratch / f"{recipe}-config"),
+            write_config(work.scratch / f"{recipe}-config", precision=work.options.precision),
             recipe,
         )
         for recipe in RECIPES
@@ -66,7 +67,8 @@ def pace(work: Work) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for recipe, share in (("plain", 1.0), ("cutout", 0.5)):
         photos = work.photos[: int(len(work.photos) * share)]
-        result = throughput(photos, work.scratch, work.options.rounds, recipe)
+        precision = work.options.precision
+        result = throughput(photos, work.scratch, work.options.rounds, recipe, precision=precision)
         result["process / bare loop"] = ratios(result, "process", "bare loop")
         result["daemon / process"] = ratios(result, "daemon", "process")
         made[recipe] = {"photos": len(photos), **result}
@@ -134,8 +136,9 @@ def main() -> int:
             scratch.mkdir()
             made = PARTS[part](Work(photos, scratch, options))
             shutil.rmtree(scratch)
-            results[part] = {"made": _circumstances(options, part, root), "result": made}
-            print(json.dumps({part: results[part]}, indent=1), flush=True)
+            name = part if options.precision == "fp32" else f"{part}, {options.precision}"
+            results[name] = {"made": _circumstances(options, part, root), "result": made}
+            print(json.dumps({name: results[name]}, indent=1), flush=True)
             performance_report.write(options.docs, results)
     return 0
 
@@ -156,7 +159,7 @@ def _circumstances(options: argparse.Namespace, part: str, scratch: Path) -> dic
 
 def _command(options: argparse.Namespace, part: str) -> str:
     """How to measure it again, without the paths of this machine."""
-    told = ("count", "rounds", "images", "recipe", "seconds", "backlog")
+    told = ("count", "rounds", "images", "recipe", "precision", "seconds", "backlog")
     set_ = [f"--{name} {getattr(options, name)}" for name in told]
     photos = ["--photos DIR"] if options.photos else []
     return " ".join(["python tools/bench/performance.py", part, *photos, *set_])
@@ -170,6 +173,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="turns of what is compared")
     parser.add_argument("--images", type=int, default=2000, help="of the memory's run")
     parser.add_argument("--recipe", choices=RECIPES, default="plain", help="of the memory's run")
+    parser.add_argument(
+        "--precision",
+        default="fp32",
+        choices=["fp32", "int8"],
+        help="of the model, for costs and throughput; int8 gets a section of its own",
+    )
     parser.add_argument("--seconds", type=float, default=60.0, help="of each idle window")
     parser.add_argument("--backlog", type=int, default=20_000, help="the longest")
     parser.add_argument("--rembg-venv", type=Path, help="kept there and used again")
