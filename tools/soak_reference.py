@@ -6,14 +6,11 @@ Run as a program it is a page that gives the same answer for ever, and prints it
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
 import urllib.request
-import zlib
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from types import TracebackType
 from typing import final
 
@@ -26,7 +23,9 @@ class ConstantPage:
     """A local server of its own process: what an answer costs here, whoever gives it.
 
     A processor that was idle wakes more slowly than one that is busy, and an answer waits for
-    four such wakes; so a local answer is what the page's is compared with.
+    four such wakes; others make everything slower at times. Compressing and syncing a file was
+    compared with before: the sync took 0.4 or 8 ms by the disk's mood, which the photos, with
+    more than syncs to wait for, did not share.
     """
 
     def __enter__(self) -> ConstantPage:
@@ -52,22 +51,6 @@ class ConstantPage:
         with urllib.request.urlopen(self._url, timeout=10) as answer:
             answer.read()
         return time.perf_counter() - begin
-
-
-def compress_and_sync(folder: Path) -> float:
-    """Seconds of fixed work on the processor and the disk, the least of three."""
-    path = folder / "reference"
-    data = bytes(range(256)) * 800
-    times = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        packed = zlib.compress(data, 6)
-        with path.open("wb") as file:
-            file.write(packed)
-            file.flush()
-            os.fsync(file.fileno())
-        times.append(time.perf_counter() - begin)
-    return min(times)
 
 
 class _Constant(BaseHTTPRequestHandler):
