@@ -319,6 +319,33 @@ print(cv2.getNumThreads(), faults() - before < 2000)  # 40,000 if each buffer we
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to")
+def test_all_threads_share_one_heap_whose_holes_each_can_fill(tmp_path: Path) -> None:
+    code = """
+import ctypes, sys, threading
+from edge_matting.engine.native import settle_in
+settle_in()
+all_there = threading.Barrier(5)
+def work():
+    kept = bytearray(100_000)
+    all_there.wait()
+    all_there.wait()
+    del kept
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads: thread.start()
+all_there.wait()
+library = ctypes.CDLL(None)
+library.fopen.restype = ctypes.c_void_p
+file = ctypes.c_void_p(library.fopen(sys.argv[1].encode(), b"w"))
+library.malloc_info(0, file)
+library.fclose(file)
+all_there.wait()
+"""
+    told = tmp_path / "heaps.xml"
+    subprocess.run([sys.executable, "-c", code, told], check=True)
+    assert told.read_text().count("<heap nr=") == 1
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to")
 def test_free_memory_between_pieces_that_live_on_goes_back_to_the_kernel() -> None:
     code = """
 import psutil

@@ -4,7 +4,9 @@ Photos are what runs in parallel here, one worker thread each. OpenCV's own pool
 small call of every worker wake threads that compete with the other workers: that cost a photo an
 eighth more of the processor. And glibc hands each large buffer back to the kernel at once, which
 then zeroes the same pages for the next photo: 5000 page faults a photo of 2 megapixels, a tenth of
-the time without refinement.
+the time without refinement. And each thread had a heap of its own, whose holes the others could not
+fill: over 14,000 photos the engine grew by 14 MB, with one heap for all by 4, in which no photo
+took longer.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ log = logging.getLogger(__name__)
 
 _KEPT_BYTES: Final = 32 << 20  # the most that glibc allows; larger buffers go back at once
 _TRIM_BYTES: Final = 64 << 20  # free memory at the top of an arena beyond which it is handed back
+_HEAPS: Final = 1  # "arenas"; otherwise up to eight for each processor
 _M_TRIM_THRESHOLD: Final = -1  # malloc.h
 _M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
 
 
 def settle_in() -> None:
@@ -33,6 +37,7 @@ def settle_in() -> None:
     # Either one that is set stops glibc from moving both by itself, so both are.
     library.mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
     library.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+    library.mallopt(_M_ARENA_MAX, _HEAPS)
 
 
 def hand_back() -> None:
