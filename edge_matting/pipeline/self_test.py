@@ -29,7 +29,7 @@ SIDE: Final = 64
 
 TOLERANCE: Final = MappingProxyType({"fp32": 0.01, "fp16": 0.02, "bf16": 0.04, "int8": 0.08})
 """Largest mean absolute difference of alpha at ``SIDE`` by precision. The shipped model rounds to
-0.001 in fp16 and 0.004 in int8; another matte, an empty one or noise is off by 0.4 and more
+0.0001 in fp16 and 0.001 in int8; another matte, an empty one or noise is off by 0.4 and more
 (docs/inference.md)."""
 
 _RECIPE: Final = Recipe(outputs=(OutputSpec(kind="alpha", format="png"),), refinement="fast")
