@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from bisect import bisect_right
@@ -114,7 +115,8 @@ def pace(moments: Sequence[float], watch: Watch) -> Pace:
     begin, end = moments[first - 1], moments[-1]
     count = len(moments) - first
     used = watch.between(begin, end)
-    share = 1e3 / count * (end - begin) / used["seconds"]
+    # Ten small photos are done between two looks at the processors: what they used is unknown.
+    share = 1e3 / count * (end - begin) / used["seconds"] if used["seconds"] else math.nan
     return Pace(
         round(count / (end - begin), 3),
         *(round(used[name] * share, 2) for name in ("own", "others", "idle")),
