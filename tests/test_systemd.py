@@ -18,7 +18,7 @@ import pytest
 from fakes import ManualClock
 from nspawn import why_not_here
 from soak_plot import plot
-from soak_reference import ConstantPage
+from soak_reference import constant_page
 from soak_verdict import Rule, Sample, at_work, judge
 from unit_dropins import device_dropin, folders_dropin, kind_of_device
 from waiting import wait_for
@@ -472,8 +472,8 @@ def test_too_few_samples_are_no_verdict_and_a_share_is_of_the_mean():
 def test_a_soak_is_judged_by_the_time_of_work_and_beside_what_never_changes():
     samples = [Sample(float(index), min(index, 6) * 100, {}) for index in range(10)]
     assert [sample.photos for sample in at_work(samples)] == [0, 100, 200, 300, 400, 500]
-    with ConstantPage() as page:
-        assert 0 < page.seconds() < 10
+    with constant_page() as seconds:
+        assert 0 < seconds() < 10
 
 
 def test_the_soaks_drawing_has_a_panel_for_each_reading_and_is_xml():

@@ -35,7 +35,7 @@ from chaos_check import broken_invariants
 from chaos_photos import Drop, load_portrait, make_malformed
 from ports import free_port
 from soak_plot import plot
-from soak_reference import ConstantPage
+from soak_reference import constant_page
 from soak_verdict import Sample, at_work, judge
 from waiting import wait_until
 
@@ -149,7 +149,7 @@ class Feeder:
 class Observer:
     """Samples the appliance from a thread of its own, and keeps its page open from another."""
 
-    def __init__(self, box: Box, url: str, constant: ConstantPage) -> None:
+    def __init__(self, box: Box, url: str, constant: Callable[[], float]) -> None:
         self.samples: list[Sample] = []
         self._box = box
         self._url = url
@@ -187,7 +187,7 @@ class Observer:
                 body = answer.read()
             if path == "/api/v1/status":
                 taken = time.perf_counter() - begin
-                self._page_seconds.append((taken, self._constant.seconds()))
+                self._page_seconds.append((taken, self._constant()))
                 self._cache = json.loads(body)["cache"]
 
     def _sample(self) -> None:
@@ -313,7 +313,7 @@ def main() -> int:
         begin = time.monotonic()
         broken: list[str] = []
         with (
-            ConstantPage() as constant,
+            constant_page() as constant,
             Observer(box, f"http://127.0.0.1:{port}", constant) as observer,
         ):
             try:
