@@ -173,6 +173,9 @@ def test_pruning_keeps_the_function_at_full_width_and_the_largest_channels_below
     with torch.inference_mode():
         assert torch.equal(pruned(net, 1.0).eval()(image), net(image))
         assert pruned(net, 0.5).eval()(image).shape == (1, 1, 64, 64)
+    slim = pruned(net, expansions=(1, 4, 4.5, 5, 5, 3.5, 3))
+    assert slim.encoder.stages[6][0].depthwise.out_channels == 3 * 160
+    assert slim.encoder.stages[6][0].project.out_channels == 320
     convolutions = {n for n, m in net.named_modules() if isinstance(m, torch.nn.Conv2d)}
     assert {link.name for link in links(net)} == convolutions
     with torch.no_grad():

@@ -29,7 +29,7 @@ from tools.training import checkpoint
 from tools.training.checkpoint import Averaged, Progress
 from tools.training.dataset import Batches, Sampler, to_input
 from tools.training.losses import distillation_loss, matting_loss
-from tools.training.network import NORMS, MattingNet
+from tools.training.network import EXPANSIONS, NORMS, MattingNet
 from tools.training.prune import pruned
 from tools.training.rounding import imitate_int8
 from tools.training.store import Store, prepare
@@ -125,10 +125,10 @@ class Trainer:
             sampler = Sampler(Store(options.work / "set"), np.random.default_rng(options.seed))
             views = (sampler.batch(8, options.side)[0] for _ in range(WARM_BATCHES))
             net = _exported(options.from_onnx, attention=options.attention)
-            if options.width != 1.0:
-                net = pruned(net, options.width)
+            if (options.width, *options.expansions) != (1.0, *EXPANSIONS):
+                net = pruned(net, options.width, options.expansions)
             measure_norms(net, (to_input(torch.from_numpy(v)) for v in views))
-            self.say(f"weights of {options.from_onnx.name}, {options.width:g} times as wide")
+            self.say(f"weights of {options.from_onnx.name}, layout {net.layout}")
             return net
         net = MattingNet(options.width, attention=options.attention, norm=options.norm)
         weights = torch.load(
@@ -281,6 +281,15 @@ def main() -> None:
         help="of every layer; with --from the channels with the largest weights stay",
     )
     parser.add_argument(
+        "--expansions",
+        type=float,
+        nargs=len(EXPANSIONS),
+        default=EXPANSIONS,
+        metavar="N",
+        help="how many times as wide the blocks of each encoder stage are inside, with --from at "
+        "most MobileNetV2's 1 6 6 6 6 6 6",
+    )
+    parser.add_argument(
         "--attention", action="store_true", help="squeeze-and-excitation in the decoder"
     )
     parser.add_argument(
@@ -318,6 +327,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    if options.from_onnx is None and tuple(options.expansions) != EXPANSIONS:
+        parser.error("--expansions: ImageNet's encoder is as wide as it is; it goes with --from")
     if options.from_onnx is not None and options.norm != "batch":
         parser.error("--from: an exported file has its batch norms folded; --norm is for training")
     options.work.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ Attention, where asked for: Hu et al., "Squeeze-and-Excitation Networks" (2018).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
+EXPANSIONS = tuple(float(expansion) for expansion, *_ in STAGES)
 SKIP_AFTER_STAGE = (0, 1, 2, 4)  # 1/2, 1/4, 1/8, 1/16 of the input
 
 KEPT_IN_FP32 = ("encoder.stem", "encoder.stages.0", "up2", "head")
@@ -43,9 +44,9 @@ def _same_pad(x: Tensor, stride: int) -> Tensor:
 class InvertedResidual(nn.Module):
     """Expand, depthwise, project; batch norm folded, so every convolution has a bias."""
 
-    def __init__(self, channels: int, out_channels: int, expansion: int, stride: int) -> None:
+    def __init__(self, channels: int, out_channels: int, expansion: float, stride: int) -> None:
         super().__init__()
-        inner = channels * expansion
+        inner = scaled(channels, expansion)
         self.stride = stride
         self.residual = stride == 1 and channels == out_channels
         self.expand = nn.Conv2d(channels, inner, 1) if expansion > 1 else None
@@ -67,12 +68,12 @@ class InvertedResidual(nn.Module):
 class Encoder(nn.Module):
     """MobileNetV2 without its last 1280-channel layer and classifier."""
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, width: float = 1.0, expansions: Sequence[float] = EXPANSIONS) -> None:
         super().__init__()
         channels = scaled(32, width)
         self.stem = nn.Conv2d(3, channels, 3, 2, 0)
         stages = []
-        for expansion, full_channels, repeats, stride in STAGES:
+        for expansion, (_, full_channels, repeats, stride) in zip(expansions, STAGES, strict=True):
             blocks, out_channels = [], scaled(full_channels, width)
             for i in range(repeats):
                 blocks.append(
@@ -204,13 +205,25 @@ class MattingNet(nn.Module):
     without a costly convolution there. ``layout`` is what makes an equal network of other weights.
     """
 
-    def __init__(self, width: float = 1.0, *, attention: bool = False, norm: str = "batch") -> None:
+    def __init__(
+        self,
+        width: float = 1.0,
+        *,
+        attention: bool = False,
+        norm: str = "batch",
+        expansions: Sequence[float] = EXPANSIONS,
+    ) -> None:
         super().__init__()
-        self.layout = {"width": width, "attention": attention, "norm": norm}
+        self.layout = {
+            "width": width,
+            "attention": attention,
+            "norm": norm,
+            "expansions": tuple(expansions),
+        }
         make = NORMS[norm]
         w16, w8, w4, w2 = (scaled(c, width) for c in (128, 80, 48, 24))
         e2, e4, e8, _, e16, _, e32 = (scaled(channels, width) for _, channels, _, _ in STAGES)
-        self.encoder = Encoder(width)
+        self.encoder = Encoder(width, expansions)
         self.context = Context(make, e32, w16)
         self.up16 = UpStep(make, w16, e16, w16, kernel=5, attention=attention)
         self.up8 = UpStep(make, w16, e8, w8, kernel=5, attention=attention)

@@ -6,13 +6,13 @@ Li et al., "Pruning Filters for Efficient ConvNets" (2017). Channels that are ad
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from tools.training.network import InvertedResidual, MattingNet, UpStep
+from tools.training.network import EXPANSIONS, InvertedResidual, MattingNet, UpStep
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,13 @@ def _importance(net: MattingNet) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def pruned(net: MattingNet, width: float) -> MattingNet:
-    """The same network `width` times as wide (0 to 1), with the most important channels."""
-    small = MattingNet(width)
-    if net.layout != {**small.layout, "width": 1.0}:
+def pruned(
+    net: MattingNet, width: float = 1.0, expansions: Sequence[float] = EXPANSIONS
+) -> MattingNet:
+    """The same network with the most important channels: `width` times as wide (0 to 1), the blocks
+    of each stage of the encoder `expansions` times as wide inside as outside."""
+    small = MattingNet(width, expansions=expansions)
+    if net.layout != MattingNet().layout:
         raise ValueError(f"a network of the plain layout can be made narrower, not {net.layout}")
     scores, sizes = _importance(net), _sizes(small)
     kept = {name: score.topk(sizes[name]).indices.sort().values for name, score in scores.items()}
