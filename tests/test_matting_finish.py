@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -61,6 +63,16 @@ def test_refinement_brings_a_coarse_matte_nearer_to_the_truth() -> None:
     plain, fine = refine(rgb, coarse, "none"), refine(rgb, coarse, "fast")
     assert np.abs(fine - truth).mean() < 0.7 * np.abs(plain - truth).mean()
     assert np.array_equal(refine(rgb, coarse, "auto"), fine)
+
+
+@pytest.mark.parametrize("rows", [48, 50, 96, 1000])
+def test_the_refined_matte_does_not_depend_on_how_it_was_cut_into_blocks(rows, monkeypatch) -> None:
+    truth = disc(height=700, width=500, softness=40.0)
+    rgb = photograph(truth, subject(700, 500))
+    rgb = np.clip(rgb + np.random.default_rng(3).normal(0, 25, rgb.shape), 0, 255).astype(np.uint8)
+    whole = refine(rgb, shrunk(truth, 64, 96), "fast")
+    monkeypatch.setattr(sys.modules[refine.__module__], "_BLOCK_ROWS", rows)
+    assert np.allclose(refine(rgb, shrunk(truth, 64, 96), "fast"), whole, atol=0.001)
 
 
 def test_refinement_leaves_what_is_certain_exactly_alone() -> None:

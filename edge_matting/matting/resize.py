@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 AnyArray = TypeVar("AnyArray", bound=npt.NDArray[Any])
 
-_HALVED_FROM: Final = 4  # times smaller on both axes; then what is left is still two or more
+_HALVED_FROM: Final = 3  # times smaller on both axes; what is left is still 1.5 or more
 
 
 def resample(image: AnyArray, size: tuple[int, int]) -> AnyArray:
@@ -18,8 +18,10 @@ def resample(image: AnyArray, size: tuple[int, int]) -> AnyArray:
     Shrinking averages areas, enlarging interpolates linearly, so no value leaves the range of its
     neighbours. Where one axis shrinks and the other grows each is done by its own rule: OpenCV
     would drop to point-like linear sampling for both. Much smaller ones begin with halves, whose
-    means of 2 x 2 are exact and vectorised: areas of a broken number of pixels cost eight times as
-    much a pixel.
+    means of 2 x 2 are vectorised: areas of a broken number of pixels cost eight times as much a
+    pixel. Where an area ends within a pair of pixels the two count as one; from 1080p to 320 x 320
+    that is 0.3/255 from exact areas on average, and changes the default model's matte as much as
+    noise of one level does (0.46 and 0.37/255).
     """
     image = _halved(image, size)
     height, width = image.shape[:2]

@@ -22,7 +22,7 @@ from edge_matting.matting.exposure import equalised
 from edge_matting.matting.preprocess import from_output, model_view, to_tensor
 from edge_matting.pipeline.batching import joined
 
-PREPROCESSING_VERSION: Final = 2
+PREPROCESSING_VERSION: Final = 3
 """Rises when the same photo would reach the model with other pixels; older mattes are not used."""
 
 Stage: TypeAlias = Callable[[str], AbstractContextManager[None]]
