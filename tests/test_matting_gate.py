@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from harness import PHOTO
 
-from edge_matting.matting import assess
+from edge_matting.matting import assess, halved
 from edge_matting.matting.assess import REASONS, predicted_error, reasons
 from edge_matting.matting.gate_weights import DOUBT, FIRST, LIMIT, SECOND, Weights
 from edge_matting.matting.measurements import Reduced, disagreement, measure
@@ -140,6 +140,13 @@ def test_the_model_looks_twice_only_in_doubt() -> None:
         first = predicted_error(of(rgb, matte).values(), FIRST)
         assess(rgb, matte, look)
         assert len(looks) == (DOUBT[0] < first < DOUBT[1])
+
+
+def test_halved_copies_spare_the_gate_the_large_photo_and_change_nothing() -> None:
+    rgb, alpha = (part.repeat(4, axis=0).repeat(4, axis=1) for part in scene())
+    small = halved(rgb, (240, 240)), halved(alpha, (240, 240))
+    assert small[1].shape == (alpha.shape[0] // 4, alpha.shape[1] // 4)
+    assert assess(rgb, alpha, small=small) == assess(rgb, alpha)
 
 
 def test_every_measurement_has_its_word_and_every_weight_its_measurement() -> None:

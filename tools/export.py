@@ -27,7 +27,7 @@ from tools.onnx_graph import head_by_stride, pixels_by_stride
 from tools.training.augment import resized
 from tools.training.checkpoint import Progress, averaged_net
 from tools.training.dataset import to_input
-from tools.training.network import AlphaNet, MattingNet
+from tools.training.network import EXPANSIONS, AlphaNet, MattingNet
 from tools.training.store import Store
 from tools.training.validation import Case, cases, figures, stretched, table
 from tools.training.warm_start import between
@@ -57,8 +57,8 @@ input:
 output: {{name: alpha, kind: alpha}}
 licence: Apache-2.0
 provenance: |
-  A U-Net with a MobileNetV2 encoder of width {width:.2g}{attention}, trained by tools/train.py of
-  this project: {samples} samples in {minutes:.0f} minutes on {machine}.
+  A U-Net with a MobileNetV2 encoder of width {width:.2g}{particulars}, trained by tools/train.py
+  of this project: {samples} samples in {minutes:.0f} minutes on {machine}.
   {origin}
   Trained on:
   - full-body street photos with masks, bearpaw/clothing-co-parsing (CCP): the repository is
@@ -144,6 +144,15 @@ def largest_difference(
     return worst
 
 
+def particulars(layout: Mapping[str, Any]) -> str:
+    """In what a network differs from the plain one of its width, as the rest of a sentence."""
+    said = ", with attention in the decoder" if layout["attention"] else ""
+    if tuple(layout["expansions"]) != EXPANSIONS:
+        inside = " ".join(f"{factor:g}" for factor in layout["expansions"])
+        said += f",\n  the blocks of its stages {inside} times as wide inside"
+    return said
+
+
 def write_manifest(
     path: Path, progress: Progress, layout: Mapping[str, Any], options: argparse.Namespace
 ) -> None:
@@ -159,7 +168,7 @@ def write_manifest(
         minutes=progress.total / 60,
         machine=options.machine,
         width=layout["width"],
-        attention=", with attention in the decoder" if layout["attention"] else "",
+        particulars=particulars(layout),
         origin="\n  ".join(textwrap.wrap(options.origin, 97)),
     )
     temporary = path.with_name("manifest.yaml.tmp")

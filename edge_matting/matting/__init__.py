@@ -24,7 +24,7 @@ from edge_matting.matting.measurements import Look
 from edge_matting.matting.postprocess import Cast, background_cast, despilled, finish_matte
 from edge_matting.matting.preprocess import Geometry, from_output, input_size, to_tensor
 from edge_matting.matting.refine import refine
-from edge_matting.matting.resize import resample
+from edge_matting.matting.resize import halved, resample
 
 __all__ = [
     "Backdrop",
@@ -51,6 +51,7 @@ __all__ = [
     "fitted",
     "framed",
     "from_output",
+    "halved",
     "input_size",
     "quantised",
     "refine",

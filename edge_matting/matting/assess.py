@@ -43,19 +43,22 @@ _FLOOR: Final = 0.01  # added before a share's logarithm is taken
 _WORTH_SAYING: Final = 0.5  # of the strongest reason
 
 
-def assess(rgb: Rgb, alpha: Alpha, look: Look | None = None) -> Quality:
+def assess(
+    rgb: Rgb, alpha: Alpha, look: Look | None = None, *, small: tuple[Rgb, Alpha] | None = None
+) -> Quality:
     """Measure ``alpha`` (H x W float32 in [0, 1]) of ``rgb`` (H x W x 3) and say ``ok`` or
     ``review``.
 
     ``look`` makes another matte of a part of the photo; it is asked at most once, and only when
-    the first measurements leave doubt.
+    the first measurements leave doubt. ``small`` are photo and matte ``halved``, where the caller
+    has them: they save looking through the large ones.
     """
     check_rgb(rgb)
     check_alpha(alpha)
     coverage = float(cv2.mean(alpha)[0])  # summed in double precision
     if coverage < _LEAST_COVERAGE or float(alpha.max()) < _LEAST_PEAK:
         return _quality(alpha, coverage, (NO_SUBJECT,), None)
-    reduced = Reduced.of(rgb, alpha)
+    reduced = Reduced.of(*(small or (rgb, alpha)))
     values, weights = measure(reduced).values(), FIRST
     error = predicted_error(values, weights)
     if look is not None and DOUBT[0] < error < DOUBT[1]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 AnyArray = TypeVar("AnyArray", bound=npt.NDArray[Any])
 
-_HALVED_FROM: Final = 3  # times smaller on both axes; what is left is still 1.5 or more
+_LEFT: Final = 1.5  # times smaller on both axes: what halves leave to be done by areas
 
 
 def resample(image: AnyArray, size: tuple[int, int]) -> AnyArray:
@@ -23,7 +23,7 @@ def resample(image: AnyArray, size: tuple[int, int]) -> AnyArray:
     that is 0.3/255 from exact areas on average, and changes the default model's matte as much as
     noise of one level does (0.46 and 0.37/255).
     """
-    image = _halved(image, size)
+    image = halved(image, (_LEFT * size[0], _LEFT * size[1]))
     height, width = image.shape[:2]
     shrunk = (min(size[0], width), min(size[1], height))
     for target, method in ((shrunk, cv2.INTER_AREA), (size, cv2.INTER_LINEAR)):
@@ -32,14 +32,14 @@ def resample(image: AnyArray, size: tuple[int, int]) -> AnyArray:
     return image
 
 
-def _halved(image: AnyArray, size: tuple[int, int]) -> AnyArray:
-    """``image`` at a half, a quarter, ... while both sides are even and far from ``size``."""
+def halved(image: AnyArray, least: tuple[float, float]) -> AnyArray:
+    """``image`` at a half, a quarter, ... while its sides are even and their halves no less than
+    ``least`` (width, height)."""
     while True:
         height, width = image.shape[:2]
-        near = width < _HALVED_FROM * size[0] or height < _HALVED_FROM * size[1]
-        if near or width % 2 or height % 2:
-            return image
         half = width // 2, height // 2
+        if width % 2 or height % 2 or half[0] < least[0] or half[1] < least[1]:
+            return image
         image = cast("AnyArray", cv2.resize(image, half, interpolation=cv2.INTER_AREA))
 
 

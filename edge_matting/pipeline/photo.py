@@ -19,7 +19,7 @@ from edge_matting.core.logs import shown
 from edge_matting.core.states import JobState
 from edge_matting.imaging import Header, Photo, before_after, check_limits, decode, read_header
 from edge_matting.inference import Manifest, Session
-from edge_matting.matting import Look, assess, refine
+from edge_matting.matting import Look, assess, halved, refine
 from edge_matting.pipeline.batching import on_its_way
 from edge_matting.pipeline.gate import PixelGate
 from edge_matting.pipeline.matte import Matted, matte, second_look
@@ -27,6 +27,8 @@ from edge_matting.pipeline.outputs import render_outputs
 from edge_matting.publish import EncodedOutput
 
 log = logging.getLogger(__name__)
+
+_SMALL = (240, 240)  # least sides at which the gate and the preview lose nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +159,12 @@ def _finish(
         if photo.alpha is not None:
             alpha = alpha * photo.alpha  # what was transparent already stays so
     with watch.stage("assess"):
-        quality = assess(photo.rgb, alpha, _second_look(photo, task.recipe, tools))
+        small = halved(photo.rgb, _SMALL), halved(alpha, _SMALL)
+        look = _second_look(photo, task.recipe, tools)
+        quality = assess(photo.rgb, alpha, look, small=small)
     with watch.stage("encode"):
         files = render_outputs(photo, alpha, task.recipe)
-        preview = before_after(photo.rgb, alpha) if previewed else None
+        preview = before_after(*small) if previewed else None
     height, width = alpha.shape
     for note in photo.notes:
         log.info("%s: %s", shown(task.source), note)
