@@ -84,7 +84,10 @@ def latency(work: Work) -> dict[str, Any]:
 def memory(work: Work) -> dict[str, Any]:
     few, count = work.photos[:50], work.options.images
     return {
-        "at work": at_work(few, work.scratch / "work", count, work.options.recipe),
+        "at work": at_work(few, work.scratch / "work", count, "plain"),
+        "default recipe, cache on": at_work(
+            few, work.scratch / "cached", count, "cutout", cached=True
+        ),
         "100 MP": large_photo(work.scratch / "large"),
     }
 
@@ -159,7 +162,7 @@ def _circumstances(options: argparse.Namespace, part: str, scratch: Path) -> dic
 
 def _command(options: argparse.Namespace, part: str) -> str:
     """How to measure it again, without the paths of this machine."""
-    told = ("count", "rounds", "images", "recipe", "precision", "seconds", "backlog")
+    told = ("count", "rounds", "images", "precision", "seconds", "backlog")
     set_ = [f"--{name} {getattr(options, name)}" for name in told]
     photos = ["--photos DIR"] if options.photos else []
     return " ".join(["python tools/bench/performance.py", part, *photos, *set_])
@@ -172,7 +175,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=80, help="different photos to make")
     parser.add_argument("--rounds", type=int, default=3, help="turns of what is compared")
     parser.add_argument("--images", type=int, default=2000, help="of the memory's run")
-    parser.add_argument("--recipe", choices=RECIPES, default="plain", help="of the memory's run")
     parser.add_argument(
         "--precision",
         default="fp32",
