@@ -62,6 +62,11 @@ def encoded(number: int) -> tuple[str, bytes]:
     return encode_entry(CONTEXT, an_entry(number))
 
 
+def on_disk(number: int) -> int:
+    """Bytes that an entry takes of the disk, in whole blocks."""
+    return -(-len(encoded(number)[1]) // 4096) * 4096
+
+
 def kept(cache: MatteCache, number: int) -> None:
     entry = an_entry(number)
     cache.keep(CONTEXT, entry.mark, entry.thumbnail, entry.alpha, entry.seconds)
@@ -137,7 +142,7 @@ def test_memory_keeps_what_was_used_last():
 
 
 def test_the_disk_is_bounded_and_the_least_recently_used_leave_first(tmp_path):
-    one = len(encoded(1)[1])
+    one = on_disk(1)
     shelf = DiskShelf(tmp_path, 3 * one + one // 2, 0)
     names = [encoded(number)[0] for number in range(5)]
     for number in range(3):
@@ -148,6 +153,15 @@ def test_the_disk_is_bounded_and_the_least_recently_used_leave_first(tmp_path):
     assert shelf.put(names[4], bytes(10**6)) == []  # larger than all the room: nothing leaves
     assert set(shelf.names()) == {names[0], names[2], names[3]}
     assert shelf.check() == []
+
+
+def test_small_entries_count_as_the_blocks_that_they_take(tmp_path):
+    shelf = DiskShelf(tmp_path, 10 * 4096, 0)
+    for number in range(30):
+        shelf.put(f"model/how/{number}.result", b"short")
+    assert len(shelf.names()) == 10
+    assert shelf.bytes == 10 * 4096
+    assert DiskShelf(tmp_path, 10 * 4096, 0).bytes == shelf.bytes
 
 
 def test_recency_survives_a_restart(tmp_path):
@@ -402,7 +416,7 @@ def test_an_entry_that_cannot_be_read_or_removed_is_a_miss_and_told_once(tmp_pat
 
 
 def test_a_disk_that_cannot_be_trimmed_or_cleared_is_told(tmp_path):
-    cache = open_cache(tmp_path, memory_bytes=0, disk_bytes=len(encoded(1)[1]) + 10)
+    cache = open_cache(tmp_path, memory_bytes=0, disk_bytes=on_disk(1) + 10)
     kept(cache, 1)
     as_folder(tmp_path / encoded(1)[0])
     kept(cache, 2)  # there is no room before the first one goes
@@ -420,7 +434,7 @@ def test_an_entry_that_another_process_dropped_is_a_miss(tmp_path):
 
 
 def test_an_entry_in_memory_counts_as_used_on_disk(tmp_path):
-    one = len(encoded(1)[1])
+    one = on_disk(1)
     cache = open_cache(tmp_path, disk_bytes=2 * one + one // 2)
     kept(cache, 1)
     kept(cache, 2)

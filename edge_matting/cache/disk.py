@@ -21,6 +21,10 @@ from edge_matting.cache.entry import SUFFIX, decode_entry, parse_name
 from edge_matting.cache.remembered import NOTE_SUFFIX, decode_note
 from edge_matting.core.durable import is_temporary, temporary_name
 
+_BLOCK: Final = 4096
+"""What a disk gives to the smallest file. Counting it bounds the number of entries too, and with it
+the memory that their names take: notes on results have a kilobyte each."""
+
 _ABANDONED_SECONDS: Final = 3600.0
 """A temporary file so old has no writer any more."""
 
@@ -68,10 +72,11 @@ class DiskShelf:
 
     def put(self, name: str, data: bytes) -> list[str]:
         """Keep ``data`` if limit and free space allow it; the names that left for it."""
-        if len(data) > self._limit:
+        size = _occupied(len(data))
+        if size > self._limit:
             return []
-        left = self.make_room(len(data))
-        if self._lacking(len(data)) > 0:
+        left = self.make_room(size)
+        if self._lacking(size) > 0:
             return left  # others fill the disk: there is nothing left to drop
         path = self._root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +89,7 @@ class DiskShelf:
             hidden.unlink(missing_ok=True)
             raise
         self._forget(name)
-        self._remember(name, len(data))
+        self._remember(name, size)
         return left
 
     def remove(self, name: str) -> None:
@@ -114,7 +119,7 @@ class DiskShelf:
                 status = found[name].stat()
             except FileNotFoundError:
                 continue
-            new.append((status.st_mtime, name, status.st_size))
+            new.append((status.st_mtime, name, _occupied(status.st_size)))
         for _, name, size in sorted(new):
             self._remember(name, size)
         return [name for _, name, _ in sorted(new)], gone
@@ -194,6 +199,11 @@ class DiskShelf:
                 for path in Path(context.path).iterdir():
                     if is_temporary(path.name) and _written(path) < before:
                         path.unlink(missing_ok=True)
+
+
+def _occupied(size: int) -> int:
+    """Bytes of disk for a file of ``size`` bytes."""
+    return -(-size // _BLOCK) * _BLOCK
 
 
 def _written(path: Path) -> float:
