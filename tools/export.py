@@ -208,7 +208,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             trained = Path(scratch) / "trained.onnx"
             to_onnx(net, trained)
-            net = between(options.start, trained, options.share)
+            attention = bool(net.layout["attention"])
+            net = between(options.start, trained, options.share, attention=attention)
     options.to.mkdir(parents=True, exist_ok=True)
     path: Path = options.to / options.file
     temporary = path.with_suffix(".onnx.tmp")

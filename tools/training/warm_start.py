@@ -121,17 +121,21 @@ def _restate(norm: nn.BatchNorm2d, mean: Tensor, square: Tensor) -> None:
 
 
 @torch.no_grad()
-def between(one: Path, other: Path, share: float) -> MattingNet:
+def between(one: Path, other: Path, share: float, *, attention: bool = False) -> MattingNet:
     """The network whose weights lie at `share` (0 to 1) of the way between two exported files.
 
     Of a network and what it became by further training: Wortsman et al., "Robust fine-tuning of
-    zero-shot models" (2022). It forgets less than the latter.
+    zero-shot models" (2022). It forgets less than the latter. Of `attention` that only the latter
+    has, what squeezes is taken whole: before, nothing read it.
     """
-    start, end = MattingNet(), MattingNet()
+    start, end = MattingNet(attention=attention), MattingNet(attention=attention)
     load_exported(start, one)
     load_exported(end, other)
-    towards = end.state_dict()
-    for name, value in start.state_dict().items():
-        if value.dtype.is_floating_point:
+    towards, state = end.state_dict(), start.state_dict()
+    read = any(bool(value.any()) for name, value in state.items() if f"{ATTENTION}excite" in name)
+    for name, value in state.items():
+        if f"{ATTENTION}squeeze" in name and not read:
+            value.copy_(towards[name])
+        elif value.dtype.is_floating_point:
             value.lerp_(towards[name], share)
     return start.eval()
