@@ -241,6 +241,25 @@ def test_attention_begins_without_effect_and_comes_back_from_a_checkpoint(tmp_pa
         assert torch.equal(again(image), changed)
 
 
+def test_weights_between_two_files_run_from_the_one_to_the_other() -> None:
+    torch = pytest.importorskip("torch", reason="training needs torch")
+    pytest.importorskip("onnx")
+    from tools.training.network import MattingNet
+    from tools.training.warm_start import between, load_exported
+
+    plain, finer = (
+        folder / _field((folder / "manifest.yaml").read_text(), "file")
+        for folder in (MODEL, MODEL.with_name("quality"))
+    )
+    ends = MattingNet().eval(), MattingNet(attention=True).eval()
+    image = torch.rand(1, 3, 64, 96) * 2 - 1
+    with torch.inference_mode():
+        for share, end, file in zip((0.0, 1.0), ends, (plain, finer), strict=True):
+            load_exported(end, file)
+            found = between(plain, finer, share, attention=True)
+            assert torch.allclose(found(image), end(image), atol=1e-4)
+
+
 def test_with_group_norm_a_picture_does_not_depend_on_its_batch() -> None:
     torch = pytest.importorskip("torch", reason="training needs torch")
     from tools.training.network import MattingNet

@@ -2,10 +2,11 @@
 
     python -m tools.ablation --work WORK
 
-The same weights as a torch program, in onnxruntime, in int8, in fp16, and int8 four pictures at a
-time. Only rows that exist: no network without MobileNetV2 or with attention has been trained. Each
-row runs in a process of its own, on one thread; IoU and MAD are means over the groups of the
-manifest's figures, the time is the median for one picture, the memory the process's peak.
+The network with attention (`quality`) and without (`default`) as torch programs, then the latter in
+onnxruntime, in int8, in fp16, and int8 four pictures at a time. Only rows that exist: no network
+without MobileNetV2 has been trained. Each row runs in a process of its own, on one thread; IoU and
+MAD are means over the groups of the manifest's figures, the time is the median for one picture, the
+memory the process's peak.
 """
 
 from __future__ import annotations
@@ -43,10 +44,12 @@ class Row:
     runtime: str
     precision: str
     batch: int = 1
+    model: str = "default"
 
 
 ROWS = (
-    Row("MobileNetV2 U-Net, torch", "torch", "fp32"),
+    Row("MobileNetV2 U-Net with attention, torch", "torch", "fp32", model="quality"),
+    Row("without attention, torch", "torch", "fp32"),
     Row("in onnxruntime", "ort", "fp32"),
     Row("fp16 (made for GPUs)", "ort", "fp16"),
     Row("int8", "ort", "int8"),
@@ -67,7 +70,7 @@ def runner(row: Row, model: Path) -> Run:
     """The network ready to run, on one thread."""
     path = file_of(model, row.precision)
     if row.runtime == "torch":
-        return _torch_runner(path)
+        return _torch_runner(path, attention=row.model == "quality")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -77,14 +80,14 @@ def runner(row: Row, model: Path) -> Run:
     return lambda images: np.asarray(session.run(None, {name: images})[0])
 
 
-def _torch_runner(path: Path) -> Run:
+def _torch_runner(path: Path, *, attention: bool) -> Run:
     import torch
 
     from tools.training.network import AlphaNet, MattingNet
     from tools.training.warm_start import load_exported
 
     torch.set_num_threads(1)
-    net = MattingNet()
+    net = MattingNet(attention=attention)
     load_exported(net, path)
     program: Any = AlphaNet(net).eval().to(memory_format=torch.channels_last)
 
@@ -128,7 +131,7 @@ def measured(row: Row, model: Path, work: Path) -> dict[str, float]:
 def apart(number: int, options: argparse.Namespace) -> dict[str, float]:
     """The figures of a row, from a process of its own."""
     call = [sys.executable, "-m", "tools.ablation", "--row", str(number)]
-    call += ["--work", str(options.work), "--model", str(options.model)]
+    call += ["--work", str(options.work), "--models", str(options.models)]
     threads = {"OMP_NUM_THREADS": "1"}
     told = subprocess.run(
         call, check=True, capture_output=True, text=True, env={**os.environ, **threads}
@@ -154,15 +157,16 @@ def table(found: list[tuple[Row, dict[str, float], int]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("--work", type=Path, required=True, help="where tools.train worked")
-    parser.add_argument("--model", type=Path, default=Path("models/default"))
+    parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--row", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.row is not None:
-        print(json.dumps(measured(ROWS[options.row], options.model, options.work)))
+        row = ROWS[options.row]
+        print(json.dumps(measured(row, options.models / row.model, options.work)))
         return
     found = []
     for number, row in enumerate(ROWS):
-        size = file_of(options.model, row.precision).stat().st_size
+        size = file_of(options.models / row.model, row.precision).stat().st_size
         found.append((row, apart(number, options), size))
     print(f"{platform.machine()}, {os.cpu_count()} processors, one thread, {SIDE} x {SIDE}\n")
     print(table(found))

@@ -57,8 +57,7 @@ input:
 output: {{name: alpha, kind: alpha}}
 licence: Apache-2.0
 provenance: |
-  A U-Net with a MobileNetV2 encoder of width {width:.2g}{particulars}, trained by tools/train.py
-  of this project: {samples} samples in {minutes:.0f} minutes on {machine}.
+  {made}
   {origin}
   Trained on:
   - full-body street photos with masks, bearpaw/clothing-co-parsing (CCP): the repository is
@@ -144,13 +143,23 @@ def largest_difference(
     return worst
 
 
-def particulars(layout: Mapping[str, Any]) -> str:
-    """In what a network differs from the plain one of its width, as the rest of a sentence."""
-    said = ", with attention in the decoder" if layout["attention"] else ""
+def made(progress: Progress, layout: Mapping[str, Any], machine: str) -> str:
+    """A sentence on what the network is and how long it learned."""
+    said = f"A U-Net with a MobileNetV2 encoder of width {layout['width']:.2g}"
+    if layout["attention"]:
+        said += ", with attention in the decoder"
     if tuple(layout["expansions"]) != EXPANSIONS:
         inside = " ".join(f"{factor:g}" for factor in layout["expansions"])
-        said += f",\n  the blocks of its stages {inside} times as wide inside"
-    return said
+        said += f", the blocks of its stages {inside} times as wide inside as outside"
+    return (
+        f"{said}, trained by tools/train.py of this project: {progress.samples:,} samples in "
+        f"{progress.total / 60:.0f} minutes on {machine}."
+    )
+
+
+def indented(sentence: str) -> str:
+    """Lines for the manifest."""
+    return "\n  ".join(textwrap.wrap(sentence, 97))
 
 
 def write_manifest(
@@ -164,12 +173,8 @@ def write_manifest(
         file=path.name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         size=options.side,
-        samples=f"{progress.samples:,}",
-        minutes=progress.total / 60,
-        machine=options.machine,
-        width=layout["width"],
-        particulars=particulars(layout),
-        origin="\n  ".join(textwrap.wrap(options.origin, 97)),
+        made=indented(made(progress, layout, options.machine)),
+        origin=indented(options.origin),
     )
     temporary = path.with_name("manifest.yaml.tmp")
     temporary.write_text(text)
