@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -224,6 +225,16 @@ def test_models_are_listed_shown_verified_and_only_added_ones_removed(home, caps
     assert main(["models", "verify", "-c", config]) == main(["models", "-c", config, "list"]) == 0
     assert main(["models", "remove", "default"]) == 1
     assert "shipped" in capsys.readouterr().err
+
+
+def test_an_added_model_that_a_shipped_one_hides_is_told(home, capsys):
+    shipped = Path(__file__).parents[1] / "models" / "quality"
+    shutil.copytree(shipped, home / "state" / "models" / "quality")
+    assert main(["models", "list"]) == 0
+    assert "hidden   your model has the name of a shipped one" in capsys.readouterr().out
+    assert main(["doctor"]) == 1
+    told = [line for line in capsys.readouterr().out.splitlines() if "model quality" in line]
+    assert any(line.startswith("FAIL") and "another --id" in line for line in told)
 
 
 def test_an_added_model_is_tried_used_and_an_altered_one_refused(home, capsys):

@@ -146,6 +146,7 @@ def test_models_are_listed_shipped_ones_first_and_broken_ones_with_their_fault(
     ]
     assert [e.id for e in entries if e.fault] == ["broken"]
     assert catalog.get("default").name == "Tiny"
+    assert catalog.hidden() == ("default",)
 
 
 def test_a_model_may_have_files_for_other_precisions_and_backends(tmp_path: Path) -> None:

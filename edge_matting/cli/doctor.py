@@ -24,6 +24,7 @@ from edge_matting.engine.start import open_catalog, plan_for
 from edge_matting.hotfolder.condition import folder_problem, free_bytes
 from edge_matting.hotfolder.filesystems import needs_polling
 from edge_matting.inference import installed_runtimes, runtime_problem
+from edge_matting.inference.catalog import HIDDEN
 from edge_matting.ledger import Ledger
 
 ALL_WELL, ATTENTION = 0, 1
@@ -120,6 +121,8 @@ def _models(settings: Settings) -> Iterator[Finding]:
             yield Finding(f"model {entry.id}", str(error), well=False)
         else:
             yield Finding(f"model {entry.id}", "is as its manifest says")
+    for model_id in catalog.hidden():
+        yield Finding(f"model {model_id}", HIDDEN, well=False)
     catalog.get(settings.model)
 
 

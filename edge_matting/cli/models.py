@@ -13,6 +13,7 @@ from edge_matting.core.errors import EdgeMattingError
 from edge_matting.engine.start import open_catalog, record_known_matte
 from edge_matting.inference import Catalog
 from edge_matting.inference.add import Added, add_model
+from edge_matting.inference.catalog import HIDDEN
 from edge_matting.inference.propose import Answers
 
 _CLOSE = 1.5
@@ -34,6 +35,8 @@ def _list(catalog: Catalog, _options: argparse.Namespace) -> int:
             size, manifest = entry.manifest.input.size, entry.manifest
             licence = f"{size.width} x {size.height}  {manifest.licence}"
             print_line(f"{entry.id:24} {origin:8} {manifest.name}  {licence}")
+    for model_id in catalog.hidden():
+        print_line(f"{model_id:24} {'hidden':8} {HIDDEN}")
     return 0
 
 

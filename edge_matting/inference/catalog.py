@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Final
 
 from edge_matting.core.durable import durable_remove, read_chunks
 from edge_matting.core.errors import ModelError
@@ -22,6 +23,10 @@ from edge_matting.inference.manifest import (
     ModelFile,
     check_id,
     load_manifest,
+)
+
+HIDDEN: Final = (
+    "your model has the name of a shipped one, which is used; add its file under another --id"
 )
 
 
@@ -58,6 +63,10 @@ class Catalog:
         taken = {entry.id for entry in shipped}
         added = [_entry(folder, shipped=False) for folder in _folders(self._added_dir)]
         return (*shipped, *(entry for entry in added if entry.id not in taken))
+
+    def hidden(self) -> tuple[str, ...]:
+        """Ids of added models that cannot be reached, for a shipped one came to have the same."""
+        return tuple(f.name for f in _folders(self._added_dir) if self.is_shipped(f.name))
 
     def get(self, model_id: str) -> Manifest:
         """The manifest of a model; ``ModelError`` names the known ones where it is missing."""
