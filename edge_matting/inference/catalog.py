@@ -60,9 +60,8 @@ class Catalog:
     def list(self) -> tuple[CatalogEntry, ...]:
         """All models, shipped ones first, each with its fault if it has one."""
         shipped = [_entry(folder, shipped=True) for folder in _folders(self._shipped_dir)]
-        taken = {entry.id for entry in shipped}
-        added = [_entry(folder, shipped=False) for folder in _folders(self._added_dir)]
-        return (*shipped, *(entry for entry in added if entry.id not in taken))
+        reached = (f for f in _folders(self._added_dir) if not self.is_shipped(f.name))
+        return (*shipped, *(_entry(folder, shipped=False) for folder in reached))
 
     def hidden(self) -> tuple[str, ...]:
         """Ids of added models that cannot be reached, for a shipped one came to have the same."""

@@ -17,7 +17,15 @@ from edge_matting.core.errors import SourceChanged
 from edge_matting.core.jobs import Done, Execution, Quality, Result, Signature, StoredResult
 from edge_matting.core.logs import shown
 from edge_matting.core.states import JobState
-from edge_matting.imaging import Header, Photo, before_after, check_limits, decode, read_header
+from edge_matting.imaging import (
+    PREVIEW_HEIGHT,
+    Header,
+    Photo,
+    before_after,
+    check_limits,
+    decode,
+    read_header,
+)
 from edge_matting.inference import Manifest, Session
 from edge_matting.matting import Look, assess, halved, refine
 from edge_matting.pipeline.batching import on_its_way
@@ -28,7 +36,7 @@ from edge_matting.publish import EncodedOutput
 
 log = logging.getLogger(__name__)
 
-_SMALL = (240, 240)  # least sides at which the gate and the preview lose nothing
+_SMALL = (PREVIEW_HEIGHT, PREVIEW_HEIGHT)  # least sides; the gate looks at less
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +167,12 @@ def _finish(
         if photo.alpha is not None:
             alpha = alpha * photo.alpha  # what was transparent already stays so
     with watch.stage("assess"):
-        small = halved(photo.rgb, _SMALL), halved(alpha, _SMALL)
+        small = (halved(photo.rgb, _SMALL), halved(alpha, _SMALL)) if previewed else None
         look = _second_look(photo, task.recipe, tools)
         quality = assess(photo.rgb, alpha, look, small=small)
     with watch.stage("encode"):
         files = render_outputs(photo, alpha, task.recipe)
-        preview = before_after(*small) if previewed else None
+        preview = None if small is None else before_after(*small)
     height, width = alpha.shape
     for note in photo.notes:
         log.info("%s: %s", shown(task.source), note)

@@ -118,7 +118,7 @@ def pruned(
     """The same network with the most important channels: `width` times as wide (0 to 1), the blocks
     of each stage of the encoder `expansions` times as wide inside as outside."""
     small = MattingNet(width, expansions=expansions)
-    if net.layout != MattingNet().layout:
+    if net.layout != {**small.layout, "width": 1.0, "expansions": EXPANSIONS}:
         raise ValueError(f"a network of the plain layout can be made narrower, not {net.layout}")
     scores, sizes = _importance(net), _sizes(small)
     kept = {name: score.topk(sizes[name]).indices.sort().values for name, score in scores.items()}
