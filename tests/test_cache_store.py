@@ -1,4 +1,4 @@
-"""Entries in memory and on disk: bounded, durable enough, and never believed unchecked."""
+"""Mattes and results in memory and on disk: bounded, shared, and found again."""
 
 from __future__ import annotations
 
@@ -15,115 +15,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from cached import CONTEXT, MODEL, a_mark, answered, encoded, kept, on_disk, open_cache
 from fakes import ManualClock
 from test_cases_durability import fill, small_disk
 from waiting import wait_for
 
-from edge_matting.cache import Fingerprint, MatteCache, fingerprint_of
+from edge_matting.cache import Fingerprint, fingerprint_of
 from edge_matting.cache.disk import DiskShelf
-from edge_matting.cache.entry import (
-    Entry,
-    EntryDamaged,
-    decode_entry,
-    encode_entry,
-    entry_name,
-    parse_name,
-    sealed,
-    unsealed,
-)
+from edge_matting.cache.entry import sealed, unsealed
 from edge_matting.cache.mattes import CANDIDATES, alike
 from edge_matting.cache.memory import MemoryShelf
 from edge_matting.cache.remembered import note_name
-from edge_matting.cache.shelves import PAUSE_SECONDS, REFRESH_SECONDS, Shelves
+from edge_matting.cache.shelves import REFRESH_SECONDS, Shelves
 from edge_matting.cache.single_flight import SingleFlight
 from edge_matting.core.jobs import Execution, Output, Quality, Result, StoredResult
 from edge_matting.core.states import JobState
-
-MODEL = "ab" * 32
-CONTEXT = f"{MODEL}/0123456789abcdef"
-
-
-def a_mark(number: int) -> Fingerprint:
-    chance = np.random.default_rng(number)
-    phash, dhash = (int(chance.integers(2**63)) for _ in range(2))
-    return Fingerprint(f"{number:032x}", phash, dhash, chance.bytes(27), (640, 480))
-
-
-def an_entry(number: int, side: int = 64) -> Entry:
-    chance = np.random.default_rng(number)
-    alpha = np.zeros((side, side), np.float32)
-    alpha[side // 4 : side // 2] = chance.random((side // 4, side), np.float32)
-    alpha[side // 2 :] = 1
-    thumbnail = np.full((side, side, 3), number % 251, np.uint8)
-    return Entry(a_mark(number), alpha, thumbnail, 0.125)
-
-
-def encoded(number: int) -> tuple[str, bytes]:
-    return encode_entry(CONTEXT, an_entry(number))
-
-
-def on_disk(number: int) -> int:
-    """Bytes that an entry takes of the disk, in whole blocks."""
-    return -(-len(encoded(number)[1]) // 4096) * 4096
-
-
-def kept(cache: MatteCache, number: int) -> None:
-    entry = an_entry(number)
-    cache.keep(CONTEXT, entry.mark, entry.thumbnail, entry.alpha, entry.seconds)
-
-
-def answered(cache: MatteCache, number: int) -> str:
-    """The verdict; a matte must be the right one."""
-    entry = an_entry(number)
-    answer = cache.find(CONTEXT, entry.mark, entry.thumbnail)
-    if answer.alpha is not None:
-        np.testing.assert_allclose(answer.alpha, entry.alpha, atol=1 / 255)
-    return answer.verdict
-
-
-def open_cache(root: Path, **changes: int) -> MatteCache:
-    limits = {"memory_bytes": 10**6, "disk_bytes": 10**7, **changes}
-    return MatteCache(root, **limits)
-
-
-# -- an entry's bytes -----------------------------------------------------------------
-
-
-def test_an_entry_comes_back_as_it_was():
-    entry = an_entry(7)
-    name, data = encode_entry(CONTEXT, entry)
-    again = decode_entry(name, data)
-    assert parse_name(name) == (CONTEXT, entry.mark)
-    assert (again.mark, again.seconds) == (entry.mark, 0.125)
-    certain = (entry.alpha < 1 / 255) | (entry.alpha > 1 - 1 / 255)
-    assert np.abs(again.alpha - entry.alpha)[~certain].max() <= 1 / 65535
-    assert set(np.unique(again.alpha[certain])) == {0.0, 1.0}
-    assert np.abs(again.thumbnail.astype(int) - entry.thumbnail).max() <= 2
-
-
-@pytest.mark.parametrize("position", [0, 10, 30, 200, -1])
-def test_one_flipped_bit_is_noticed(position):
-    name, data = encoded(7)
-    broken = bytearray(data)
-    broken[position] ^= 4
-    with pytest.raises(EntryDamaged):
-        decode_entry(name, bytes(broken))
-
-
-def test_a_cut_or_renamed_entry_is_none():
-    name, data = encoded(7)
-    for length in (0, 3, 20, len(data) // 2, len(data) - 1):
-        with pytest.raises(EntryDamaged):
-            decode_entry(name, data[:length])
-    with pytest.raises(EntryDamaged, match="written as"):
-        decode_entry(entry_name(CONTEXT, a_mark(8)), data)
-
-
-@pytest.mark.parametrize("name", ["a/b/c.matte", "x.matte", "a/b/1-2-3-4.matte", "a/b/.matte"])
-def test_other_files_have_no_entrys_name(name):
-    with pytest.raises(ValueError, match=r"no\w* the name|values to unpack|invalid literal"):
-        parse_name(name)
-
 
 # -- bounds ---------------------------------------------------------------------------
 
@@ -206,96 +112,6 @@ def test_a_full_disk_costs_no_photo_and_leaves_no_torn_entry(tmp_path):
         assert hidden == []
 
 
-# -- faults ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "swap", "foreign"])
-def test_a_damaged_entry_is_a_miss_and_is_dropped(tmp_path, damage):
-    cache = open_cache(tmp_path, memory_bytes=0)
-    kept(cache, 1)
-    kept(cache, 2)
-    path, other = (tmp_path / encoded(number)[0] for number in (1, 2))
-    data = path.read_bytes()
-    content = {
-        "cut": data[:-5],
-        "flip": data[:100] + bytes([data[100] ^ 1]) + data[101:],
-        "empty": b"",
-        "swap": other.read_bytes(),
-        "foreign": b"hello",
-    }
-    path.write_bytes(content[damage])
-    assert len(cache.check()) == 1
-    assert answered(cache, 1) == "miss"
-    assert not path.exists()
-    assert answered(cache, 2) == "matte"
-    assert cache.check() == []
-
-
-def test_a_file_that_is_no_entry_is_left_alone_and_told(tmp_path):
-    kept(open_cache(tmp_path), 1)
-    stranger = tmp_path / CONTEXT / "holiday.matte"
-    stranger.write_bytes(b"x")
-    cache = open_cache(tmp_path)
-    assert answered(cache, 1) == "matte"
-    assert len(cache.check()) == 1
-    assert stranger.exists()
-
-
-def test_a_folder_that_cannot_be_used_leaves_the_memory(tmp_path):
-    (tmp_path / "file").write_bytes(b"")
-    cache = open_cache(tmp_path / "file" / "cache")
-    assert "stays in memory" in (cache.stored().problem or "")
-    kept(cache, 1)
-    assert answered(cache, 1) == "matte"
-    cache.tend()
-    cache.keep_models(())
-    assert cache.check() == []
-
-
-def test_without_memory_and_disk_nothing_is_kept(tmp_path):
-    cache = MatteCache(None, memory_bytes=0, disk_bytes=0)
-    kept(cache, 1)
-    assert answered(cache, 1) == "miss"
-    assert cache.stored().entries == 0
-
-
-def test_entries_of_models_that_left_are_dropped(tmp_path):
-    cache = open_cache(tmp_path, memory_bytes=0)
-    kept(cache, 1)
-    old = tmp_path / CONTEXT / ".edge-matting-0000.tmp"
-    old.write_bytes(b"half")
-    os.utime(old, (0, 0))
-    cache.keep_models({MODEL})
-    assert not old.exists()
-    assert answered(cache, 1) == "matte"
-    cache.keep_models({"cd" * 32})
-    assert answered(cache, 1) == "miss"
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_a_failing_model_made_is_dropped(tmp_path):
-    cache = open_cache(tmp_path)
-    kept(cache, 1)
-    os.utime(tmp_path / encoded(1)[0], (1000, 1000))
-    kept(cache, 2)
-    cache.distrust(2000.0)
-    assert answered(cache, 1) == "matte"
-    assert answered(cache, 2) == "miss"
-    in_memory = MatteCache(None, memory_bytes=10**6, disk_bytes=0)
-    kept(in_memory, 1)
-    in_memory.distrust(0.0)
-    assert answered(in_memory, 1) == "miss"
-    assert cache.check() == in_memory.check() == []
-
-
-def test_mattes_survive_a_restart(tmp_path):
-    kept(open_cache(tmp_path), 1)
-    cache = open_cache(tmp_path)
-    assert answered(cache, 1) == "matte"
-    assert cache.answers().requests["matte"] == 1
-    assert cache.answers().saved_seconds == 0.125
-
-
 # -- several at once ------------------------------------------------------------------
 
 
@@ -319,7 +135,7 @@ WRITE_FOR_EVER = """
 import sys
 sys.path[:0] = sys.argv[3].split(":")
 from pathlib import Path
-from test_cache_store import answered, kept, open_cache
+from cached import answered, kept, open_cache
 
 cache = open_cache(Path(sys.argv[1]), disk_bytes=400_000)
 number = int(sys.argv[2])
@@ -392,69 +208,6 @@ def test_doubles_wait_for_the_first_and_go_on_when_it_fails():
     assert sorted(order) == ["first", "second", "stranger"]
     assert order[0] == "first"
     assert order[-1] == "second"
-
-
-# -- what the disk may do -------------------------------------------------------------
-
-
-def as_folder(path: Path) -> None:
-    """Put a folder where a file is expected: nothing can be read, replaced or removed there."""
-    path.unlink()
-    path.mkdir()
-    (path / "x").write_bytes(b"")
-
-
-def test_an_entry_that_cannot_be_read_or_removed_is_a_miss_and_told_once(tmp_path, caplog):
-    cache = open_cache(tmp_path, memory_bytes=0)
-    kept(cache, 1)
-    kept(cache, 2)
-    as_folder(tmp_path / encoded(1)[0])
-    assert answered(cache, 1) == "miss"
-    cache.shelves.remove(encoded(1)[0])
-    assert answered(cache, 2) == "matte"
-    assert len([r for r in caplog.records if "photos are done without it" in r.message]) == 1
-
-
-def test_a_disk_that_cannot_be_trimmed_or_cleared_is_told(tmp_path):
-    cache = open_cache(tmp_path, memory_bytes=0, disk_bytes=on_disk(1) + 10)
-    kept(cache, 1)
-    as_folder(tmp_path / encoded(1)[0])
-    kept(cache, 2)  # there is no room before the first one goes
-    assert "cannot write" in (cache.stored().problem or "")
-    cache.distrust(0.0)
-    assert "cannot be cleared" in (cache.stored().problem or "")
-
-
-def test_an_entry_that_another_process_dropped_is_a_miss(tmp_path):
-    cache = open_cache(tmp_path, memory_bytes=0)
-    kept(cache, 1)
-    (tmp_path / encoded(1)[0]).unlink()
-    assert answered(cache, 1) == "miss"
-    assert cache.check() == []
-
-
-def test_an_entry_in_memory_counts_as_used_on_disk(tmp_path):
-    one = on_disk(1)
-    cache = open_cache(tmp_path, disk_bytes=2 * one + one // 2)
-    kept(cache, 1)
-    kept(cache, 2)
-    assert answered(cache, 1) == "matte"
-    kept(cache, 3)
-    again = open_cache(tmp_path, memory_bytes=0)
-    assert [answered(again, number) for number in (1, 2, 3)] == ["matte", "miss", "matte"]
-
-
-def test_the_writes_of_a_refusing_disk_are_tried_again_after_a_pause(tmp_path):
-    clock = ManualClock()
-    shelves = Shelves(tmp_path, 0, 10**7, 0, clock.monotonic)
-    (tmp_path / MODEL).write_bytes(b"")  # where a folder has to be made
-    shelves.put(*encoded(1))
-    (tmp_path / MODEL).unlink()
-    shelves.put(*encoded(1))
-    assert shelves.stored().entries == 0
-    clock.time += PAUSE_SECONDS
-    shelves.put(*encoded(1))
-    assert (shelves.stored().entries, shelves.stored().problem) == (1, None)
 
 
 # -- notes on results -----------------------------------------------------------------

@@ -149,6 +149,18 @@ def test_models_are_listed_shipped_ones_first_and_broken_ones_with_their_fault(
     assert catalog.hidden() == ("default",)
 
 
+def test_removing_a_hidden_model_leaves_the_shipped_one_that_hides_it(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    place(tmp_path / "added", "default", name="impostor")
+    catalog.remove("default")
+    assert catalog.hidden() == ()
+    assert not (tmp_path / "added" / "default").exists()
+    catalog.verify("default")
+    with pytest.raises(ModelError, match="is shipped with the appliance and stays"):
+        catalog.remove("default")
+
+
 def test_a_model_may_have_files_for_other_precisions_and_backends(tmp_path: Path) -> None:
     changes = {"variants": [variant()], "quality": [quality()], "quality_floor": 0.8}
     manifest = load_manifest(place(tmp_path, "tiny", **changes) / "manifest.yaml")

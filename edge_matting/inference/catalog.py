@@ -26,7 +26,8 @@ from edge_matting.inference.manifest import (
 )
 
 HIDDEN: Final = (
-    "your model has the name of a shipped one, which is used; add its file under another --id"
+    "your model has the name of a shipped one, which is used; add its file under another --id and "
+    "remove this one"
 )
 
 
@@ -89,10 +90,12 @@ class Catalog:
         return folder / parts[0].file
 
     def remove(self, model_id: str) -> None:
-        """Delete an added model, its manifest first; a shipped one is refused."""
+        """Delete an added model, hidden or not, its manifest first; a shipped one is refused."""
         folder = self._folder(model_id)
         if folder.parent == self._shipped_dir:
-            raise ModelError(f"model {model_id} is shipped with the appliance and stays")
+            if model_id not in self.hidden():
+                raise ModelError(f"model {model_id} is shipped with the appliance and stays")
+            folder = self._added_dir / model_id
         for path in (folder / MANIFEST_NAME, *sorted(folder.iterdir())):
             durable_remove(path)
         folder.rmdir()

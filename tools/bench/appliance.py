@@ -89,6 +89,11 @@ class Appliance:
             shutil.copy2(photo, hidden)
             hidden.rename(self.inbox / photo.name)
 
+    def has_work(self) -> bool:
+        """Whether photos are left in ``in/``; of 20,000 names only the first are read."""
+        with os.scandir(self.inbox) as entries:
+            return next(entries, None) is not None
+
     @contextmanager
     def running(self) -> Iterator[psutil.Process]:
         child = start(command("run", "-c", self.config), self.log)

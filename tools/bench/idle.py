@@ -23,7 +23,7 @@ def idle(photos: Sequence[Path], scratch: Path, seconds: float) -> dict[str, Any
     with box.running():
         box.wait_ready()
         box.fill(photos)
-        wait_for(lambda: not any(box.inbox.iterdir()), "end of the photos", PATIENCE_SECONDS)
+        wait_for(lambda: not box.has_work(), "end of the photos", PATIENCE_SECONDS)
         time.sleep(REST_SECONDS)
         alone = _percent(box, seconds)
         crowd = Crowd(int(box.url.rpartition(":")[2]), 1)

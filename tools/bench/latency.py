@@ -54,7 +54,7 @@ def _one(box: Appliance, photo: Path) -> float:
     box.fill([photo])
     name = f"{photo.stem}.json"
     sidecar = wait_for(lambda: _found(box.results, name), "sidecar", PATIENCE_SECONDS)
-    wait_for(lambda: not any(box.inbox.iterdir()), "original put away", PATIENCE_SECONDS)
+    wait_for(lambda: not box.has_work(), "original put away", PATIENCE_SECONDS)
     return float(sidecar.stat().st_ctime) - begin - SETTLE_SECONDS
 
 

@@ -7,7 +7,6 @@ the start of a process nor its end counts. The daemon finds the photos in its fo
 
 from __future__ import annotations
 
-import os
 import shutil
 import statistics
 import sys
@@ -76,14 +75,8 @@ def daemon_pace(photos: Sequence[Path], root: Path, recipe: str, **settings: Any
     box = Appliance(root, hot_folders=[folder], intake={"settle_seconds": 0.3}, **settings)
     box.fill(photos)
     with box.running(), Watch(box.family) as watch:
-        wait_for(lambda: not _any(box.inbox), "end of the backlog", 60 + len(photos))
+        wait_for(lambda: not box.has_work(), "end of the backlog", 60 + len(photos))
     return pace(_whole(published(box.results), len(photos), box.log), watch)
-
-
-def _any(folder: Path) -> bool:
-    """Whether anything is in the folder; of 20,000 names only the first are read."""
-    with os.scandir(folder) as entries:
-        return next(entries, None) is not None
 
 
 def _run(arguments: Sequence[str], out: Path, root: Path, count: int) -> Pace:
