@@ -260,6 +260,43 @@ def test_weights_between_two_files_run_from_the_one_to_the_other() -> None:
             assert torch.allclose(found(image), end(image), atol=1e-4)
 
 
+def test_attention_that_says_the_same_of_every_picture_becomes_part_of_the_weights() -> None:
+    torch = pytest.importorskip("torch", reason="training needs torch")
+    from tools.training.network import MattingNet
+    from tools.training.warm_start import without_attention
+
+    torch.manual_seed(0)
+    net = MattingNet(attention=True).eval()
+    images = [torch.rand(2, 3, 64, 96) * 2 - 1 for _ in range(2)]
+    with torch.no_grad():
+        for step in (net.up16, net.up8, net.up4, net.up2):
+            step.attend.excite.bias.normal_()  # no weights: whatever the picture
+    plain = without_attention(net, images)
+    assert plain.layout == {**net.layout, "attention": False}
+    with torch.inference_mode():
+        assert torch.allclose(plain(images[0]), net(images[0]), atol=1e-5)
+
+
+def test_a_plain_encoder_gives_the_decoder_the_same_sizes_and_comes_back(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="training needs torch")
+    from tools.training import checkpoint
+    from tools.training.network import MattingNet
+
+    net, usual = MattingNet(encoder="plain").eval(), MattingNet().eval()
+    image = torch.rand(1, 3, 64, 96) * 2 - 1
+    with torch.inference_mode():
+        features = zip(net.encoder(image), usual.encoder(image), strict=True)
+        assert all(ours.shape == theirs.shape for ours, theirs in features)
+        given = net(image)
+    assert {m.groups for m in net.encoder.modules() if isinstance(m, torch.nn.Conv2d)} == {1}
+    optimizer = torch.optim.AdamW(net.parameters())
+    averaged = checkpoint.Averaged(net)
+    checkpoint.save(tmp_path / "c.pt", net, averaged, optimizer, checkpoint.Progress())
+    again, _ = checkpoint.averaged_net(tmp_path / "c.pt")
+    with torch.inference_mode():
+        assert torch.equal(again(image), given)
+
+
 def test_with_group_norm_a_picture_does_not_depend_on_its_batch() -> None:
     torch = pytest.importorskip("torch", reason="training needs torch")
     from tools.training.network import MattingNet
@@ -300,9 +337,10 @@ def test_the_part_beside_a_subject_has_nothing_of_it() -> None:
 
 def test_training_sizes_follow_the_planned_side() -> None:
     pytest.importorskip("torch", reason="training needs torch")
-    from tools.train import STAGE_SIZES, stage_sizes
+    from tools.train import FIRST_SIZES, STAGE_SIZES, stage_sizes
 
     assert stage_sizes(320) == STAGE_SIZES
+    assert stage_sizes(320, first=True) == FIRST_SIZES
     assert stage_sizes(224) == [[160, 192, 224], [192, 224], [224, 224, 256], [224]]
 
 

@@ -1,12 +1,13 @@
 """What each step from the trained network to the shipped files changes: one table, measured here.
 
-    python -m tools.ablation --work WORK
+    python -m tools.ablation --work WORK --trained PLAIN FROM_IMAGENET
 
-The network with attention (`quality`) and without (`default`) as torch programs, then the latter in
-onnxruntime, in int8, in fp16, and int8 four pictures at a time. Only rows that exist: no network
-without MobileNetV2 has been trained. Each row runs in a process of its own, on one thread; IoU and
-MAD are means over the groups of the manifest's figures, the time is the median for one picture, the
-memory the process's peak.
+Networks trained for comparison, from their checkpoints: one with a plain encoder (`tools.train
+--encoder plain`), one from ImageNet's by the same schedule. Then what is shipped: the network with
+attention (`quality`) and without (`default`) as torch programs, the latter in onnxruntime, in int8,
+in fp16, and int8 four pictures at a time. Each row runs in a process of its own, on one thread; IoU
+and MAD are means over the groups of the manifest's figures, the time is the median for one picture,
+the memory the process's peak.
 """
 
 from __future__ import annotations
@@ -38,13 +39,14 @@ Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # Nx3xHxW in [-1, 1]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: how the network runs."""
+    """One line of the table: which network, a shipped `model` or one `trained` there, and how."""
 
     name: str
     runtime: str
     precision: str
     batch: int = 1
     model: str = "default"
+    trained: Path | None = None
 
 
 ROWS = (
@@ -57,8 +59,21 @@ ROWS = (
 )
 
 
-def file_of(model: Path, precision: str) -> Path:
-    """The file of a shipped variant."""
+def trained_row(work: Path) -> Row:
+    """A network as it lies in its checkpoint."""
+    from tools.training.checkpoint import averaged_net
+
+    net, progress = averaged_net(work / "checkpoint.pt")
+    encoder = {"plain": "plain encoder", "mobilenetv2": "MobileNetV2"}[net.layout["encoder"]]
+    name = f"{encoder}, {progress.samples:,} samples in all, torch"
+    return Row(name, "torch", "fp32", trained=work)
+
+
+def file_of(row: Row, models: Path) -> Path:
+    """The file of a shipped variant, or the checkpoint."""
+    if row.trained is not None:
+        return row.trained / "checkpoint.pt"
+    model, precision = models / row.model, row.precision
     manifest = load_model_manifest(model)
     part = manifest.variant("ort", precision)
     if part is None:
@@ -66,11 +81,11 @@ def file_of(model: Path, precision: str) -> Path:
     return model / part.file
 
 
-def runner(row: Row, model: Path) -> Run:
+def runner(row: Row, models: Path) -> Run:
     """The network ready to run, on one thread."""
-    path = file_of(model, row.precision)
+    path = file_of(row, models)
     if row.runtime == "torch":
-        return _torch_runner(path, attention=row.model == "quality")
+        return _torch_runner(row, path)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -80,15 +95,19 @@ def runner(row: Row, model: Path) -> Run:
     return lambda images: np.asarray(session.run(None, {name: images})[0])
 
 
-def _torch_runner(path: Path, *, attention: bool) -> Run:
+def _torch_runner(row: Row, path: Path) -> Run:
     import torch
 
+    from tools.training.checkpoint import averaged_net
     from tools.training.network import AlphaNet, MattingNet
     from tools.training.warm_start import load_exported
 
     torch.set_num_threads(1)
-    net = MattingNet(attention=attention)
-    load_exported(net, path)
+    if row.trained is None:
+        net = MattingNet(attention=row.model == "quality")
+        load_exported(net, path)
+    else:
+        net, _ = averaged_net(path)
     program: Any = AlphaNet(net).eval().to(memory_format=torch.channels_last)
 
     def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -105,9 +124,19 @@ def tensor(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.ascontiguousarray(image.transpose(2, 0, 1)[None])
 
 
-def measured(row: Row, model: Path, work: Path) -> dict[str, float]:
+def megabytes(row: Row, models: Path) -> float:
+    """Of the file; of a network in a checkpoint, which holds more, those of its weights."""
+    if row.trained is None:
+        return file_of(row, models).stat().st_size / 1e6
+    from tools.training.checkpoint import averaged_net
+
+    net, _ = averaged_net(file_of(row, models))
+    return sum(weight.numel() for weight in net.parameters()) * 4 / 1e6
+
+
+def measured(row: Row, models: Path, work: Path) -> dict[str, float]:
     """Time and memory first, so that the held-out pictures do not count as memory; then quality."""
-    run = runner(row, model)
+    run = runner(row, models)
     images = np.random.default_rng(0).uniform(-1, 1, (row.batch, 3, SIDE, SIDE)).astype(np.float32)
     times = []
     for turn in range(WARM + TIMED):
@@ -132,6 +161,7 @@ def apart(number: int, options: argparse.Namespace) -> dict[str, float]:
     """The figures of a row, from a process of its own."""
     call = [sys.executable, "-m", "tools.ablation", "--row", str(number)]
     call += ["--work", str(options.work), "--models", str(options.models)]
+    call += ["--trained", *map(str, options.trained)]
     threads = {"OMP_NUM_THREADS": "1"}
     told = subprocess.run(
         call, check=True, capture_output=True, text=True, env={**os.environ, **threads}
@@ -140,7 +170,7 @@ def apart(number: int, options: argparse.Namespace) -> dict[str, float]:
     return found
 
 
-def table(found: list[tuple[Row, dict[str, float], int]]) -> str:
+def table(found: list[tuple[Row, dict[str, float], float]]) -> str:
     """Markdown."""
     lines = [
         "| step | IoU | MAD | ms a picture | peak MiB | file MB |",
@@ -149,7 +179,7 @@ def table(found: list[tuple[Row, dict[str, float], int]]) -> str:
     for row, figure, size in found:
         lines.append(
             f"| {row.name} | {figure['iou']:.4f} | {figure['mad']:.4f} | {figure['ms']:.1f} "
-            f"| {figure['mib']:.0f} | {size / 1e6:.1f} |"
+            f"| {figure['mib']:.0f} | {size:.1f} |"
         )
     return "\n".join(lines)
 
@@ -158,16 +188,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("--work", type=Path, required=True, help="where tools.train worked")
     parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument(
+        "--trained",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="WORK",
+        help="where tools.train made networks for comparison",
+    )
     parser.add_argument("--row", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    rows = (*map(trained_row, options.trained), *ROWS)
     if options.row is not None:
-        row = ROWS[options.row]
-        print(json.dumps(measured(row, options.models / row.model, options.work)))
+        print(json.dumps(measured(rows[options.row], options.models, options.work)))
         return
-    found = []
-    for number, row in enumerate(ROWS):
-        size = file_of(options.models / row.model, row.precision).stat().st_size
-        found.append((row, apart(number, options), size))
+    found = [(r, apart(n, options), megabytes(r, options.models)) for n, r in enumerate(rows)]
     print(f"{platform.machine()}, {os.cpu_count()} processors, one thread, {SIDE} x {SIDE}\n")
     print(table(found))
 

@@ -26,16 +26,17 @@ from numpy.typing import NDArray
 from tools.onnx_graph import head_by_stride, pixels_by_stride
 from tools.training.augment import resized
 from tools.training.checkpoint import Progress, averaged_net
-from tools.training.dataset import to_input
+from tools.training.dataset import Sampler, to_input
 from tools.training.network import EXPANSIONS, AlphaNet, MattingNet
 from tools.training.store import Store
 from tools.training.validation import Case, cases, figures, stretched, table
-from tools.training.warm_start import between
+from tools.training.warm_start import between, without_attention
 
 SIZE = 320
 OPSET, NEWEST_IR = 18, 10  # 18: the oldest that torch 2.13 writes; onnxruntime 1.19 reads 21
 LARGEST_FILE = 10_000_000
 TOLERANCE = 1e-4
+FOLD_BATCHES = 20  # of 8 pictures
 ORIGIN = "Started from the ImageNet-trained MobileNetV2 of google-coral/test_data (Apache-2.0)."
 
 MANIFEST = """\
@@ -204,23 +205,35 @@ def main() -> None:
     parser.add_argument(
         "--share", type=float, default=1.0, help="of the way from there to the weights reached"
     )
-    parser.add_argument("--version", default="2026.11.3")
+    parser.add_argument(
+        "--fold-attention",
+        action="store_true",
+        help="what it says on average over training photos becomes part of the weights",
+    )
+    parser.add_argument("--version", default="2026.11.4")
     parser.add_argument("--machine", default="2 CPU cores")
     parser.add_argument("--origin", default=ORIGIN, help="what the weights began as, a sentence")
     options = parser.parse_args()
     net, progress = averaged_net(options.work / "checkpoint.pt")
+    if net.layout["encoder"] == "plain":
+        raise SystemExit(f"{options.work}: a network for comparison, which is not shipped")
     if options.share < 1.0:
         with tempfile.TemporaryDirectory() as scratch:
             trained = Path(scratch) / "trained.onnx"
             to_onnx(net, trained)
             attention = bool(net.layout["attention"])
             net = between(options.start, trained, options.share, attention=attention)
+    store = Store(options.work / "set")
+    if options.fold_attention:
+        sampler = Sampler(store, np.random.default_rng(0))
+        views = (sampler.batch(8, options.side)[0] for _ in range(FOLD_BATCHES))
+        net = without_attention(net, (to_input(torch.from_numpy(v)) for v in views))
     options.to.mkdir(parents=True, exist_ok=True)
     path: Path = options.to / options.file
     temporary = path.with_suffix(".onnx.tmp")
     to_onnx(net, temporary)
     session = session_of(temporary)
-    pictures = list(cases(Store(options.work / "set")))
+    pictures = list(cases(store))
     worst = largest_difference(net, session, pictures)
     if worst > TOLERANCE:
         raise SystemExit(f"onnxruntime and torch differ by {worst:.2e}, more than {TOLERANCE}")

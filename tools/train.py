@@ -29,7 +29,7 @@ from tools.training import checkpoint
 from tools.training.checkpoint import Averaged, Progress
 from tools.training.dataset import Batches, Sampler, to_input
 from tools.training.losses import distillation_loss, matting_loss
-from tools.training.network import EXPANSIONS, NORMS, MattingNet
+from tools.training.network import ENCODERS, EXPANSIONS, NORMS, MattingNet, PlainEncoder
 from tools.training.prune import pruned
 from tools.training.rounding import imitate_int8
 from tools.training.store import Store, prepare
@@ -39,6 +39,9 @@ from tools.training.warm_start import load_exported, measure_norms
 PIXELS_A_BATCH = 16 * 224 * 224
 STAGE_STARTS = (0.0, 0.35, 0.70, 0.92)  # share of the time budget
 STAGE_SIZES = [[224, 256, 320], [256, 320], [320, 320, 384], [320]]  # for a planned side of 320
+FIRST_SIZES = [[128, 160, 192], [192, 224, 256], [256, 320, 320], [320]]  # ... from ImageNet's
+FIRST_BATCH = 16  # pictures at most from ImageNet's: many small steps there teach more than few
+LEARNED_BEFORE = 0.15  # of the learning rate, for an encoder that is not at its beginning
 WARM_BATCHES = 24  # that measure the statistics of folded batch norms
 WARM_UP = 0.02
 LOG_STEPS, SAVE_SECONDS, CHECK_SECONDS = 100, 300.0, 900.0
@@ -46,9 +49,13 @@ CLIP_NORM = 5.0
 SIDE = 320
 
 
-def stage_sizes(side: int) -> list[list[int]]:
-    """Sides of the training samples of each stage, for a network planned for ``side`` pixels."""
-    return [[max(64, round(s * side / SIDE / 32) * 32) for s in sizes] for sizes in STAGE_SIZES]
+def stage_sizes(side: int, *, first: bool = False) -> list[list[int]]:
+    """Sides of the training samples of each stage, for a network planned for ``side`` pixels.
+
+    A ``first`` training, from ImageNet's encoder, begins on small pictures, of which it sees many.
+    """
+    stages = FIRST_SIZES if first else STAGE_SIZES
+    return [[max(64, round(s * side / SIDE / 32) * 32) for s in sizes] for sizes in stages]
 
 
 def learning_factor(share: float) -> float:
@@ -105,9 +112,10 @@ class Trainer:
         encoder = [p for n, p in learned if n.startswith("encoder.")]
         decoder = [p for n, p in learned if not n.startswith("encoder.")]
         rate = options.learning_rate
+        slower = 1.0 if self.net.layout["encoder"] == "plain" else LEARNED_BEFORE
         self.optimizer = torch.optim.AdamW(
             [
-                {"params": encoder, "lr": rate * 0.15, "peak": rate * 0.15},
+                {"params": encoder, "lr": rate * slower, "peak": rate * slower},
                 {"params": decoder, "lr": rate, "peak": rate},
             ],
             weight_decay=0.01,
@@ -130,7 +138,14 @@ class Trainer:
             measure_norms(net, (to_input(torch.from_numpy(v)) for v in views))
             self.say(f"weights of {options.from_onnx.name}, layout {net.layout}")
             return net
-        net = MattingNet(options.width, attention=options.attention, norm=options.norm)
+        net = MattingNet(
+            options.width,
+            attention=options.attention,
+            norm=options.norm,
+            encoder=options.encoder,
+        )
+        if isinstance(net.encoder, PlainEncoder):
+            return net
         weights = torch.load(
             options.data / "weights" / "mobilenet_v2_imagenet.pth", weights_only=True
         )
@@ -198,12 +213,14 @@ class Trainer:
 
     def batches(self, stage: Any) -> Iterator[tuple[Tensor, Tensor]]:
         """Endless batches from one worker process, `stage` (shared) choosing their sizes."""
+        first = self.options.from_onnx is None and self.progress.first
         stream = Batches(
             self.options.work / "set",
             self.options.seed + self.progress.step,
             PIXELS_A_BATCH,
-            stage_sizes(self.options.side),
+            stage_sizes(self.options.side, first=first),
             stage,
+            most=FIRST_BATCH if first else None,
         )
         return iter(
             DataLoader(
@@ -265,7 +282,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="prepared set, checkpoint and log")
     parser.add_argument("--hours", type=float, default=1.5, help="length of the schedule")
     parser.add_argument(
-        "--learning-rate", type=float, default=2e-3, help="peak; encoder 0.15 of it"
+        "--learning-rate",
+        type=float,
+        default=2e-3,
+        help=f"peak; {LEARNED_BEFORE} of it for an encoder with ImageNet's weights",
     )
     parser.add_argument(
         "--from",
@@ -291,6 +311,12 @@ def main() -> None:
     )
     parser.add_argument(
         "--attention", action="store_true", help="squeeze-and-excitation in the decoder"
+    )
+    parser.add_argument(
+        "--encoder",
+        choices=ENCODERS,
+        default="mobilenetv2",
+        help="plain: of ordinary convolutions, from random weights, for comparison",
     )
     parser.add_argument(
         "--norm",
@@ -329,6 +355,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.from_onnx is None and tuple(options.expansions) != EXPANSIONS:
         parser.error("--expansions: ImageNet's encoder is as wide as it is; it goes with --from")
+    if options.encoder == "plain" and (options.from_onnx is not None or options.width != 1.0):
+        parser.error(
+            "--encoder plain: from random weights, as wide as it is; no --from, no --width"
+        )
     if options.from_onnx is not None and options.norm != "batch":
         parser.error("--from: an exported file has its batch norms folded; --norm is for training")
     options.work.mkdir(parents=True, exist_ok=True)

@@ -49,6 +49,11 @@ class Progress:
         """Of the present schedule, 0 to 1."""
         return min(1.0, self.spent / self.budget) if self.budget > 0 else 0.0
 
+    @property
+    def first(self) -> bool:
+        """Whether this is the first schedule, all the seconds so far being its own."""
+        return self.total - self.spent < 1.0
+
 
 def save(
     path: Path,

@@ -162,13 +162,22 @@ class Batches(IterableDataset[tuple[Tensor, Tensor]]):
     """Endless batches made in a worker process.
 
     `stage` is a shared integer: the trainer raises it as time passes, and the batches grow from
-    `sizes[0]` to the mix of sizes of the later stages.
+    `sizes[0]` to the mix of sizes of the later stages. A batch has about `pixels`, in at least 6
+    pictures and, if given, `most`.
     """
 
     def __init__(
-        self, work: Path, seed: int, pixels: int, stages: list[list[int]], stage: Any
+        self,
+        work: Path,
+        seed: int,
+        pixels: int,
+        stages: list[list[int]],
+        stage: Any,
+        *,
+        most: int | None = None,
     ) -> None:
         super().__init__()
+        self.most = most
         self.work, self.seed, self.pixels, self.stages = work, seed, pixels, stages
         self.stage = stage
 
@@ -181,6 +190,8 @@ class Batches(IterableDataset[tuple[Tensor, Tensor]]):
             sizes = self.stages[min(int(self.stage.value), len(self.stages) - 1)]
             size = sizes[int(rng.integers(len(sizes)))]
             count = max(6, round(self.pixels / size**2))
+            if self.most is not None:
+                count = min(count, self.most)
             rgb, alpha = sampler.batch(count, size)
             yield torch.from_numpy(rgb), torch.from_numpy(alpha)
 

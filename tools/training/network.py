@@ -28,6 +28,8 @@ STAGES = (
 EXPANSIONS = tuple(float(expansion) for expansion, *_ in STAGES)
 SKIP_AFTER_STAGE = (0, 1, 2, 4)  # 1/2, 1/4, 1/8, 1/16 of the input
 
+ENCODERS = ("mobilenetv2", "plain")
+
 KEPT_IN_FP32 = ("encoder.stem", "encoder.stages.0", "up2", "head")
 """Parts that the int8 file leaves as they are, from the input on and up to the output."""
 
@@ -107,6 +109,40 @@ class Encoder(nn.Module):
                     convolution.bias.copy_(bias)
 
 
+class PlainEncoder(nn.Module):
+    """What a U-Net has (Ronneberger et al. 2015): two 3x3 convolutions at every size.
+
+    The same features as ``Encoder`` gives, for comparison: nothing was learned before, and nothing
+    is separable. 1.3 M parameters.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        outs = [STAGES[i][1] for i in (*SKIP_AFTER_STAGE, len(STAGES) - 1)]
+        self.stem = _convolved(3, outs[0], 2)
+        self.stages = nn.ModuleList(
+            nn.Sequential(_convolved(ins, out, stride), _convolved(out, out, 1))
+            for ins, out, stride in zip(outs[:1] + outs[:-1], outs, (1, 2, 2, 2, 2), strict=True)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Nx3xHxW in [-1, 1] -> features at 1/2, 1/4, 1/8, 1/16 and 1/32."""
+        x = self.stem(x)
+        features = []
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        return features
+
+
+def _convolved(channels: int, out_channels: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, out_channels, 3, stride, 1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(),
+    )
+
+
 Norm = Callable[[int], nn.Module]
 
 
@@ -145,9 +181,13 @@ class Attention(nn.Module):
         assert self.excite.bias is not None
         nn.init.zeros_(self.excite.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def factors(self, x: Tensor) -> Tensor:
+        """NxCxHxW -> NxCx1x1 in (0, 2)."""
         counts = self.excite(functional.relu(self.squeeze(x.mean((2, 3), keepdim=True))))
-        return x * (2 * torch.sigmoid(counts))
+        return 2 * torch.sigmoid(counts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factors(x)
 
 
 class Context(nn.Module):
@@ -212,6 +252,7 @@ class MattingNet(nn.Module):
         attention: bool = False,
         norm: str = "batch",
         expansions: Sequence[float] = EXPANSIONS,
+        encoder: str = "mobilenetv2",
     ) -> None:
         super().__init__()
         self.layout = {
@@ -219,11 +260,12 @@ class MattingNet(nn.Module):
             "attention": attention,
             "norm": norm,
             "expansions": tuple(expansions),
+            "encoder": encoder,
         }
         make = NORMS[norm]
         w16, w8, w4, w2 = (scaled(c, width) for c in (128, 80, 48, 24))
         e2, e4, e8, _, e16, _, e32 = (scaled(channels, width) for _, channels, _, _ in STAGES)
-        self.encoder = Encoder(width, expansions)
+        self.encoder = PlainEncoder() if encoder == "plain" else Encoder(width, expansions)
         self.context = Context(make, e32, w16)
         self.up16 = UpStep(make, w16, e16, w16, kernel=5, attention=attention)
         self.up8 = UpStep(make, w16, e8, w8, kernel=5, attention=attention)

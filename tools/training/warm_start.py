@@ -9,14 +9,14 @@ statistics of a training batch stand close to m and v.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tools.training.network import MattingNet
+from tools.training.network import Attention, MattingNet
 
 PREFIX, FOLDED, PIXELS = "net.", ".weight_bias", ".pixels"  # as tools.export names them
 ATTENTION = ".attend."
@@ -139,3 +139,41 @@ def between(one: Path, other: Path, share: float, *, attention: bool = False) ->
         elif value.dtype.is_floating_point:
             value.lerp_(towards[name], share)
     return start.eval()
+
+
+@torch.no_grad()
+def without_attention(net: MattingNet, images: Iterable[Tensor]) -> MattingNet:
+    """The same network with what attention says on average, over `images`, as fixed factors.
+
+    `images` are batches Nx3xHxW in [-1, 1]. A factor is positive, so it passes the ReLU between and
+    goes into the norm before. Where attention hardly depends on the picture, this costs nothing.
+    """
+    said: dict[str, list[Tensor]] = {}
+    gates = {name: m for name, m in net.named_modules() if isinstance(m, Attention)}
+
+    def listen(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def hear(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            assert isinstance(module, Attention)
+            said.setdefault(name, []).append(module.factors(inputs[0]).flatten(1))
+
+        return hear
+
+    hooks = [m.register_forward_pre_hook(listen(name)) for name, m in gates.items()]
+    net.eval()
+    for image in images:
+        net(image)
+    for hook in hooks:
+        hook.remove()
+    plain = MattingNet(**{**net.layout, "attention": False})
+    plain.load_state_dict({n: v for n, v in net.state_dict().items() if ATTENTION not in n})
+    for name in gates:
+        factors = torch.cat(said[name]).mean(0)
+        norm = [m for m in plain.get_submodule(_refined(name)) if isinstance(m, nn.BatchNorm2d)][-1]
+        norm.weight.mul_(factors)
+        norm.bias.mul_(factors)
+    return plain.eval()
+
+
+def _refined(attention: str) -> str:
+    """`up8.attend` -> `up8.refine`: what it weighs."""
+    return f"{attention.rsplit('.', 1)[0]}.refine"
