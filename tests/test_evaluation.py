@@ -295,3 +295,31 @@ def test_every_shipped_precision_gives_the_same_matte_of_a_photo() -> None:
     assert np.abs(made[":fp16"] - made[""]).mean() < 0.002
     with pytest.raises(SystemExit, match="names no bf16 file"):
         next(evaluate.alphas(f"{MODEL}:bf16", 320, [case]))
+
+
+def test_clutter_is_told_by_what_is_behind_the_subject_alone() -> None:
+    from tools.scenes import clutter
+    from tools.training.validation import Case
+
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (96, 96, 3), np.uint8)
+    inside = np.zeros((96, 96), bool)
+    inside[32:64, 32:64] = True
+    known = np.ones((96, 96), bool)
+
+    def case(rgb: np.ndarray) -> Case:
+        return Case("salient", "one", rgb, inside.astype(np.float32), known)
+
+    plain = np.where(inside[..., None], noise, 128).astype(np.uint8)
+    assert clutter(case(plain)) == 0
+    assert clutter(case(noise)) > 10
+    everywhere = Case("salient", "all", noise, np.ones((96, 96), np.float32), known)
+    assert clutter(everywhere) == 0
+
+
+def test_a_scenes_row_tells_successes_and_what_the_gate_did() -> None:
+    from tools.scenes import Outcome, row
+
+    outcomes = [Outcome(0.95, 0.01, False), Outcome(0.9, 0.02, True), Outcome(0.5, 0.3, True)]
+    assert row("dark", outcomes) == "| dark | 3 | 67% | 0.783 | 0.1100 | 1 of 1 | 1 of 2 |"
+    assert row("none", outcomes[:1]).endswith("| none | 1 of 1 |")

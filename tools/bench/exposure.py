@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from machine import machine
+from training.augment import exposed
 from training.split import held_out
 
 from edge_matting.config import Settings
@@ -24,18 +25,6 @@ from edge_matting.matting.exposure import equalised
 from edge_matting.matting.preprocess import from_output, model_view, to_tensor
 
 STOPS = (0.0, 3.5, 2.5, -4.0, -5.0, -6.0)
-WELL_DEPTH = 4000.0  # electrons at full scale: a phone's sensor at a middling ISO
-READ_NOISE = 4.0
-
-
-def exposed(rgb: np.ndarray, stops: float, rng: np.random.Generator) -> np.ndarray:
-    """The photo as a camera would have taken it with ``stops`` more light."""
-    if stops == 0:
-        return rgb
-    electrons = (rgb / 255.0) ** 2.2 * 2.0**stops * WELL_DEPTH
-    noisy = rng.poisson(electrons) + rng.normal(0, READ_NOISE, rgb.shape)
-    linear = np.clip(noisy / WELL_DEPTH, 0, 1)
-    return np.rint(linear ** (1 / 2.2) * 255).astype(np.uint8)
 
 
 def pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
@@ -68,7 +57,7 @@ def main(arguments: list[str]) -> int:
         for image, mask in chosen:
             rgb = cv2.cvtColor(cv2.imread(str(image)), cv2.COLOR_BGR2RGB)
             truth = cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE) > 127
-            view = model_view(exposed(rgb, stops, rng), manifest.input, resolution)
+            view = model_view(exposed(rng, rgb, stops), manifest.input, resolution)
             better = equalised(view)
             plain = iou(view, truth)
             changed = better is not view

@@ -1,9 +1,9 @@
 """Resident memory of daemon and engine together while photos come without end.
 
 Sampled twice a second from the kernel's books: RSS counts pages that both share twice, PSS counts
-them once. Growth is the slope between the medians of two windows: after the first 200 photos, and
-at the end; a cache is full by then. A 100 MP photo comes into another appliance; the memory is read before it, at its peak
-and ``REST_SECONDS`` after it.
+them once. Growth is the slope between the medians of two windows: after the first 200 photos, when
+a cache is full, and at the end. A 100 MP photo comes into another appliance; the memory is read
+before it, at its peak and ``REST_SECONDS`` after it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ def at_work(
     photos: Sequence[Path], scratch: Path, count: int, recipe: str, *, cached: bool = False
 ) -> dict[str, Any]:
     """``count`` photos, the given ones over and over with bytes of their own each time."""
-    cache = {"enabled": cached, "memory_mb": 2, "disk_mb": CACHE_MB_A_PHOTO * len(photos) + NOTES_MB}
+    cache = {
+        "enabled": cached,
+        "memory_mb": 2,
+        "disk_mb": CACHE_MB_A_PHOTO * len(photos) + NOTES_MB,
+    }
     box = _box(scratch, recipe, cache)
     with box.running(), Watch(box.family, every=0.5, proportional=True) as watch:
         box.wait_ready()

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 U8 = NDArray[np.uint8]
 Rng = np.random.Generator
+WELL_DEPTH = 4000.0  # electrons at full scale: a phone's sensor at a middling ISO
+READ_NOISE = 4.0
 
 
 def resized(image: U8, width: int, height: int) -> U8:
@@ -156,3 +158,13 @@ def camera(rng: Rng, rgb: U8) -> U8:
     if rng.random() < 0.4:
         rgb = _jpeg(np.ascontiguousarray(rgb), int(rng.integers(25, 95)))
     return rgb
+
+
+def exposed(rng: Rng, rgb: U8, stops: float) -> U8:
+    """The photo as an 8-bit camera would have taken it with `stops` more light."""
+    if stops == 0:
+        return rgb
+    electrons = (rgb / 255.0) ** 2.2 * 2.0**stops * WELL_DEPTH
+    noisy = rng.poisson(electrons) + rng.normal(0, READ_NOISE, rgb.shape)
+    linear = np.clip(noisy / WELL_DEPTH, 0, 1)
+    return np.rint(linear ** (1 / 2.2) * 255).astype(np.uint8)

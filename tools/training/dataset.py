@@ -32,6 +32,7 @@ MIX = (
     ("soft", 0.06),  # exact soft alpha: hair, lace, motion, defocus
     ("empty", 0.07),
 )
+HAIR, LACE, MOTION = range(3)  # of the soft ones
 BUSTS = 0.25  # of the persons
 COVERED = 0.28  # of the objects
 BARE = 0.5  # of the empty ones: what lies behind the subjects of photos
@@ -106,18 +107,22 @@ class Sampler:
             frames = [random_view(rng, subject, size)]
         return over(rng, frames, self.ground(size, 0.35), shadow_chance=0.25)
 
-    def soft(self, size: int) -> Sample:
-        """A subject with exact soft alpha: hair around it, holes in it, in motion or defocused."""
+    def soft(self, size: int, kind: int | None = None) -> Sample:
+        """A subject with exact soft alpha: hair around it, holes in it, in motion or defocused.
+
+        Which of these, `HAIR`, `LACE` or `MOTION`, is drawn too where it is not given.
+        """
         rng = self.rng
-        kind = int(rng.integers(3))
+        if kind is None:
+            kind = int(rng.integers(3))
         ground = self.ground(size, 0.35)
-        if kind == 2:
+        if kind == MOTION:
             subject = turned(rng, self._one(self.items["objects"]), rng.normal(0, 12))
             frame = placed(rng, subject, size, (0.3, 0.95), standing=rng.random() < 0.5)
             return over(rng, [blurred(rng, frame)], ground, shadow_chance=0.2)
         source = self._one(self.scenes) if rng.random() < 0.5 else studio_ground(rng, 256)
         pattern = random_view(rng, source, 256)
-        if kind == 1:
+        if kind == LACE:
             subject = lace(rng, pattern)
         else:
             near = rng.random() < 0.5
