@@ -300,7 +300,7 @@ def test_a_plain_encoder_gives_the_decoder_the_same_sizes_and_comes_back(tmp_pat
 def test_the_ablation_runs_a_network_as_its_checkpoint_has_it(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="training needs torch")
     np = pytest.importorskip("numpy")
-    from tools.ablation import megabytes, runner, trained_row
+    from tools.ablation import all_rows, described, runner
     from tools.training import checkpoint
     from tools.training.network import AlphaNet, MattingNet
 
@@ -308,9 +308,10 @@ def test_the_ablation_runs_a_network_as_its_checkpoint_has_it(tmp_path: Path) ->
     progress = checkpoint.Progress(samples=1234)
     optimizer = torch.optim.AdamW(net.parameters())
     checkpoint.save(tmp_path / "checkpoint.pt", net, checkpoint.Averaged(net), optimizer, progress)
-    row = trained_row(tmp_path)
-    assert row.name == "plain encoder, 1,234 samples in all, torch"
-    assert megabytes(row, tmp_path / "no-models") == pytest.approx(6.0, abs=0.01)
+    row = all_rows([tmp_path])[0]
+    name, megabytes = described(row, tmp_path / "no-models")
+    assert name == "plain encoder, 1,234 samples in all, torch"
+    assert megabytes == pytest.approx(6.0, abs=0.01)
     image = np.random.default_rng(0).uniform(-1, 1, (1, 3, 64, 64)).astype(np.float32)
     with torch.inference_mode():
         expected = AlphaNet(net)(torch.from_numpy(image)).numpy()

@@ -20,7 +20,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,14 +59,9 @@ ROWS = (
 )
 
 
-def trained_row(work: Path) -> Row:
-    """A network as it lies in its checkpoint."""
-    from tools.training.checkpoint import averaged_net
-
-    net, progress = averaged_net(work / "checkpoint.pt")
-    encoder = {"plain": "plain encoder", "mobilenetv2": "MobileNetV2"}[net.layout["encoder"]]
-    name = f"{encoder}, {progress.samples:,} samples in all, torch"
-    return Row(name, "torch", "fp32", trained=work)
+def all_rows(trained: Sequence[Path]) -> tuple[Row, ...]:
+    """Those of the checkpoints first; what they are called is told by ``described``."""
+    return (*(Row("", "torch", "fp32", trained=work) for work in trained), *ROWS)
 
 
 def file_of(row: Row, models: Path) -> Path:
@@ -124,14 +119,20 @@ def tensor(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.ascontiguousarray(image.transpose(2, 0, 1)[None])
 
 
-def megabytes(row: Row, models: Path) -> float:
-    """Of the file; of a network in a checkpoint, which holds more, those of its weights."""
-    if row.trained is None:
-        return file_of(row, models).stat().st_size / 1e6
-    from tools.training.checkpoint import averaged_net
+def described(row: Row, models: Path) -> tuple[str, float]:
+    """Name and megabytes: of the file, or of the weights of a network in a checkpoint.
 
-    net, _ = averaged_net(file_of(row, models))
-    return sum(weight.numel() for weight in net.parameters()) * 4 / 1e6
+    Not asked in the process that measures: a checkpoint would count as memory of every row.
+    """
+    path = file_of(row, models)
+    if row.trained is None:
+        return row.name, path.stat().st_size / 1e6
+    from tools.training.checkpoint import averaged_net
+    from tools.training.network import ENCODERS
+
+    net, progress = averaged_net(path)
+    name = f"{ENCODERS[net.layout['encoder']]}, {progress.samples:,} samples in all, torch"
+    return name, sum(weight.numel() for weight in net.parameters()) * 4 / 1e6
 
 
 def measured(row: Row, models: Path, work: Path) -> dict[str, float]:
@@ -170,15 +171,15 @@ def apart(number: int, options: argparse.Namespace) -> dict[str, float]:
     return found
 
 
-def table(found: list[tuple[Row, dict[str, float], float]]) -> str:
+def table(found: list[tuple[str, float, dict[str, float]]]) -> str:
     """Markdown."""
     lines = [
         "| step | IoU | MAD | ms a picture | peak MiB | file MB |",
         "|---|---|---|---|---|---|",
     ]
-    for row, figure, size in found:
+    for name, size, figure in found:
         lines.append(
-            f"| {row.name} | {figure['iou']:.4f} | {figure['mad']:.4f} | {figure['ms']:.1f} "
+            f"| {name} | {figure['iou']:.4f} | {figure['mad']:.4f} | {figure['ms']:.1f} "
             f"| {figure['mib']:.0f} | {size:.1f} |"
         )
     return "\n".join(lines)
@@ -198,11 +199,11 @@ def main() -> None:
     )
     parser.add_argument("--row", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    rows = (*map(trained_row, options.trained), *ROWS)
+    rows = all_rows(options.trained)
     if options.row is not None:
         print(json.dumps(measured(rows[options.row], options.models, options.work)))
         return
-    found = [(r, apart(n, options), megabytes(r, options.models)) for n, r in enumerate(rows)]
+    found = [(*described(r, options.models), apart(n, options)) for n, r in enumerate(rows)]
     print(f"{platform.machine()}, {os.cpu_count()} processors, one thread, {SIDE} x {SIDE}\n")
     print(table(found))
 

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from edge_matting.config import Recipe, Settings
+from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.core.errors import EdgeMattingError
 from edge_matting.core.jobs import Quality
 from edge_matting.engine.start import load_tools, plan_for
@@ -71,8 +72,7 @@ def photos_in(paths: Sequence[Path]) -> Iterator[Path]:
 
 def make_row(path: Path, session: Session, manifest: Manifest) -> Row:
     photo = decode(path.read_bytes(), path.name, max_pixels=10**9)
-    view = model_view(photo.rgb, manifest.input, session.describe().resolution)
-    alpha = refine(photo.rgb, infer(equalised(view), session, manifest))
+    alpha = finished_alpha(photo.rgb, session, manifest)
     if photo.alpha is not None:
         alpha = alpha * photo.alpha
     over, matte = (file.data for file in render_outputs(photo, alpha, MAGENTA))
@@ -81,6 +81,12 @@ def make_row(path: Path, session: Session, manifest: Manifest) -> Row:
     made = (Image.open(io.BytesIO(data)).convert("RGB") for data in (matte, over, scene))
     look = None if photo.alpha is not None else second_look(session, manifest, equalise=True)
     return Row(path.stem, assess(photo.rgb, alpha, look), tuple(map(fitted, (before, *made))))
+
+
+def finished_alpha(rgb: Rgb, session: Session, manifest: Manifest) -> Alpha:
+    """The matte at the photo's own size as the default recipe makes it, float32 H x W in [0, 1]."""
+    view = model_view(rgb, manifest.input, session.describe().resolution)
+    return refine(rgb, infer(equalised(view), session, manifest))
 
 
 def fitted(picture: Image.Image) -> Image.Image:

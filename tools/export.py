@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from tools.onnx_graph import head_by_stride, pixels_by_stride
 from tools.training.augment import resized
 from tools.training.checkpoint import Progress, averaged_net
-from tools.training.dataset import Sampler, to_input
+from tools.training.dataset import to_input, training_views
 from tools.training.network import EXPANSIONS, AlphaNet, MattingNet
 from tools.training.store import Store
 from tools.training.validation import Case, cases, figures, stretched, table
@@ -225,9 +225,7 @@ def main() -> None:
             net = between(options.start, trained, options.share, attention=attention)
     store = Store(options.work / "set")
     if options.fold_attention:
-        sampler = Sampler(store, np.random.default_rng(0))
-        views = (sampler.batch(8, options.side)[0] for _ in range(FOLD_BATCHES))
-        net = without_attention(net, (to_input(torch.from_numpy(v)) for v in views))
+        net = without_attention(net, training_views(store, options.side, FOLD_BATCHES, seed=0))
     options.to.mkdir(parents=True, exist_ok=True)
     path: Path = options.to / options.file
     temporary = path.with_suffix(".onnx.tmp")

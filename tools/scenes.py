@@ -18,19 +18,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_matting.inference.catalog import load_model_manifest
 from edge_matting.inference.manifest import Manifest
 from edge_matting.inference.ort import OrtSession
-from edge_matting.matting import assess, refine
-from edge_matting.matting.exposure import equalised
-from edge_matting.matting.preprocess import model_view
-from edge_matting.pipeline.matte import infer, second_look
+from edge_matting.matting import assess
+from edge_matting.pipeline.matte import second_look
+from tools.contact_sheet import finished_alpha
 from tools.training.augment import exposed
 from tools.training.dataset import HAIR, LACE, MOTION, Sampler
 from tools.training.store import Store
-from tools.training.validation import Case, cases, iou_at_half
+from tools.training.validation import Case, cases, composite, iou_at_half
 
 PHOTOS = ("persons", "salient", "pets", "portraits")
 SUCCESS = 0.9  # IoU
@@ -73,19 +71,13 @@ def scenes(store: Store) -> Iterator[tuple[str, list[Case]]]:
     yield "hair, portraits", [case for case in photos if case.group == "portraits"]
     for name, kind in DRAWN.items():
         sampler = Sampler(store, np.random.default_rng(SEED), validation=True)
-        yield name, [_drawn(sampler, kind, i) for i in range(DRAWN_COUNT)]
-
-
-def _drawn(sampler: Sampler, kind: int, number: int) -> Case:
-    rgb, mask = sampler.soft(DRAWN_SIDE, kind)
-    alpha = np.asarray(mask / 255, np.float32)
-    return Case("soft", f"{kind}_{number:02d}", rgb, alpha, np.ones(mask.shape, bool))
+        drawn = (sampler.soft(DRAWN_SIDE, kind) for _ in range(DRAWN_COUNT))
+        yield name, [composite("soft", f"{kind}_{i:02d}", each) for i, each in enumerate(drawn)]
 
 
 def outcome(case: Case, session: OrtSession, manifest: Manifest) -> Outcome:
     """The picture done as the appliance does it."""
-    view = model_view(case.rgb, manifest.input, session.describe().resolution)
-    alpha: NDArray[np.float32] = refine(case.rgb, infer(equalised(view), session, manifest))
+    alpha = finished_alpha(case.rgb, session, manifest)
     look = second_look(session, manifest, equalise=True)
     return Outcome(
         iou=iou_at_half(alpha, case),

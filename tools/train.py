@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader
 
 from tools.training import checkpoint
 from tools.training.checkpoint import Averaged, Progress
-from tools.training.dataset import Batches, Sampler, to_input
+from tools.training.dataset import Batches, to_input, training_views
 from tools.training.losses import distillation_loss, matting_loss
 from tools.training.network import ENCODERS, EXPANSIONS, NORMS, MattingNet, PlainEncoder
 from tools.training.prune import pruned
@@ -130,12 +130,11 @@ class Trainer:
         """From an exported file, made narrower if asked, or with the encoder from ImageNet."""
         options = self.options
         if options.from_onnx is not None:
-            sampler = Sampler(Store(options.work / "set"), np.random.default_rng(options.seed))
-            views = (sampler.batch(8, options.side)[0] for _ in range(WARM_BATCHES))
             net = _exported(options.from_onnx, attention=options.attention)
             if (options.width, *options.expansions) != (1.0, *EXPANSIONS):
                 net = pruned(net, options.width, options.expansions)
-            measure_norms(net, (to_input(torch.from_numpy(v)) for v in views))
+            store = Store(options.work / "set")
+            measure_norms(net, training_views(store, options.side, WARM_BATCHES, options.seed))
             self.say(f"weights of {options.from_onnx.name}, layout {net.layout}")
             return net
         net = MattingNet(
@@ -314,7 +313,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--encoder",
-        choices=ENCODERS,
+        choices=sorted(ENCODERS),
         default="mobilenetv2",
         help="plain: of ordinary convolutions, from random weights, for comparison",
     )

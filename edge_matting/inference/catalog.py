@@ -91,11 +91,10 @@ class Catalog:
 
     def remove(self, model_id: str) -> None:
         """Delete an added model, hidden or not, its manifest first; a shipped one is refused."""
-        folder = self._folder(model_id)
-        if folder.parent == self._shipped_dir:
-            if model_id not in self.hidden():
-                raise ModelError(f"model {model_id} is shipped with the appliance and stays")
-            folder = self._added_dir / model_id
+        self._folder(model_id)  # there is such a model
+        folder = self._added_dir / model_id
+        if not (folder / MANIFEST_NAME).is_file():
+            raise ModelError(f"model {model_id} is shipped with the appliance and stays")
         for path in (folder / MANIFEST_NAME, *sorted(folder.iterdir())):
             durable_remove(path)
         folder.rmdir()

@@ -92,7 +92,7 @@ def _feed(box: Appliance, photos: Sequence[Path], start: int, count: int) -> Non
         hidden = box.inbox / f".{number}"
         hidden.write_bytes(data + number.to_bytes(8, "big"))
         hidden.rename(box.inbox / f"{number:06}.jpg")
-    wait_for(lambda: not any(box.inbox.glob("*.jpg")), "end of a batch", 300)
+    wait_for(lambda: not box.has_work(), "end of a batch", 300)
 
 
 def _drop(box: Appliance, photos: Sequence[Path]) -> None:

@@ -163,6 +163,13 @@ class Sampler:
         return np.stack([s[0] for s in samples]), np.stack([s[1] for s in samples])
 
 
+def training_views(store: Store, side: int, batches: int, seed: int) -> Iterator[Tensor]:
+    """Batches of eight training samples as inputs, 8x3xSxS in [-1, 1], to measure a network on."""
+    sampler = Sampler(store, np.random.default_rng(seed))
+    for _ in range(batches):
+        yield to_input(torch.from_numpy(sampler.batch(8, side)[0]))
+
+
 class Batches(IterableDataset[tuple[Tensor, Tensor]]):
     """Endless batches made in a worker process.
 

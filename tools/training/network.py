@@ -28,7 +28,8 @@ STAGES = (
 EXPANSIONS = tuple(float(expansion) for expansion, *_ in STAGES)
 SKIP_AFTER_STAGE = (0, 1, 2, 4)  # 1/2, 1/4, 1/8, 1/16 of the input
 
-ENCODERS = ("mobilenetv2", "plain")
+ENCODERS = {"mobilenetv2": "MobileNetV2", "plain": "plain encoder"}
+"""Of a layout, and what tables call them."""
 
 KEPT_IN_FP32 = ("encoder.stem", "encoder.stages.0", "up2", "head")
 """Parts that the int8 file leaves as they are, from the input on and up to the output."""

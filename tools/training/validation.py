@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.training.augment import bare_box, resized
-from tools.training.dataset import Sampler
+from tools.training.dataset import Sample, Sampler
 from tools.training.split import BESIDE_ANOTHER
 from tools.training.store import PORTRAITS, Store, read, read_rgb
 
@@ -72,17 +72,19 @@ def cases(store: Store) -> Iterator[Case]:
     yield from portraits()
     sampler = Sampler(store, np.random.default_rng(COMPOSITE_SEED), validation=True)
     for i in range(COMPOSITES):
-        rgb, mask = sampler.products(384)
-        alpha = np.asarray(mask / 255, np.float32)
-        yield Case("objects", f"composite_{i:02d}", rgb, alpha, np.ones(mask.shape, bool))
+        yield composite("objects", f"composite_{i:02d}", sampler.products(384))
     drawn = Sampler(store, np.random.default_rng(SOFT_SEED), validation=True)
     for i in range(SOFT_COMPOSITES):
-        rgb, mask = drawn.soft(384)
-        alpha = np.asarray(mask / 255, np.float32)
-        yield Case("soft", f"soft_{i:02d}", rgb, alpha, np.ones(mask.shape, bool))
+        yield composite("soft", f"soft_{i:02d}", drawn.soft(384))
     for item in sampler.scenes:
         yield _empty(item.name, store.pixels(item))
     yield from _bare(store)
+
+
+def composite(group: str, name: str, sample: Sample) -> Case:
+    """A drawn sample, whose alpha is exact everywhere."""
+    rgb, mask = sample
+    return Case(group, name, rgb, np.asarray(mask / 255, np.float32), np.ones(mask.shape, bool))
 
 
 def _bare(store: Store) -> Iterator[Case]:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tools.training.network import Attention, MattingNet
+from tools.training.network import Attention, MattingNet, UpStep
 
 PREFIX, FOLDED, PIXELS = "net.", ".weight_bias", ".pixels"  # as tools.export names them
 ATTENTION = ".attend."
@@ -95,14 +95,7 @@ def measure_norms(net: MattingNet, images: Iterable[Tensor]) -> None:
         total[1] = total[1] + seen.square().sum((0, 2, 3))
         total[2] += seen.numel() // seen.shape[1]
 
-    hooks = [norm.register_forward_pre_hook(watch) for norm in norms]
-    was_training = net.training
-    net.eval()
-    for image in images:
-        net(image)
-    net.train(was_training)
-    for hook in hooks:
-        hook.remove()
+    _overheard(net, norms, watch, images)
     for norm in norms:
         total, squares, count = sums[norm]
         _restate(norm, total / count, squares / count)
@@ -148,32 +141,37 @@ def without_attention(net: MattingNet, images: Iterable[Tensor]) -> MattingNet:
     `images` are batches Nx3xHxW in [-1, 1]. A factor is positive, so it passes the ReLU between and
     goes into the norm before. Where attention hardly depends on the picture, this costs nothing.
     """
-    said: dict[str, list[Tensor]] = {}
-    gates = {name: m for name, m in net.named_modules() if isinstance(m, Attention)}
+    steps = {name: m for name, m in net.named_modules() if isinstance(m, UpStep)}
+    said: dict[nn.Module, list[Tensor]] = {m: [] for m in net.modules() if isinstance(m, Attention)}
 
-    def listen(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def hear(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            assert isinstance(module, Attention)
-            said.setdefault(name, []).append(module.factors(inputs[0]).flatten(1))
+    def hear(gate: Attention, inputs: tuple[Tensor, ...]) -> None:
+        said[gate].append(gate.factors(inputs[0]).flatten(1))
 
-        return hear
-
-    hooks = [m.register_forward_pre_hook(listen(name)) for name, m in gates.items()]
-    net.eval()
-    for image in images:
-        net(image)
-    for hook in hooks:
-        hook.remove()
+    _overheard(net, said, hear, images)
     plain = MattingNet(**{**net.layout, "attention": False})
     plain.load_state_dict({n: v for n, v in net.state_dict().items() if ATTENTION not in n})
-    for name in gates:
-        factors = torch.cat(said[name]).mean(0)
-        norm = [m for m in plain.get_submodule(_refined(name)) if isinstance(m, nn.BatchNorm2d)][-1]
+    for name, step in steps.items():
+        assert step.attend is not None
+        factors = torch.cat(said[step.attend]).mean(0)
+        refine = plain.get_submodule(f"{name}.refine")
+        norm = [m for m in refine.modules() if isinstance(m, nn.BatchNorm2d)][-1]
         norm.weight.mul_(factors)
         norm.bias.mul_(factors)
     return plain.eval()
 
 
-def _refined(attention: str) -> str:
-    """`up8.attend` -> `up8.refine`: what it weighs."""
-    return f"{attention.rsplit('.', 1)[0]}.refine"
+def _overheard(
+    net: MattingNet,
+    modules: Iterable[nn.Module],
+    hear: Callable[..., None],
+    images: Iterable[Tensor],
+) -> None:
+    """Run `images` through the network as it is used, `hear(module, inputs)` before each module."""
+    hooks = [module.register_forward_pre_hook(hear) for module in modules]
+    was_training = net.training
+    net.eval()
+    for image in images:
+        net(image)
+    net.train(was_training)
+    for hook in hooks:
+        hook.remove()
