@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "models" / "default"
+PHOTO_GROUPS = ("persons", "portraits", "salient", "pets")
 sys.path.insert(0, str(ROOT))  # `tools` is no installed package
 
 
@@ -385,3 +388,66 @@ def test_what_is_rounded_in_training_has_even_steps_and_passes_its_gradient_on()
         imitate_int8(net)
         assert torch.equal(net(image), before)
         assert not torch.equal(net.train()(image), before)
+
+
+@pytest.fixture
+def photo_set(tmp_path: Path) -> Path:
+    """A prepared set of small photos with masks; things and scenes only on the held-out side."""
+    np = pytest.importorskip("numpy")
+    rng = np.random.default_rng(5)
+    photos = [(g, f"{n:04d}", 7, n > 1) for g in PHOTO_GROUPS for n in range(4)]
+    others = [("objects", "a_cup_00", 4, True)]
+    others += [("backgrounds", name, 3, True) for name in ("scene", "shelf_00")]
+    items: list[dict[str, object]] = []
+    (tmp_path / "set").mkdir()
+    with (tmp_path / "set" / "pixels.bin").open("wb") as out:
+        for group, name, channels, validation in (*photos, *others):
+            pixels = rng.integers(0, 90, (96, 80, channels)).astype(np.uint8)
+            pixels[30:80, 20:60, :3] |= 128
+            pixels[..., 3:4] = 0
+            pixels[30:80, 20:60, 3:4] = 200
+            place = {"name": name, "shape": pixels.shape, "offset": out.tell()}
+            items.append({"group": group, "validation": validation, "soft": True, **place})
+            out.write(pixels.tobytes())
+    (tmp_path / "set" / "index.json").write_text(json.dumps(items))
+    return tmp_path
+
+
+def test_masks_alone_need_no_composites(photo_set: Path) -> None:
+    np = pytest.importorskip("numpy")
+    pytest.importorskip("torch", reason="training needs torch")
+    from tools.training.dataset import PHOTOS_MIX, Sampler
+    from tools.training.store import Store
+
+    store = Store(photo_set / "set")
+    rgb, alpha = Sampler(store, np.random.default_rng(1), mix=PHOTOS_MIX).batch(40, 64)
+    assert rgb.shape == (40, 64, 64, 3)
+    assert alpha.max() == 200
+    with pytest.raises(ValueError, match="high"):  # a composite has no background to choose from
+        Sampler(store, np.random.default_rng(1)).batch(40, 64)
+
+
+def test_a_run_has_as_many_schedules_as_asked_for_and_goes_on_where_it_stood(
+    photo_set: Path,
+) -> None:
+    pytest.importorskip("torch", reason="training needs torch")
+    from tools.training.checkpoint import averaged_net
+
+    def train(schedules: int) -> list[str]:
+        options = ["--data", photo_set, "--work", photo_set, "--side", 64, "--threads", 1]
+        options += ["--encoder", "plain", "--targets", "masks"]
+        options += ["--hours", 0.0004, "--schedules", schedules]
+        command = [sys.executable, "-m", "tools.train", *map(str, options)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
+
+    assert sum("held out: persons" in line for line in train(1)) == 1
+    _, progress = averaged_net(photo_set / "checkpoint.pt")
+    assert progress.schedules == 1
+    steps = progress.step
+    assert f"resumed at step {steps}, 0.0% of schedule 2" in train(2)[0]
+    _, progress = averaged_net(photo_set / "checkpoint.pt")
+    assert progress.schedules == 2
+    assert progress.step > steps
+    assert "2 schedules are complete" in train(2)[-1]
+    assert averaged_net(photo_set / "checkpoint.pt")[1].step == progress.step

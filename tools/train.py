@@ -1,11 +1,11 @@
 """Train the default matting model.
 
-    python -m tools.train --data DATA --work WORK --hours 1.5
+    python -m tools.train --data DATA --work WORK --hours 1.5 --schedules 3
 
-reads the photo sets under DATA, prepares them once in WORK, and trains for that long. Started
-again it goes on where the last checkpoint stood; once a schedule is complete, a further start
-begins a new one (warm-up, cosine) of `--hours` on the weights reached. SIGTERM ends it with a
-checkpoint. `python -m tools.export` follows. With other work on the machine, set
+reads the photo sets under DATA, prepares them once in WORK, and trains for three schedules
+(warm-up, cosine) of that length, each on the weights that the one before reached (warm restarts,
+Loshchilov, Hutter, 2017). Started again it goes on where the last checkpoint stood. SIGTERM ends it
+with a checkpoint. `python -m tools.export` follows. With other work on the machine, set
 OMP_WAIT_POLICY=passive: threads that wait for each other then sleep instead of spinning.
 """
 
@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader
 
 from tools.training import checkpoint
 from tools.training.checkpoint import Averaged, Progress
-from tools.training.dataset import Batches, to_input, training_views
+from tools.training.dataset import MIX, PHOTOS_MIX, Batches, to_input, training_views
 from tools.training.losses import distillation_loss, matting_loss
 from tools.training.network import ENCODERS, EXPANSIONS, NORMS, MattingNet, PlainEncoder
 from tools.training.prune import pruned
@@ -120,7 +120,7 @@ class Trainer:
             ],
             weight_decay=0.01,
         )
-        self.progress = Progress(budget=options.hours * 3600)
+        self.progress = Progress()
         self.stopped = False
         self.bfloat16 = has_bfloat16()
         if state is not None:
@@ -159,10 +159,13 @@ class Trainer:
         for group, peak in zip(self.optimizer.param_groups, peaks, strict=True):
             group["peak"] = peak
         self.progress = Progress(**state["progress"])
-        if self.progress.share >= 1.0:
-            self.progress.spent = 0.0
-            self.progress.budget = self.options.hours * 3600
-        self.say(f"resumed at step {self.progress.step}, {self.progress.share:.1%} of schedule")
+        progress = self.progress
+        if progress.share >= 1.0:  # kept by a version that did not count its schedules
+            progress.complete()
+        self.say(
+            f"resumed at step {progress.step}, {progress.share:.1%} of schedule "
+            f"{progress.schedules + 1}"
+        )
 
     def say(self, text: str) -> None:
         line = f"{time.strftime('%H:%M:%S')} {text}"
@@ -184,7 +187,7 @@ class Trainer:
             group["lr"] = group["peak"] * factor
         image = to_input(rgb).contiguous(memory_format=torch.channels_last)
         target = alpha[:, None].float() / 255
-        if self.options.binary:
+        if self.options.targets != "soft":
             target = (target >= 0.5).float()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             logits, coarse = self.net.forward_both(image)
@@ -212,7 +215,7 @@ class Trainer:
 
     def batches(self, stage: Any) -> Iterator[tuple[Tensor, Tensor]]:
         """Endless batches from one worker process, `stage` (shared) choosing their sizes."""
-        first = self.options.from_onnx is None and self.progress.first
+        first = self.options.from_onnx is None
         stream = Batches(
             self.options.work / "set",
             self.options.seed + self.progress.step,
@@ -220,6 +223,7 @@ class Trainer:
             stage_sizes(self.options.side, first=first),
             stage,
             most=FIRST_BATCH if first else None,
+            mix=PHOTOS_MIX if self.options.targets == "masks" else MIX,
         )
         return iter(
             DataLoader(
@@ -239,13 +243,28 @@ class Trainer:
         )
 
     def run(self) -> None:
-        """Until the time budget is spent; a crash in between loses at most five minutes."""
-        torch.set_num_threads(self.options.threads)
+        """Until the schedules are complete; a crash in between loses at most five minutes."""
         progress = self.progress
+        if progress.schedules >= self.options.schedules:
+            self.say(f"{progress.schedules} schedules are complete; a larger --schedules goes on")
+            return
+        torch.set_num_threads(self.options.threads)
         stage = multiprocessing.get_context("spawn").Value("i", 0)
         batches = self.batches(stage)
         pictures = list(cases(Store(self.options.work / "set")))
         self.net.train()
+        while progress.schedules < self.options.schedules and not self.stopped:
+            self._schedule(stage, batches, pictures)
+        word = "stopped" if self.stopped else "done"
+        self.say(f"{word}: {progress.samples} samples in {progress.total / 60:.0f} minutes")
+
+    def _schedule(
+        self, stage: Any, batches: Iterator[tuple[Tensor, Tensor]], pictures: list[Case]
+    ) -> None:
+        """One to its end: the present one where it was begun, or else the next."""
+        progress = self.progress
+        if progress.spent == 0.0:
+            progress.budget = self.options.hours * 3600
         last = saved = checked = logged = time.monotonic()
         losses: list[float] = []
         seen = progress.samples
@@ -264,9 +283,8 @@ class Trainer:
             last = self._spend(last)
         if not self.stopped:
             self.check(pictures)
+            progress.complete()
         self.save()
-        word = "stopped" if self.stopped else "done"
-        self.say(f"{word}: {progress.samples} samples in {progress.total / 60:.0f} minutes")
 
     def _spend(self, since: float) -> float:
         now = time.monotonic()
@@ -279,7 +297,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of the photo sets")
     parser.add_argument("--work", type=Path, required=True, help="prepared set, checkpoint and log")
-    parser.add_argument("--hours", type=float, default=1.5, help="length of the schedule")
+    parser.add_argument("--hours", type=float, default=1.5, help="length of a schedule")
+    parser.add_argument(
+        "--schedules", type=int, default=1, help="how many of them the run has in all"
+    )
     parser.add_argument(
         "--learning-rate",
         type=float,
@@ -327,9 +348,11 @@ def main() -> None:
         "--side", type=int, default=SIDE, help="of the input that is planned, in pixels"
     )
     parser.add_argument(
-        "--binary",
-        action="store_true",
-        help="cut every target at 0.5, to see what soft ones are worth",
+        "--targets",
+        choices=["soft", "binary", "masks"],
+        default="soft",
+        help="binary: every one cut at 0.5; masks: those of the sets' photos alone, cut, with no "
+        "composite and nothing drawn; to see what soft ones are worth",
     )
     parser.add_argument(
         "--int8",

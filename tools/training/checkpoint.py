@@ -35,13 +35,15 @@ class Averaged:
 
 @dataclass
 class Progress:
-    """How far a run is. `spent` and `budget` are seconds of the present schedule."""
+    """How far a run is. `spent` and `budget` are seconds of the present schedule; `schedules` are
+    complete."""
 
     step: int = 0
     samples: int = 0
     spent: float = 0.0
     budget: float = 0.0
     total: float = 0.0
+    schedules: int = 0
     figures: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -49,10 +51,10 @@ class Progress:
         """Of the present schedule, 0 to 1."""
         return min(1.0, self.spent / self.budget) if self.budget > 0 else 0.0
 
-    @property
-    def first(self) -> bool:
-        """Whether this is the first schedule, all the seconds so far being its own."""
-        return self.total - self.spent < 1.0
+    def complete(self) -> None:
+        """End the present schedule; the next one begins at 0."""
+        self.schedules += 1
+        self.spent = 0.0
 
 
 def save(

@@ -21,8 +21,9 @@ from tools.training.store import GROUPS, Item, Store
 
 U8 = NDArray[np.uint8]
 Sample = tuple[U8, U8]
+Mix = tuple[tuple[str, float], ...]
 
-MIX = (
+MIX: Mix = (
     ("persons", 0.28),
     ("portraits", 0.04),
     ("salient", 0.26),
@@ -32,6 +33,8 @@ MIX = (
     ("soft", 0.06),  # exact soft alpha: hair, lace, motion, defocus
     ("empty", 0.07),
 )
+PHOTOS = ("persons", "portraits", "salient", "pets")  # the groups of photos that have masks
+PHOTOS_MIX = tuple((group, share) for group, share in MIX if group in PHOTOS)
 HAIR, LACE, MOTION = range(3)  # of the soft ones
 BUSTS = 0.25  # of the persons
 COVERED = 0.28  # of the objects
@@ -39,10 +42,13 @@ BARE = 0.5  # of the empty ones: what lies behind the subjects of photos
 
 
 class Sampler:
-    """Draws samples (RGB uint8 SxSx3, alpha uint8 SxS) from the training side of a store."""
+    """Draws samples (RGB uint8 SxSx3, alpha uint8 SxS) from the training side of a store.
 
-    def __init__(self, store: Store, rng: Rng, *, validation: bool = False) -> None:
-        self.store, self.rng = store, rng
+    `mix` names the kinds of samples with their shares, in any unit.
+    """
+
+    def __init__(self, store: Store, rng: Rng, *, validation: bool = False, mix: Mix = MIX) -> None:
+        self.store, self.rng, self.mix = store, rng, mix
         self.items = {g: store.select(g, validation=validation) for g in GROUPS}
         # shop shelves hold products, some of them in a hand in front: clutter, never "no subject"
         scenes = [i for i in self.items["backgrounds"] if i.name not in WITH_SUBJECT]
@@ -143,8 +149,8 @@ class Sampler:
 
     def draw(self, size: int) -> Sample:
         """One finished training sample of the mix."""
-        kinds, shares = zip(*MIX, strict=True)
-        kind = kinds[int(self.rng.choice(len(kinds), p=shares))]
+        kinds, shares = zip(*self.mix, strict=True)
+        kind = kinds[int(self.rng.choice(len(kinds), p=np.divide(shares, sum(shares))))]
         makers: dict[str, Callable[[int], Sample]] = {
             "objects": self.objects,
             "moved": self.moved,
@@ -187,9 +193,10 @@ class Batches(IterableDataset[tuple[Tensor, Tensor]]):
         stage: Any,
         *,
         most: int | None = None,
+        mix: Mix = MIX,
     ) -> None:
         super().__init__()
-        self.most = most
+        self.most, self.mix = most, mix
         self.work, self.seed, self.pixels, self.stages = work, seed, pixels, stages
         self.stage = stage
 
@@ -197,7 +204,7 @@ class Batches(IterableDataset[tuple[Tensor, Tensor]]):
         cv2.setNumThreads(1)
         cv2.setRNGSeed(self.seed & 0x7FFFFFFF)
         rng = np.random.default_rng(self.seed)
-        sampler = Sampler(Store(self.work), rng)
+        sampler = Sampler(Store(self.work), rng, mix=self.mix)
         while True:
             sizes = self.stages[min(int(self.stage.value), len(self.stages) - 1)]
             size = sizes[int(rng.integers(len(sizes)))]
