@@ -11,10 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_matting.matting.exposure import equalised
+
 U8 = NDArray[np.uint8]
 Rng = np.random.Generator
 WELL_DEPTH = 4000.0  # electrons at full scale: a phone's sensor at a middling ISO
 READ_NOISE = 4.0
+ILL_LIT = 0.12  # of the pictures, by far
+TOO_BRIGHT = 0.6  # of these; the others are too dark
 
 
 def resized(image: U8, width: int, height: int) -> U8:
@@ -147,7 +151,9 @@ def light(rng: Rng, rgb: U8) -> U8:
 
 def camera(rng: Rng, rgb: U8) -> U8:
     """What happens to the whole picture: light, colour, blur, noise, JPEG."""
-    if rng.random() < 0.75:
+    if rng.random() < ILL_LIT:
+        rgb = _ill_lit(rng, rgb)
+    elif rng.random() < 0.75:
         rgb = light(rng, rgb)
     if rng.random() < 0.35:
         rgb = _saturation(rng, rgb)
@@ -168,3 +174,9 @@ def exposed(rng: Rng, rgb: U8, stops: float) -> U8:
     noisy = rng.poisson(electrons) + rng.normal(0, READ_NOISE, rgb.shape)
     linear = np.clip(noisy / WELL_DEPTH, 0, 1)
     return np.rint(linear ** (1 / 2.2) * 255).astype(np.uint8)
+
+
+def _ill_lit(rng: Rng, rgb: U8) -> U8:
+    """Far too bright or too dark, and then as the appliance shows it to its network."""
+    stops = rng.uniform(0.7, 3.0) if rng.random() < TOO_BRIGHT else rng.uniform(-6.0, -1.5)
+    return np.asarray(equalised(exposed(rng, rgb, stops)), np.uint8)
