@@ -390,6 +390,34 @@ def test_what_is_rounded_in_training_has_even_steps_and_passes_its_gradient_on()
         assert not torch.equal(net.train()(image), before)
 
 
+def test_a_tiled_ground_shows_one_motif_again_and_again() -> None:
+    np = pytest.importorskip("numpy")
+    pytest.importorskip("cv2")
+    from tools.training.compose import tiled_ground
+
+    motif = np.random.default_rng(1).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    for seed in range(20):
+        ground = tiled_ground(np.random.default_rng(seed), motif, 192)
+        assert ground.shape == (192, 192, 3)
+        waves = np.abs(np.fft.rfft2(ground.mean(2) - ground.mean()))
+        power = np.sort(waves.ravel() ** 2)
+        # what repeats has few frequencies; the motif alone has a fifth of its power in so many
+        assert power[-len(power) // 20 :].sum() > 0.4 * power.sum()
+
+
+def test_badly_lit_photos_are_darker_or_blown_out_and_keep_their_shape() -> None:
+    np = pytest.importorskip("numpy")
+    pytest.importorskip("cv2")
+    from tools.training.augment import camera, exposed
+
+    rng = np.random.default_rng(2)
+    photo = rng.integers(40, 220, (64, 64, 3)).astype(np.uint8)
+    assert exposed(rng, photo, -5.0).mean() < 0.3 * photo.mean()
+    assert exposed(rng, photo, 2.5).mean() > 1.3 * photo.mean()
+    taken = [camera(rng, photo) for _ in range(200)]
+    assert {(each.shape, each.dtype.name) for each in taken} == {((64, 64, 3), "uint8")}
+
+
 @pytest.fixture
 def photo_set(tmp_path: Path) -> Path:
     """A prepared set of small photos with masks; things and scenes only on the held-out side."""

@@ -51,6 +51,35 @@ def studio_ground(rng: Rng, size: int) -> U8:
     return np.clip(ground, 0, 255).astype(np.uint8)
 
 
+def tiled_ground(rng: Rng, motif: U8, size: int) -> U8:
+    """A motif (RGB uint8 of any size) again and again, size x size x 3: tiles, carpet, cloth.
+
+    Seen from above or at an angle, with or without seams.
+    """
+    step = int(rng.integers(size // 24, size // 3))
+    tile = resized(motif, step, step).astype(np.float32)
+    tile = _tone(rng) + (tile - tile.mean((0, 1))) * rng.uniform(0.2, 1.0)
+    if rng.random() < 0.5:
+        tile = np.concatenate([tile, tile[:, ::-1]], 1)
+        tile = np.concatenate([tile, tile[::-1]])
+    if rng.random() < 0.5:
+        seam = max(1, round(step * rng.uniform(0.02, 0.08)))
+        tile[:seam], tile[:, :seam] = _tone(rng), _tone(rng)
+    side = 2 * size
+    times = -(-side // len(tile))
+    sheet = np.clip(np.tile(tile, (times, times, 1))[:side, :side], 0, 255).astype(np.uint8)
+    angle = rng.uniform(0, 2 * np.pi)
+    reach = size * rng.uniform(0.6, 0.95)
+    turns = angle + np.arange(4) * np.pi / 2
+    corners = size + np.stack([np.cos(turns), np.sin(turns)], 1) * reach
+    corners[:2] += (corners[3:1:-1] - corners[:2]) * rng.uniform(0.0, 0.3)
+    frame = np.array([[0, 0], [size, 0], [size, size], [0, size]], np.float32)
+    move = cv2.getPerspectiveTransform(corners.astype(np.float32), frame)
+    seen = cv2.warpPerspective(sheet, move, (size, size), flags=cv2.INTER_LINEAR)
+    shade = 1 + _texture(rng, size) * rng.uniform(0, 0.06)
+    return np.clip(seen * shade[..., None], 0, 255).astype(np.uint8)
+
+
 def flat_shape(rng: Rng, side: int = 256) -> U8:
     """Outline of a box, a folded cloth or a round thing, side x side alpha uint8, smooth edges."""
     corners = int(rng.integers(4, 9))

@@ -14,7 +14,15 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from tools.training.augment import Rng, bare_view, bust_view, camera, random_view
-from tools.training.compose import covered, flat_shape, over, placed, studio_ground, turned
+from tools.training.compose import (
+    covered,
+    flat_shape,
+    over,
+    placed,
+    studio_ground,
+    tiled_ground,
+    turned,
+)
 from tools.training.rendered import blurred, hairy, lace
 from tools.training.split import WITH_SUBJECT
 from tools.training.store import GROUPS, Item, Store
@@ -38,6 +46,7 @@ PHOTOS_MIX = tuple((group, share) for group, share in MIX if group in PHOTOS)
 HAIR, LACE, MOTION = range(3)  # of the soft ones
 BUSTS = 0.25  # of the persons
 COVERED = 0.28  # of the objects
+TILED = 0.25  # of the plain grounds in training; held-out pictures stay as they are
 BARE = 0.5  # of the empty ones: what lies behind the subjects of photos
 
 
@@ -49,6 +58,7 @@ class Sampler:
 
     def __init__(self, store: Store, rng: Rng, *, validation: bool = False, mix: Mix = MIX) -> None:
         self.store, self.rng, self.mix = store, rng, mix
+        self.tiled = 0.0 if validation else TILED
         self.items = {g: store.select(g, validation=validation) for g in GROUPS}
         # shop shelves hold products, some of them in a hand in front: clutter, never "no subject"
         scenes = [i for i in self.items["backgrounds"] if i.name not in WITH_SUBJECT]
@@ -58,10 +68,17 @@ class Sampler:
     def _one(self, items: list[Item]) -> U8:
         return self.store.pixels(items[int(self.rng.integers(len(items)))])
 
+    def plain(self, size: int) -> U8:
+        """A ground without things on it, size x size x 3: of one tone, or with a pattern."""
+        if self.tiled and self.rng.random() < self.tiled:
+            motif = random_view(self.rng, self._one(self.scenes), 64)
+            return tiled_ground(self.rng, motif, size)
+        return studio_ground(self.rng, size)
+
     def ground(self, size: int, plain_share: float, clutter_share: float = 0.12) -> U8:
         """A background of size x size x 3 RGB uint8; shelves only out of focus."""
         if self.rng.random() < plain_share:
-            return studio_ground(self.rng, size)
+            return self.plain(size)
         if self.rng.random() < clutter_share:
             view = random_view(self.rng, self._one(self.shelves), size)
             sigma = self.rng.uniform(0.01, 0.03) * size
@@ -87,14 +104,14 @@ class Sampler:
         return over(rng, frames, self.ground(size, 0.5), shadow_chance=0.6)
 
     def covered(self, size: int) -> Sample:
-        """A large outline with a pattern of its own, on a plain ground: cartons, folded cloth."""
+        """A large outline with a pattern of its own on a bare ground: cartons, folded cloth."""
         rng = self.rng
         group = (None, None, "objects", "salient")[int(rng.integers(4))]
         outline = flat_shape(rng) if group is None else self._one(self.items[group])[..., 3]
         pattern = self._one(self.items[("backgrounds", "salient")[int(rng.integers(2))]])[..., :3]
         subject = covered(rng, outline, random_view(rng, pattern, 256))
         frame = placed(rng, subject, size, (0.5, 1.05), standing=rng.random() < 0.5)
-        return over(rng, [frame], studio_ground(rng, size), shadow_chance=0.6)
+        return over(rng, [frame], self.plain(size), shadow_chance=0.6)
 
     def objects(self, size: int) -> Sample:
         """Rendered products, or outlines covered with a pattern."""
