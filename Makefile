@@ -8,7 +8,7 @@ LOWER_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/py
 AXE := build/npm/node_modules/axe-core/axe.min.js
 SAMPLE := edge_matting/data/photos/astronaut.jpg
 
-.PHONY: cache-trial bench-performance run test axe check bench clean test-lower test-slow chaos burst install uninstall wheelhouse soak trial deb
+.PHONY: model cache-trial bench-performance run test axe check bench clean test-lower test-slow chaos burst install uninstall wheelhouse soak trial deb
 
 run: $(VENV)/.installed
 	@mkdir -p hotfolder/in
@@ -55,6 +55,20 @@ bench: $(DEV)
 	$(BIN)/python tools/bench/cache.py --megabytes 256
 	$(BIN)/python tools/bench/plan.py
 	$(BIN)/python tools/bench/pages.py
+
+# The default model from ImageNet's encoder on, with all that hangs on its weights: DATA and MODELS are
+# the folders of photo sets and of other models (models/MODEL_CARD.md), WORK one with 3 GB free.
+model: $(DEV)
+	$(BIN)/pip install -q torch==2.13.0 pymatting onnxscript
+	$(BIN)/python -m tools.train --data $(DATA) --work $(WORK) --hours $${HOURS:-1.6} --schedules $${SCHEDULES:-3}
+	$(BIN)/python -m tools.export --work $(WORK) --card models/MODEL_CARD.md
+	$(BIN)/python -m tools.quantise --work $(WORK)
+	$(BIN)/python -m tools.evaluate --work $(WORK) --models models/default models/default:int8 \
+		--sides 192 224 256 288 320 384 448 --write $${FLOOR:-0.935}
+	$(BIN)/python tools/golden.py
+	$(BIN)/python -m tools.calibrate_gate measure --data $(DATA) --models $(MODELS) --work $(WORK)
+	$(BIN)/python -m tools.calibrate_gate fit --work $(WORK) --write
+	$(BIN)/python -m tools.device_table
 
 # The figures of docs/performance.md: PARTS="costs throughput", PHOTOS="DIR DIR" for photos of yours.
 bench-performance: $(DEV)

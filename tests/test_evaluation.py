@@ -261,7 +261,26 @@ def test_every_group_counts_the_same_in_the_manifests_quality() -> None:
         evaluate.score("m:int8", 256, _case("pets", str(n), full), full) for n in range(3)
     ] + [evaluate.score("m:int8", 256, _case("persons", "x", full), half)]
     line = evaluate.quality_rows(scores)
-    assert line == "  - {precision: int8, resolution: [256, 256], iou: 0.7500, mad: 0.2500}"
+    assert line == "  - {precision: int8, resolution: [256, 256], iou: 0.750, mad: 0.2500}"
+
+
+def test_the_figures_take_the_place_of_those_in_the_manifest(tmp_path: Path) -> None:
+    old = (MODEL / "manifest.yaml").read_text()
+    path = tmp_path / "manifest.yaml"
+    path.write_text(old)
+    rows = "  - {precision: fp32, resolution: [320, 320], iou: 0.940, mad: 0.0200}"
+    for _ in range(2):
+        evaluate.into_manifest(path, rows, 0.93)
+    manifest = load_manifest(path)
+    assert [(q.resolution, q.iou, q.mad) for q in manifest.quality] == [((320, 320), 0.94, 0.02)]
+    assert manifest.quality_floor == 0.93
+    kept = [line for line in path.read_text().splitlines() if "iou" not in line]
+    assert [line for line in old.splitlines() if "iou" not in line] == [
+        line.replace("0.93", "0.935") if "floor" in line else line for line in kept
+    ]
+    path.write_text("id: x\n")
+    with pytest.raises(SystemExit, match="output"):
+        evaluate.into_manifest(path, rows, 0.93)
 
 
 def test_thin_pictures_are_told_by_their_matte_at_the_smallest_side() -> None:

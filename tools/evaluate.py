@@ -7,13 +7,15 @@ WORK holds the set that ``tools.train`` prepared; its held-out pictures are chos
 another precision. The alpha is compared at the picture's size after bilinear resampling, without
 refinement: this measures the network. ``--sheet`` keeps a contact sheet to look at, the worst
 pictures first: photo, truth, alpha, and the cut-out over magenta. With several sides it is told
-whether thin subjects gain by a larger one.
+whether thin subjects gain by a larger one. ``--write`` keeps the figures in the manifest, from
+which the planner chooses.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +35,10 @@ MEASURES = ("iou", "mad", "mse", "sad", "gradient", "connectivity", "psnr", "bou
 # what the manifest's figures are means over; portraits and soft composites came later and are told
 # apart, so that figures of versions compare
 QUALITY_GROUPS = ("persons", "salient", "pets", "objects")
+QUALITY_COMMENT = "# tools/evaluate.py on the held-out pictures; models/MODEL_CARD.md says more"
+QUALITY_BLOCK = re.compile(
+    r"^(?:# tools/evaluate.*\n)?quality:\n(?:  - .*\n)*(?:quality_floor: .*\n)?", re.MULTILINE
+)
 MAGENTA = (255, 0, 255)
 THIN_OPENING, THIN_QUARTILE = 0.02, 0.75
 SHEET_ROWS, SHEET_COLUMNS, TILE = 12, 2, 160
@@ -143,9 +149,21 @@ def quality_rows(scores: Sequence[Score]) -> str:
         precision = model.partition(":")[2] or "fp32"
         lines.append(
             f"  - {{precision: {precision}, resolution: [{side}, {side}], "
-            f"iou: {iou_:.4f}, mad: {mad_:.4f}}}"
+            f"iou: {iou_:.3f}, mad: {mad_:.4f}}}"
         )
     return "\n".join(lines)
+
+
+def into_manifest(path: Path, rows: str, floor: float) -> None:
+    """Put the rows and the floor behind the manifest's output, in place of those there."""
+    block = f"{QUALITY_COMMENT}\nquality:\n{rows}\nquality_floor: {floor}\n"
+    old = QUALITY_BLOCK.sub("", path.read_text())
+    text, count = re.subn(r"(?m)^output: .*\n", lambda m: m[0] + block, old, count=1)
+    if count == 0:
+        raise SystemExit(f"{path}: has no line `output: ...` to put the quality behind")
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
 
 
 def thin_rows(scores: Sequence[Score]) -> str:
@@ -201,6 +219,13 @@ def main() -> None:
     parser.add_argument("--sides", nargs="+", type=int, default=[320])
     parser.add_argument("--groups", nargs="+", help="only these")
     parser.add_argument("--sheet", type=Path, help="JPEG of the first model's worst pictures")
+    parser.add_argument(
+        "--write",
+        type=float,
+        metavar="FLOOR",
+        help="into the first model's manifest: these figures, and the IoU below which nothing is "
+        "planned",
+    )
     parser.add_argument("--json", type=Path, help="the figures of every picture")
     options = parser.parse_args()
     wanted = options.groups
@@ -216,6 +241,10 @@ def main() -> None:
     print(table(scores))
     print("quality:")
     print(quality_rows(scores))
+    if options.write is not None:
+        folder = options.models[0].partition(":")[0]
+        own = [each for each in scores if each.model.partition(":")[0] == folder]
+        into_manifest(Path(folder) / "manifest.yaml", quality_rows(own), options.write)
     if len(options.sides) > 1:
         for model in options.models:
             subjects = [e for e in scores if e.model == model and e.group in QUALITY_GROUPS]
