@@ -65,10 +65,11 @@ def costs(work: Work) -> dict[str, Any]:
 
 def pace(work: Work) -> dict[str, Any]:
     made: dict[str, Any] = {}
-    for recipe, share in (("plain", 1.0), ("cutout", 0.5)):
-        photos = work.photos[: int(len(work.photos) * share)]
-        precision = work.options.precision
-        result = throughput(photos, work.scratch, work.options.rounds, recipe, precision=precision)
+    photos, options = work.photos, work.options
+    for recipe in RECIPES:
+        result = throughput(
+            photos, work.scratch, options.rounds, recipe, precision=options.precision
+        )
         result["process / bare loop"] = ratios(result, "process", "bare loop")
         result["daemon / process"] = ratios(result, "daemon", "process")
         made[recipe] = {"photos": len(photos), **result}
