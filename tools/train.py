@@ -4,9 +4,10 @@
 
 reads the photo sets under DATA, prepares them once in WORK, and trains for three schedules
 (warm-up, cosine) of that length, each on the weights that the one before reached (warm restarts,
-Loshchilov, Hutter, 2017). Started again it goes on where the last checkpoint stood. SIGTERM ends it
-with a checkpoint. `python -m tools.export` follows. With other work on the machine, set
-OMP_WAIT_POLICY=passive: threads that wait for each other then sleep instead of spinning.
+Loshchilov, Hutter, 2017), the later ones at half the rate and on pictures of nearly the planned
+size. Started again it goes on where the last checkpoint stood. SIGTERM ends it with a checkpoint.
+`python -m tools.export` follows. With other work on the machine, set OMP_WAIT_POLICY=passive:
+threads that wait for each other then sleep instead of spinning.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ FIRST_BATCH = 16  # pictures at most from ImageNet's: many small steps there tea
 LEARNED_BEFORE = 0.15  # of the learning rate, for an encoder that is not at its beginning
 WARM_BATCHES = 24  # that measure the statistics of folded batch norms
 WARM_UP = 0.02
+RESTARTED = 0.5  # of the peak rates in later schedules: the full ones, on small pictures, lost IoU
 LOG_STEPS, SAVE_SECONDS, CHECK_SECONDS = 100, 300.0, 900.0
 CLIP_NORM = 5.0
 SIDE = 320
@@ -183,6 +185,8 @@ class Trainer:
     def step(self, rgb: Tensor, alpha: Tensor) -> float:
         """One update from RGB uint8 NxSxSx3 and alpha uint8 NxSxS."""
         factor = learning_factor(self.progress.share)
+        if self.progress.schedules > 0:
+            factor *= RESTARTED
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         image = to_input(rgb).contiguous(memory_format=torch.channels_last)
@@ -215,7 +219,7 @@ class Trainer:
 
     def batches(self, stage: Any) -> Iterator[tuple[Tensor, Tensor]]:
         """Endless batches from one worker process, `stage` (shared) choosing their sizes."""
-        first = self.options.from_onnx is None
+        first = self.options.from_onnx is None and self.progress.schedules == 0
         stream = Batches(
             self.options.work / "set",
             self.options.seed + self.progress.step,
@@ -249,20 +253,18 @@ class Trainer:
             self.say(f"{progress.schedules} schedules are complete; a larger --schedules goes on")
             return
         torch.set_num_threads(self.options.threads)
-        stage = multiprocessing.get_context("spawn").Value("i", 0)
-        batches = self.batches(stage)
         pictures = list(cases(Store(self.options.work / "set")))
         self.net.train()
         while progress.schedules < self.options.schedules and not self.stopped:
-            self._schedule(stage, batches, pictures)
+            self._schedule(pictures)
         word = "stopped" if self.stopped else "done"
         self.say(f"{word}: {progress.samples} samples in {progress.total / 60:.0f} minutes")
 
-    def _schedule(
-        self, stage: Any, batches: Iterator[tuple[Tensor, Tensor]], pictures: list[Case]
-    ) -> None:
+    def _schedule(self, pictures: list[Case]) -> None:
         """One to its end: the present one where it was begun, or else the next."""
         progress = self.progress
+        stage = multiprocessing.get_context("spawn").Value("i", 0)
+        batches = self.batches(stage)
         if progress.spent == 0.0:
             progress.budget = self.options.hours * 3600
         last = saved = checked = logged = time.monotonic()
