@@ -461,8 +461,8 @@ def test_a_run_has_as_many_schedules_as_asked_for_and_goes_on_where_it_stood(
     pytest.importorskip("torch", reason="training needs torch")
     from tools.training.checkpoint import averaged_net
 
-    def train(schedules: int) -> list[str]:
-        options = ["--data", photo_set, "--work", photo_set, "--side", 64, "--threads", 1]
+    def train(schedules: int, *more: object) -> list[str]:
+        options = [*more, "--data", photo_set, "--work", photo_set, "--side", 64, "--threads", 1]
         options += ["--encoder", "plain", "--targets", "masks"]
         options += ["--hours", 0.0004, "--schedules", schedules]
         command = [sys.executable, "-m", "tools.train", *map(str, options)]
@@ -478,4 +478,7 @@ def test_a_run_has_as_many_schedules_as_asked_for_and_goes_on_where_it_stood(
     assert progress.schedules == 2
     assert progress.step > steps
     assert "2 schedules are complete" in train(2)[-1]
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        train(3, "--freeze", 1)
+    assert refused.value.stderr.endswith("was trained with another --freeze; give that one\n")
     assert averaged_net(photo_set / "checkpoint.pt")[1].step == progress.step

@@ -154,6 +154,12 @@ class Trainer:
         return net
 
     def _resume(self, state: dict[str, Any]) -> None:
+        sizes = [
+            [len(group["params"]) for group in groups]
+            for groups in (state["optimizer"]["param_groups"], self.optimizer.param_groups)
+        ]
+        if sizes[0] != sizes[1]:
+            raise SystemExit(f"{self.path}: was trained with another --freeze; give that one")
         self.net.load_state_dict(state["net"])
         self.averaged.net.load_state_dict(state["averaged"])
         peaks = [g["peak"] for g in self.optimizer.param_groups]
