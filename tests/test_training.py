@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from photo_set import make_photo_set
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "models" / "default"
-PHOTO_GROUPS = ("persons", "portraits", "salient", "pets")
 sys.path.insert(0, str(ROOT))  # `tools` is no installed package
 
 
@@ -29,29 +28,6 @@ def test_the_manifest_names_the_file_beside_it_and_its_hash() -> None:
     assert hashlib.sha256(model.read_bytes()).hexdigest() == _field(manifest, "sha256")
     assert model.stat().st_size < 10_000_000
     assert _field(manifest, "task") == "matting"
-
-
-def test_the_split_is_decided_by_name_alone() -> None:
-    from tools.training.split import held_out, object_family
-
-    names = [f"{i:04d}" for i in range(500)]
-    chosen = held_out("persons", names)
-    assert len(chosen) == 60
-    assert chosen == held_out("persons", reversed(names))
-    assert chosen != held_out("salient", names)
-    assert object_family("blue_cup_03") == object_family("red_cup_11") == "cup"
-
-
-def test_no_product_kind_stands_on_both_sides() -> None:
-    from tools.training.split import held_out, object_family
-
-    kinds = ("cup", "spoon", "knife", "fork", "glue_1", "soap", "plate", "lamp", "book", "pear")
-    names = [f"{colour}_{k}_{i:02d}" for colour in ("red", "blue") for k in kinds for i in range(3)]
-    ours = held_out("objects", names)
-    theirs = set(names) - ours
-    assert ours
-    assert theirs
-    assert not {object_family(n) for n in ours} & {object_family(n) for n in theirs}
 
 
 def test_the_network_gives_one_logit_a_pixel() -> None:
@@ -129,40 +105,6 @@ def test_a_file_of_another_network_is_refused() -> None:
     path = MODEL / _field((MODEL / "manifest.yaml").read_text(), "file")
     with pytest.raises(ValueError, match="is not of this network"):
         load_exported(MattingNet(width=0.5), path)
-
-
-def test_the_portraits_held_out_are_those_the_split_names_and_never_trained_on() -> None:
-    from tools.training.split import held_out
-
-    folder = ROOT / "tools" / "training" / "portraits"
-    photos, alphas, masks = (
-        {p.stem for p in (folder / name).iterdir()} for name in ("photos", "alphas", "masks")
-    )
-    assert photos == alphas == held_out("portraits", [f"{i:03d}" for i in range(1, 81)])
-    assert len(photos) == 40
-    assert not photos & masks
-    assert sum(p.stat().st_size for p in folder.rglob("*.*")) < 3_000_000
-
-
-def test_drawn_subjects_have_soft_alpha_and_colours_everywhere() -> None:
-    np = pytest.importorskip("numpy")
-    pytest.importorskip("cv2")
-    from tools.training.rendered import blurred, hairy, lace
-
-    rng = np.random.default_rng(1)
-    pattern = rng.integers(60, 200, (40, 40, 3), np.uint8)
-    body = np.zeros((80, 60), np.uint8)
-    body[10:70, 10:50] = 255
-    frame = np.zeros((96, 96, 4), np.uint8)
-    frame[30:60, 20:70] = (200, 90, 40, 255)
-    for subject in (hairy(rng, body, pattern), lace(rng, pattern), blurred(rng, frame)):
-        alpha = subject[..., 3]
-        assert subject.dtype == np.uint8
-        assert ((alpha > 25) & (alpha < 230)).any()
-        assert (alpha == 0).any()
-    smeared = blurred(rng, frame)
-    seen = smeared[..., 3] > 40
-    assert abs(smeared[seen][:, :3].astype(int) - (200, 90, 40)).max() <= 4
 
 
 def test_pruning_keeps_the_function_at_full_width_and_the_largest_channels_below() -> None:
@@ -342,23 +284,6 @@ def test_only_the_plain_layout_is_made_narrower() -> None:
         pruned(MattingNet(attention=True), 0.5)
 
 
-def test_the_part_beside_a_subject_has_nothing_of_it() -> None:
-    np = pytest.importorskip("numpy")
-    pytest.importorskip("cv2")
-    from tools.training.augment import bare_box, bare_view
-
-    rng = np.random.default_rng(1)
-    pixels = np.zeros((300, 400, 4), np.uint8)
-    pixels[:, :250] = 255  # the subject is white
-    part = bare_box(rng, pixels[..., 3], tries=200)
-    assert part is not None
-    assert not pixels[part].any()
-    view = next(v for v in (bare_view(rng, pixels, 64) for _ in range(50)) if v is not None)
-    assert view.shape == (64, 64, 3)
-    assert not view.any()
-    assert bare_box(rng, np.full((300, 400), 255, np.uint8), tries=200) is None
-
-
 def test_training_sizes_follow_the_planned_side() -> None:
     pytest.importorskip("torch", reason="training needs torch")
     from tools.train import FIRST_SIZES, STAGE_SIZES, stage_sizes
@@ -390,79 +315,16 @@ def test_what_is_rounded_in_training_has_even_steps_and_passes_its_gradient_on()
         assert not torch.equal(net.train()(image), before)
 
 
-def test_a_tiled_ground_shows_one_motif_again_and_again() -> None:
-    np = pytest.importorskip("numpy")
-    pytest.importorskip("cv2")
-    from tools.training.compose import tiled_ground
-
-    motif = np.random.default_rng(1).integers(0, 256, (64, 64, 3)).astype(np.uint8)
-    for seed in range(20):
-        ground = tiled_ground(np.random.default_rng(seed), motif, 192)
-        assert ground.shape == (192, 192, 3)
-        waves = np.abs(np.fft.rfft2(ground.mean(2) - ground.mean()))
-        power = np.sort(waves.ravel() ** 2)
-        # what repeats has few frequencies; the motif alone has a fifth of its power in so many
-        assert power[-len(power) // 20 :].sum() > 0.4 * power.sum()
-
-
-def test_badly_lit_photos_are_darker_or_blown_out_and_keep_their_shape() -> None:
-    np = pytest.importorskip("numpy")
-    pytest.importorskip("cv2")
-    from tools.training.augment import camera, exposed
-
-    rng = np.random.default_rng(2)
-    photo = rng.integers(40, 220, (64, 64, 3)).astype(np.uint8)
-    assert exposed(rng, photo, -5.0).mean() < 0.3 * photo.mean()
-    assert exposed(rng, photo, 2.5).mean() > 1.3 * photo.mean()
-    taken = [camera(rng, photo) for _ in range(200)]
-    assert {(each.shape, each.dtype.name) for each in taken} == {((64, 64, 3), "uint8")}
-
-
-@pytest.fixture
-def photo_set(tmp_path: Path) -> Path:
-    """A prepared set of small photos with masks; things and scenes only on the held-out side."""
-    np = pytest.importorskip("numpy")
-    rng = np.random.default_rng(5)
-    photos = [(g, f"{n:04d}", 7, n > 1) for g in PHOTO_GROUPS for n in range(4)]
-    others = [("objects", "a_cup_00", 4, True)]
-    others += [("backgrounds", name, 3, True) for name in ("scene", "shelf_00")]
-    items: list[dict[str, object]] = []
-    (tmp_path / "set").mkdir()
-    with (tmp_path / "set" / "pixels.bin").open("wb") as out:
-        for group, name, channels, validation in (*photos, *others):
-            pixels = rng.integers(0, 90, (96, 80, channels)).astype(np.uint8)
-            pixels[30:80, 20:60, :3] |= 128
-            pixels[..., 3:4] = 0
-            pixels[30:80, 20:60, 3:4] = 200
-            place = {"name": name, "shape": pixels.shape, "offset": out.tell()}
-            items.append({"group": group, "validation": validation, "soft": True, **place})
-            out.write(pixels.tobytes())
-    (tmp_path / "set" / "index.json").write_text(json.dumps(items))
-    return tmp_path
-
-
-def test_masks_alone_need_no_composites(photo_set: Path) -> None:
-    np = pytest.importorskip("numpy")
-    pytest.importorskip("torch", reason="training needs torch")
-    from tools.training.dataset import PHOTOS_MIX, Sampler
-    from tools.training.store import Store
-
-    store = Store(photo_set / "set")
-    rgb, alpha = Sampler(store, np.random.default_rng(1), mix=PHOTOS_MIX).batch(40, 64)
-    assert rgb.shape == (40, 64, 64, 3)
-    assert alpha.max() == 200
-    with pytest.raises(ValueError, match="high"):  # a composite has no background to choose from
-        Sampler(store, np.random.default_rng(1)).batch(40, 64)
-
-
 def test_a_run_has_as_many_schedules_as_asked_for_and_goes_on_where_it_stood(
-    photo_set: Path,
+    tmp_path: Path,
 ) -> None:
     pytest.importorskip("torch", reason="training needs torch")
     from tools.training.checkpoint import averaged_net
 
+    make_photo_set(tmp_path)
+
     def train(schedules: int, *more: object) -> list[str]:
-        options = [*more, "--data", photo_set, "--work", photo_set, "--side", 64, "--threads", 1]
+        options = [*more, "--data", tmp_path, "--work", tmp_path, "--side", 64, "--threads", 1]
         options += ["--encoder", "plain", "--targets", "masks"]
         options += ["--hours", 0.0004, "--schedules", schedules]
         command = [sys.executable, "-m", "tools.train", *map(str, options)]
@@ -470,15 +332,15 @@ def test_a_run_has_as_many_schedules_as_asked_for_and_goes_on_where_it_stood(
         return done.stdout.splitlines()
 
     assert sum("held out: persons" in line for line in train(1)) == 1
-    _, progress = averaged_net(photo_set / "checkpoint.pt")
+    _, progress = averaged_net(tmp_path / "checkpoint.pt")
     assert progress.schedules == 1
     steps = progress.step
     assert f"resumed at step {steps}, 0.0% of schedule 2" in train(2)[0]
-    _, progress = averaged_net(photo_set / "checkpoint.pt")
+    _, progress = averaged_net(tmp_path / "checkpoint.pt")
     assert progress.schedules == 2
     assert progress.step > steps
     assert "2 schedules are complete" in train(2)[-1]
     with pytest.raises(subprocess.CalledProcessError) as refused:
         train(3, "--freeze", 1)
     assert refused.value.stderr.endswith("was trained with another --freeze; give that one\n")
-    assert averaged_net(photo_set / "checkpoint.pt")[1].step == progress.step
+    assert averaged_net(tmp_path / "checkpoint.pt")[1].step == progress.step

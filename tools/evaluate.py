@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from edge_matting.inference.catalog import load_model_manifest
 from edge_matting.inference.ort import OrtSession
 from edge_matting.matting import from_output, to_tensor
+from tools.manifest_text import put_behind
 from tools.metrics import boundary_fscore, connectivity_error, gradient_error, iou, mse, sad
 from tools.training.store import Store
 from tools.training.validation import EMPTY_LIMIT, Alpha, Case, cases
@@ -36,9 +36,7 @@ MEASURES = ("iou", "mad", "mse", "sad", "gradient", "connectivity", "psnr", "bou
 # apart, so that figures of versions compare
 QUALITY_GROUPS = ("persons", "salient", "pets", "objects")
 QUALITY_COMMENT = "# tools/evaluate.py on the held-out pictures; models/MODEL_CARD.md says more"
-QUALITY_BLOCK = re.compile(
-    r"^(?:# tools/evaluate.*\n)?quality:\n(?:  - .*\n)*(?:quality_floor: .*\n)?", re.MULTILINE
-)
+QUALITY_BLOCK = r"^(?:# tools/evaluate.*\n)?quality:\n(?:  - .*\n)*(?:quality_floor: .*\n)?"
 MAGENTA = (255, 0, 255)
 THIN_OPENING, THIN_QUARTILE = 0.02, 0.75
 SHEET_ROWS, SHEET_COLUMNS, TILE = 12, 2, 160
@@ -157,13 +155,7 @@ def quality_rows(scores: Sequence[Score]) -> str:
 def into_manifest(path: Path, rows: str, floor: float) -> None:
     """Put the rows and the floor behind the manifest's output, in place of those there."""
     block = f"{QUALITY_COMMENT}\nquality:\n{rows}\nquality_floor: {floor}\n"
-    old = QUALITY_BLOCK.sub("", path.read_text())
-    text, count = re.subn(r"(?m)^output: .*\n", lambda m: m[0] + block, old, count=1)
-    if count == 0:
-        raise SystemExit(f"{path}: has no line `output: ...` to put the quality behind")
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    put_behind(path, "output", block, QUALITY_BLOCK)
 
 
 def thin_rows(scores: Sequence[Score]) -> str:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -43,6 +42,7 @@ from edge_matting.inference.catalog import load_model_manifest
 from edge_matting.inference.manifest import Manifest, load_manifest
 from edge_matting.matting import to_tensor
 from tools.bias_correction import Inputs, correct_biases
+from tools.manifest_text import put_behind
 from tools.training.network import KEPT_IN_FP32
 from tools.training.store import Store
 from tools.training.validation import Case, Figure, cases, figures, stretched
@@ -235,19 +235,13 @@ def into_manifest(path: Path, files: dict[str, str]) -> None:
     """Name the variants (precision -> file) behind the main file's digest, beside those there."""
     known = load_manifest(path).variants
     files = {**{part.precision: part.file for part in known if part.backend == "ort"}, **files}
-    text = re.sub(r"^variants:\n(?:  - .*\n)*", "", path.read_text(), flags=re.MULTILINE)
     lines = ["variants:"]
     for precision, file in files.items():
         digest = hashlib.sha256((path.parent / file).read_bytes()).hexdigest()
         lines.append(
             f"  - {{precision: {precision}, backend: ort, file: {file}, sha256: {digest}}}"
         )
-    block = "\n".join(lines) + "\n"
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(
-        re.sub(r"^(sha256: .*\n)", lambda m: m[1] + block, text, count=1, flags=re.MULTILINE)
-    )
-    temporary.replace(path)
+    put_behind(path, "sha256", "\n".join(lines) + "\n", old=r"^variants:\n(?:  - .*\n)*")
 
 
 def main() -> None:

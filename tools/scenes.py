@@ -27,10 +27,9 @@ from edge_matting.pipeline.matte import second_look
 from tools.contact_sheet import finished_alpha
 from tools.training.augment import exposed
 from tools.training.dataset import HAIR, LACE, MOTION, Sampler
-from tools.training.store import Store
+from tools.training.store import PHOTOS, Store
 from tools.training.validation import Case, cases, composite, iou_at_half
 
-PHOTOS = ("persons", "salient", "pets", "portraits")
 SUCCESS = 0.9  # IoU
 DARK, BRIGHT = -5.0, 2.5  # stops
 DRAWN = {"hair, drawn": HAIR, "lace and holes": LACE, "motion and defocus": MOTION}

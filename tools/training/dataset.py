@@ -25,7 +25,7 @@ from tools.training.compose import (
 )
 from tools.training.rendered import blurred, hairy, lace
 from tools.training.split import WITH_SUBJECT
-from tools.training.store import GROUPS, Item, Store
+from tools.training.store import GROUPS, PHOTOS, Item, Store
 
 U8 = NDArray[np.uint8]
 Sample = tuple[U8, U8]
@@ -41,7 +41,6 @@ MIX: Mix = (
     ("soft", 0.06),  # exact soft alpha: hair, lace, motion, defocus
     ("empty", 0.07),
 )
-PHOTOS = ("persons", "portraits", "salient", "pets")  # the groups of photos that have masks
 PHOTOS_MIX = tuple((group, share) for group, share in MIX if group in PHOTOS)
 HAIR, LACE, MOTION = range(3)  # of the soft ones
 BUSTS = 0.25  # of the persons

@@ -22,7 +22,8 @@ from tools.training.split import held_out
 U8 = NDArray[np.uint8]
 LONG_SIDE = 416  # of held-out pictures, so that figures stay comparable
 TRAINING_SIDE = 512  # of pictures trained on: crops keep their sharpness at 320 to 384
-GROUPS = ("persons", "portraits", "salient", "pets", "objects", "backgrounds")
+PHOTOS = ("persons", "portraits", "salient", "pets")  # they have masks
+GROUPS = (*PHOTOS, "objects", "backgrounds")
 PORTRAITS = Path(__file__).with_name("portraits")  # masks made here, for photos of the data
 
 
