@@ -25,7 +25,7 @@ from tools.training.compose import (
 )
 from tools.training.rendered import blurred, hairy, lace
 from tools.training.split import WITH_SUBJECT
-from tools.training.store import GROUPS, PHOTOS, Item, Store
+from tools.training.store import GROUPS, PHOTOS, UNLABELLED, Item, Store
 
 U8 = NDArray[np.uint8]
 Sample = tuple[U8, U8]
@@ -40,6 +40,8 @@ MIX: Mix = (
     ("moved", 0.09),  # a person, pet or thing over another background
     ("soft", 0.06),  # exact soft alpha: hair, lace, motion, defocus
     ("empty", 0.07),
+    ("persons_unlabelled", 0.08),  # these two only where tools.pseudo_labels made masks for them
+    ("products", 0.10),
 )
 PHOTOS_MIX = tuple((group, share) for group, share in MIX if group in PHOTOS)
 HAIR, LACE, MOTION = range(3)  # of the soft ones
@@ -56,9 +58,11 @@ class Sampler:
     """
 
     def __init__(self, store: Store, rng: Rng, *, validation: bool = False, mix: Mix = MIX) -> None:
-        self.store, self.rng, self.mix = store, rng, mix
+        self.store, self.rng = store, rng
         self.tiled = 0.0 if validation else TILED
         self.items = {g: store.select(g, validation=validation) for g in GROUPS}
+        absent = [group for group in UNLABELLED if not self.items[group]]
+        self.mix = tuple((kind, share) for kind, share in mix if kind not in absent)
         # shop shelves hold products, some of them in a hand in front: clutter, never "no subject"
         scenes = [i for i in self.items["backgrounds"] if i.name not in WITH_SUBJECT]
         self.shelves = [i for i in scenes if i.name.startswith("shelf")]
@@ -86,12 +90,15 @@ class Sampler:
 
     def photo(self, group: str, size: int) -> Sample:
         """A photo of one of the sets with its soft target."""
-        near = group == "persons" and self.rng.random() < BUSTS
+        near = group in ("persons", "persons_unlabelled") and self.rng.random() < BUSTS
         make = bust_view if near else random_view
-        view = make(self.rng, self._one(self.items[group])[..., :4], size)
+        pixels = self._one(self.items[group])[..., :4]
+        if group == "products":  # from above: any side of the picture can be its top
+            pixels = np.rot90(pixels, int(self.rng.integers(4)))
+        view = make(self.rng, np.ascontiguousarray(pixels), size)
         return view[..., :3], view[..., 3]
 
-    def products(self, size: int) -> Sample:
+    def rendered_products(self, size: int) -> Sample:
         """One to three rendered products over a table, a plain ground or a scene."""
         rng = self.rng
         count = 1 if rng.random() < 0.8 else int(rng.integers(2, 4))
@@ -114,12 +121,14 @@ class Sampler:
 
     def objects(self, size: int) -> Sample:
         """Rendered products, or outlines covered with a pattern."""
-        return self.covered(size) if self.rng.random() < COVERED else self.products(size)
+        return self.covered(size) if self.rng.random() < COVERED else self.rendered_products(size)
 
     def moved(self, size: int) -> Sample:
         """A subject from a photo over another background."""
         rng = self.rng
-        group = ("persons", "persons", "portraits", "pets", "salient")[int(rng.integers(5))]
+        groups = ["persons", "persons", "portraits", "pets", "salient"]
+        groups += ["products"] if self.items["products"] else []
+        group = groups[int(rng.integers(len(groups)))]
         pixels = self._one(self.items[group])
         subject = np.dstack([pixels[..., 4:7], pixels[..., 3]])
         if group == "persons":

@@ -20,10 +20,13 @@ from tools.training.soft_targets import foreground_of, pet_alpha, soft_alpha
 from tools.training.split import held_out
 
 U8 = NDArray[np.uint8]
+PSEUDO = "pseudo"  # folder beside the prepared set
 LONG_SIDE = 416  # of held-out pictures, so that figures stay comparable
 TRAINING_SIDE = 512  # of pictures trained on: crops keep their sharpness at 320 to 384
 PHOTOS = ("persons", "portraits", "salient", "pets")  # they have masks
-GROUPS = (*PHOTOS, "objects", "backgrounds")
+UNLABELLED = ("persons_unlabelled", "products")  # theirs are made by tools.pseudo_labels
+GROUPS = (*PHOTOS, *UNLABELLED, "objects", "backgrounds")
+PERSONS = ("persons", "portraits", "persons_unlabelled")
 PORTRAITS = Path(__file__).with_name("portraits")  # masks made here, for photos of the data
 
 
@@ -50,7 +53,7 @@ def read_rgb(path: Path) -> U8:
     return np.asarray(cv2.cvtColor(read(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _shrunk(image: U8, long_side: int, *, nearest: bool = False) -> U8:
+def shrunk(image: U8, long_side: int, *, nearest: bool = False) -> U8:
     height, width = image.shape[:2]
     scale = long_side / max(height, width)
     if scale >= 1:
@@ -60,13 +63,17 @@ def _shrunk(image: U8, long_side: int, *, nearest: bool = False) -> U8:
     return cv2.resize(image, size, interpolation=how).astype(np.uint8)
 
 
-def _photo_pixels(data: Path, group: str, name: str, validation: bool) -> tuple[U8, bool] | None:
+def _photo_pixels(
+    data: Path, pseudo: Path, group: str, name: str, validation: bool
+) -> tuple[U8, bool] | None:
     pets = group == "pets"
     side = LONG_SIDE if validation else TRAINING_SIDE
     photos, masks = data / group / "images", data / group / ("trimaps" if pets else "masks")
     if group == "portraits":
         photos, masks = data / group, PORTRAITS / "masks"
-    rgb = _shrunk(read_rgb(photos / f"{name}.jpg"), side)
+    elif group in UNLABELLED:
+        photos, masks = data / group, pseudo / group
+    rgb = shrunk(read_rgb(photos / f"{name}.jpg"), side)
     mask = read(masks / f"{name}.png", cv2.IMREAD_GRAYSCALE)
     size = (rgb.shape[1], rgb.shape[0])
     how = cv2.INTER_NEAREST if pets else cv2.INTER_AREA
@@ -79,7 +86,7 @@ def _photo_pixels(data: Path, group: str, name: str, validation: bool) -> tuple[
         alpha, soft = pet_alpha(rgb, mask)
     else:
         hard = np.where(mask >= 128, 255, 0).astype(np.uint8)
-        alpha, soft = soft_alpha(rgb, hard, person=group in {"persons", "portraits"})
+        alpha, soft = soft_alpha(rgb, hard, person=group in PERSONS)
     return np.dstack([rgb, alpha, foreground_of(rgb, alpha)]), soft
 
 
@@ -88,35 +95,39 @@ def _object_pixels(data: Path, name: str) -> U8:
     rgba = np.asarray(cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGBA), np.uint8)
     rows, columns = np.flatnonzero(rgba[..., 3].max(1)), np.flatnonzero(rgba[..., 3].max(0))
     cut = rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return np.ascontiguousarray(_shrunk(cut, LONG_SIDE))
+    return np.ascontiguousarray(shrunk(cut, LONG_SIDE))
 
 
-def _pixels(job: tuple[Path, str, str, bool]) -> tuple[str, str, bool, bool, U8] | None:
-    data, group, name, validation = job
+def _pixels(job: tuple[Path, Path, str, str, bool]) -> tuple[str, str, bool, bool, U8] | None:
+    data, pseudo, group, name, validation = job
     soft = True
     if group == "objects":
         pixels = _object_pixels(data, name)
     elif group == "backgrounds":
-        pixels = _shrunk(read_rgb(data / group / f"{name}.jpg"), LONG_SIDE)
+        pixels = shrunk(read_rgb(data / group / f"{name}.jpg"), LONG_SIDE)
     else:
-        made = _photo_pixels(data, group, name, validation)
+        made = _photo_pixels(data, pseudo, group, name, validation)
         if made is None:
             return None
         pixels, soft = made
     return group, name, validation, soft, pixels
 
 
-def _jobs(data: Path) -> Iterator[tuple[Path, str, str, bool]]:
+def jobs(data: Path, pseudo: Path) -> Iterator[tuple[Path, Path, str, str, bool]]:
+    """What is to be prepared: data, folder of made masks, group, name, whether it is held out."""
     for group in GROUPS:
         folder = data / group
         folder = folder / "images" if (folder / "images").is_dir() else folder
-        if group == "portraits":  # the held-out ones lie beside the masks, not in the set
-            yield from ((data, group, p.stem, False) for p in sorted(PORTRAITS.glob("masks/*.png")))
+        if group == "portraits" or group in UNLABELLED:
+            # held-out portraits lie beside the masks, not in the set; of the others there are none
+            masks = PORTRAITS / "masks" if group == "portraits" else pseudo / group
+            stems = sorted(p.stem for p in masks.glob("*.png"))
+            yield from ((data, pseudo, group, stem, False) for stem in stems)
             continue
         names = sorted(p.stem for p in folder.iterdir() if p.suffix in {".jpg", ".webp"})
         ours = held_out(group, names)
         for name in names:
-            yield data, group, name, name in ours
+            yield data, pseudo, group, name, name in ours
 
 
 def _single_thread() -> None:
@@ -126,10 +137,11 @@ def _single_thread() -> None:
 def prepare(data: Path, work: Path, processes: int = 2, say: Callable[[str], None] = print) -> None:
     """Read every photo once, make its soft target, and write `pixels.bin` and `index.json`.
 
-    The index is written last: where it stands, the set is complete.
+    Masks of the UNLABELLED groups are taken from `pseudo` beside `work`, if it is there. The index
+    is written last: where it stands, the set is complete.
     """
     work.mkdir(parents=True, exist_ok=True)
-    jobs = list(_jobs(data))
+    todo = list(jobs(data, work.with_name(PSEUDO)))
     items: list[dict[str, object]] = []
     offset = 0
     context = multiprocessing.get_context("spawn")
@@ -137,9 +149,9 @@ def prepare(data: Path, work: Path, processes: int = 2, say: Callable[[str], Non
         context.Pool(processes, _single_thread) as pool,
         (work / "pixels.bin").open("wb") as out,
     ):
-        for done, made in enumerate(pool.imap_unordered(_pixels, jobs, chunksize=8), 1):
+        for done, made in enumerate(pool.imap_unordered(_pixels, todo, chunksize=8), 1):
             if done % 200 == 0:
-                say(f"prepared {done} of {len(jobs)}")
+                say(f"prepared {done} of {len(todo)}")
             if made is None:
                 continue
             group, name, validation, soft, pixels = made

@@ -72,7 +72,7 @@ def cases(store: Store) -> Iterator[Case]:
     yield from portraits()
     sampler = Sampler(store, np.random.default_rng(COMPOSITE_SEED), validation=True)
     for i in range(COMPOSITES):
-        yield composite("objects", f"composite_{i:02d}", sampler.products(384))
+        yield composite("objects", f"composite_{i:02d}", sampler.rendered_products(384))
     drawn = Sampler(store, np.random.default_rng(SOFT_SEED), validation=True)
     for i in range(SOFT_COMPOSITES):
         yield composite("soft", f"soft_{i:02d}", drawn.soft(384))

@@ -1,0 +1,115 @@
+"""Masks for photos that have none, where several views of the shipped models agree on them.
+
+    python -m tools.pseudo_labels --data DATA --work WORK
+
+writes WORK/pseudo/GROUP/NAME.png (0 or 255, at most 512 px) for the unlabelled groups of DATA;
+`tools.train` then prepares these photos with the others, if its set is not prepared yet. Each
+photo is shown to two models, at three sizes, as it is and mirrored (test-time augmentation); where
+one of the mattes lies far from their mean the photo is left out (self-training with a filter, Xie
+et al., "Self-training with Noisy Student improves ImageNet classification", 2020). What was found
+wrong by eye is named in `tools/training/split.py`. `--sheet` keeps sheets to look at.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tools.evaluate import alphas
+from tools.training.split import WRONG_MATTES
+from tools.training.store import PSEUDO, TRAINING_SIDE, UNLABELLED, read_rgb, shrunk
+from tools.training.validation import Alpha, Case
+
+VIEWS = (("models/default", 256), ("models/default", 320), ("models/quality", 384))
+AGREEMENT = {"persons_unlabelled": 0.95, "products": 0.93}  # least IoU of a view with their mean
+CHUNK = 64  # photos in memory
+MAGENTA = np.array([255, 0, 255], np.float32)
+SHEET_ROWS, SHEET_COLUMNS, SHEET_TILE = 7, 9, (72, 112)
+
+
+def agreed(views: NDArray[np.float32]) -> tuple[Alpha, float]:
+    """Mattes NxHxW of one photo -> their mean, and the least IoU at 0.5 of one with the mean."""
+    mean = np.asarray(views.mean(axis=0), np.float32)
+    subject = mean >= 0.5
+    if not subject.any():
+        return mean, 0.0
+    cut = views >= 0.5
+    shared = (cut & subject).sum(axis=(1, 2))
+    return mean, float((shared / (cut | subject).sum(axis=(1, 2))).min())
+
+
+def mattes(paths: list[Path]) -> Iterator[tuple[Path, Case, Alpha, float]]:
+    """Each photo with its mean matte and the views' agreement."""
+    for start in range(0, len(paths), CHUNK):
+        part = paths[start : start + CHUNK]
+        photos = [shrunk(read_rgb(path), TRAINING_SIDE) for path in part]
+        both = [_case(rgb) for rgb in photos]
+        both += [_case(np.ascontiguousarray(rgb[:, ::-1])) for rgb in photos]
+        made: list[list[Alpha]] = [[] for _ in part]
+        for model, side in VIEWS:
+            for at, (_, alpha) in enumerate(alphas(model, side, both)):
+                made[at % len(part)].append(alpha if at < len(part) else alpha[:, ::-1])
+        for path, case, views in zip(part, both, made, strict=False):
+            yield path, case, *agreed(np.stack(views))
+
+
+def _case(rgb: NDArray[np.uint8]) -> Case:
+    nothing = np.zeros(rgb.shape[:2], np.float32)
+    return Case("unlabelled", "", rgb, nothing, nothing == 0)
+
+
+def tile(name: str, rgb: NDArray[np.uint8], alpha: Alpha) -> NDArray[np.uint8]:
+    """Photo and cut-out over magenta side by side, with the name above."""
+    width, height = SHEET_TILE
+    cell = np.full((height + 13, 2 * width + 4, 3), 255, np.uint8)
+    over = alpha[..., None] * rgb + (1 - alpha[..., None]) * MAGENTA
+    for left, picture in ((0, rgb), (width, np.asarray(over, np.uint8))):
+        small = shrunk(picture, min(height, round(width * max(1, rgb.shape[0] / rgb.shape[1]))))
+        tall, wide = small.shape[:2]
+        cell[13 : 13 + tall, left : left + wide] = small[:height, :width]
+    cv2.putText(cell, name, (2, 10), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, cv2.LINE_AA)
+    return cell
+
+
+def write_sheets(folder: Path, group: str, tiles: list[NDArray[np.uint8]]) -> None:
+    page = SHEET_ROWS * SHEET_COLUMNS
+    for start in range(0, len(tiles), page):
+        part = tiles[start : start + page]
+        part += [np.full_like(part[0], 255)] * (-len(part) % SHEET_COLUMNS)
+        rows = [
+            np.hstack(part[at : at + SHEET_COLUMNS]) for at in range(0, len(part), SHEET_COLUMNS)
+        ]
+        name = str(folder / f"{group}_{start // page}.png")
+        cv2.imwrite(name, cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the photo sets")
+    parser.add_argument("--work", type=Path, required=True, help="where tools.train will work")
+    parser.add_argument("--sheet", type=Path, metavar="FOLDER", help="of sheets to look at")
+    options = parser.parse_args()
+    for group in UNLABELLED:
+        folder = options.work / PSEUDO / group
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = sorted((options.data / group).glob("*.jpg"))
+        tiles = []
+        for path, case, alpha, agreement in mattes(paths):
+            if agreement < AGREEMENT[group] or path.stem in WRONG_MATTES[group]:
+                continue
+            mask = np.where(alpha >= 0.5, 255, 0).astype(np.uint8)
+            cv2.imwrite(str(folder / f"{path.stem}.png"), mask)
+            tiles.append(tile(path.stem, case.rgb, alpha))
+        print(f"{group}: {len(tiles)} of {len(paths)} photos", flush=True)
+        if options.sheet is not None:
+            options.sheet.mkdir(parents=True, exist_ok=True)
+            write_sheets(options.sheet, group, tiles)
+
+
+if __name__ == "__main__":
+    main()
