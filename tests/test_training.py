@@ -344,3 +344,22 @@ def test_a_run_has_as_many_schedules_as_asked_for_and_goes_on_where_it_stood(
         train(3, "--freeze", 1)
     assert refused.value.stderr.endswith("was trained with another --freeze; give that one\n")
     assert averaged_net(tmp_path / "checkpoint.pt")[1].step == progress.step
+
+
+def test_a_halving_convolution_gives_and_learns_the_same_in_training_and_evaluation() -> None:
+    torch = pytest.importorskip("torch")
+    from tools.training.network import HalvingDepthwise
+
+    torch.manual_seed(3)
+    layer = HalvingDepthwise(4)
+    kept = {}
+    for training in (True, False):
+        layer.train(training)
+        x = torch.linspace(-1, 1, 4 * 64 * 2).reshape(2, 4, 8, 8).cos().requires_grad_(True)
+        layer.zero_grad()
+        out = layer(x)
+        (out * torch.arange(out.numel()).reshape(out.shape)).sum().backward()
+        kept[training] = (out, x.grad, layer.weight.grad.clone(), layer.bias.grad.clone())
+    assert kept[True][0].shape == (2, 4, 4, 4)
+    for ours, theirs in zip(kept[True], kept[False], strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-4)

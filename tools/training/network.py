@@ -10,6 +10,7 @@ Attention, where asked for: Hu et al., "Squeeze-and-Excitation Networks" (2018).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,22 +45,63 @@ def _same_pad(x: Tensor, stride: int) -> Tensor:
     return functional.pad(x, (0, 1, 0, 1)) if stride == 2 else x
 
 
+class _EverySecond(torch.autograd.Function):
+    """Rows and columns 1, 3, 5, ...; its gradient keeps the channels last in memory."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        context.whole = x.shape
+        return x[:, :, 1::2, 1::2].contiguous(memory_format=torch.channels_last)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        (given,) = gradients
+        whole = torch.empty(
+            context.whole,
+            dtype=given.dtype,
+            device=given.device,
+            memory_format=torch.channels_last,
+        ).zero_()
+        whole[:, :, 1::2, 1::2] = given
+        return whole
+
+
+class HalvingDepthwise(nn.Conv2d):
+    """A 3x3 depthwise convolution of stride 2, padded right and bottom.
+
+    While it trains, every position is computed and each second one taken: the same numbers, for
+    oneDNN's gradients of a depthwise stride in bfloat16 cost twice those of all positions.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, 3, 2, groups=channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(_same_pad(x, 2))
+        every = functional.conv2d(x, self.weight, self.bias, padding=1, groups=self.groups)
+        kept: Tensor = _EverySecond.apply(every)
+        return kept
+
+
 class InvertedResidual(nn.Module):
     """Expand, depthwise, project; batch norm folded, so every convolution has a bias."""
 
     def __init__(self, channels: int, out_channels: int, expansion: float, stride: int) -> None:
         super().__init__()
         inner = scaled(channels, expansion)
-        self.stride = stride
         self.residual = stride == 1 and channels == out_channels
         self.expand = nn.Conv2d(channels, inner, 1) if expansion > 1 else None
-        padding = 0 if stride == 2 else 1
-        self.depthwise = nn.Conv2d(inner, inner, 3, stride, padding, groups=inner)
+        self.depthwise: nn.Conv2d
+        if stride == 2:
+            self.depthwise = HalvingDepthwise(inner)
+        else:
+            self.depthwise = nn.Conv2d(inner, inner, 3, padding=1, groups=inner)
         self.project = nn.Conv2d(inner, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         y = x if self.expand is None else functional.relu6(self.expand(x))
-        y = functional.relu6(self.depthwise(_same_pad(y, self.stride)))
+        y = functional.relu6(self.depthwise(y))
         out: Tensor = self.project(y)
         return x + out if self.residual else out
 
@@ -282,7 +324,10 @@ class MattingNet(nn.Module):
         x = self.up8(x, f8)
         coarse = self.coarse_head(x)
         x = self.up4(x, f4)
-        x = self.up2(x, torch.cat((f2, functional.pixel_unshuffle(image, 2)), 1))
+        pixels = functional.pixel_unshuffle(image, 2)
+        if self.training:  # joined as they are, else both are turned round and widened each step
+            pixels = pixels.to(f2.dtype, memory_format=torch.channels_last)
+        x = self.up2(x, torch.cat((f2, pixels), 1))
         return functional.pixel_shuffle(self.head(x), 2), coarse
 
     def forward(self, image: Tensor) -> Tensor:
