@@ -95,7 +95,7 @@ class Sampler:
         pixels = self._one(self.items[group])[..., :4]
         if group == "products":  # from above: any side of the picture can be its top
             pixels = np.rot90(pixels, int(self.rng.integers(4)))
-        view = make(self.rng, np.ascontiguousarray(pixels), size)
+        view = make(self.rng, pixels, size)
         return view[..., :3], view[..., 3]
 
     def rendered_products(self, size: int) -> Sample:
