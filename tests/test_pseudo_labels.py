@@ -34,6 +34,24 @@ def test_views_agree_as_far_as_the_one_that_lies_farthest_off() -> None:
     assert agreed(np.zeros((3, 8, 10), np.float32))[1] == 0.0
 
 
+def test_a_cut_by_colour_mends_a_matte_that_missed_half_of_the_subject() -> None:
+    import numpy as np
+
+    from tools.pseudo_labels import cut_by_colour
+
+    rng = np.random.default_rng(2)
+    true = np.zeros((120, 90), bool)
+    true[30:100, 20:70] = True
+    rgb = np.where(true[..., None], (40, 60, 160), (200, 190, 170)) + rng.integers(
+        -9, 9, (120, 90, 3)
+    )
+    doubtful = np.where(true, 0.99, 0.1).astype(np.float32)
+    doubtful[70:, :] = 0.2  # the lower part is hardly seen
+    mask = cut_by_colour(np.asarray(rgb, np.uint8), doubtful)
+    assert set(np.unique(mask)) == {0, 255}
+    assert ((mask == 255) == true).mean() > 0.99
+
+
 def test_a_clear_photo_gets_a_mask_and_one_without_subject_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +110,7 @@ def test_photos_with_made_masks_are_drawn_where_they_are_and_not_missed_where_no
 
 
 def test_only_photos_that_got_a_mask_are_prepared(tmp_path: Path) -> None:
+    from tools.training import split
     from tools.training.store import GROUPS, PSEUDO, jobs
 
     data, pseudo = tmp_path / "data", tmp_path / PSEUDO
@@ -101,6 +120,9 @@ def test_only_photos_that_got_a_mask_are_prepared(tmp_path: Path) -> None:
     for name in ("kept", "doubted"):
         (data / "products" / f"{name}.jpg").touch()
     (pseudo / "products" / "kept.png").touch()
+    held_out = min(split.held_out("products", split.CUT_BY_COLOUR))
+    (pseudo / "products" / f"{held_out}.png").touch()
     unlabelled = [(group, name, held) for _, _, group, name, held in jobs(data, pseudo)]
     assert ("products", "kept", False) in unlabelled
+    assert ("products", held_out, True) in unlabelled
     assert not [name for _, name, _ in unlabelled if name == "doubted"]

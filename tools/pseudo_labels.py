@@ -3,11 +3,13 @@
     python -m tools.pseudo_labels --data DATA --work WORK
 
 writes WORK/pseudo/GROUP/NAME.png (0 or 255, at most 512 px) for the unlabelled groups of DATA;
-`tools.train` then prepares these photos with the others, if its set is not prepared yet. Each
-photo is shown to two models, at three sizes, as it is and mirrored (test-time augmentation); where
-one of the mattes lies far from their mean the photo is left out (self-training with a filter, Xie
-et al., "Self-training with Noisy Student improves ImageNet classification", 2020). What was found
-wrong by eye is named in `tools/training/split.py`. `--sheet` keeps sheets to look at.
+`tools.train` then prepares these photos with the others, if its set is not prepared yet. Each photo
+is shown to two models, at three sizes, as it is and mirrored (test-time augmentation); where one of
+the mattes lies far from their mean the photo is left out (self-training with a filter, Xie et al.,
+"Self-training with Noisy Student improves ImageNet classification", 2020), unless its subject can
+be told from the ground by colour (Rother et al., "GrabCut", 2004). What was found wrong, and which
+cuts by colour were found right, both by eye, is named in `tools/training/split.py`. `--sheet` keeps
+sheets to look at.
 """
 
 from __future__ import annotations
@@ -21,13 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.evaluate import alphas
-from tools.training.split import WRONG_MATTES
+from tools.training.split import CUT_BY_COLOUR, WRONG_MATTES
 from tools.training.store import PSEUDO, TRAINING_SIDE, UNLABELLED, read_rgb, shrunk
 from tools.training.validation import Alpha, Case
 
 VIEWS = (("models/default", 256), ("models/default", 320), ("models/quality", 384))
 AGREEMENT = {"persons_unlabelled": 0.95, "products": 0.93}  # least IoU of a view with their mean
 CHUNK = 64  # photos in memory
+SURE, MARGIN, ROUNDS = 0.97, 0.02, 6  # of GrabCut
+ISLAND, HOLE = 0.02, 0.01  # of the subject
 MAGENTA = np.array([255, 0, 255], np.float32)
 SHEET_ROWS, SHEET_COLUMNS, SHEET_TILE = 7, 9, (72, 112)
 
@@ -41,6 +45,36 @@ def agreed(views: NDArray[np.float32]) -> tuple[Alpha, float]:
     cut = views >= 0.5
     shared = (cut & subject).sum(axis=(1, 2))
     return mean, float((shared / (cut | subject).sum(axis=(1, 2))).min())
+
+
+def cut_by_colour(rgb: NDArray[np.uint8], alpha: Alpha) -> NDArray[np.uint8]:
+    """HxWx3 RGB and a doubtful matte HxW -> mask HxW {0, 255}: GrabCut, begun at the matte.
+
+    The picture's margin is ground where the matte is low; small islands go, small holes close.
+    """
+    guess = np.where(alpha >= 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    guess[alpha > SURE] = cv2.GC_FGD
+    margin = np.ones(alpha.shape, bool)
+    width = max(2, round(MARGIN * min(alpha.shape)))
+    margin[width:-width, width:-width] = False
+    guess[margin & (alpha < 0.3)] = cv2.GC_BGD
+    cv2.setRNGSeed(1)
+    models = np.zeros((2, 1, 65))
+    bgr = np.ascontiguousarray(rgb[..., ::-1])
+    cv2.grabCut(bgr, guess, None, models[0], models[1], ROUNDS, cv2.GC_INIT_WITH_MASK)
+    subject = ((guess == cv2.GC_FGD) | (guess == cv2.GC_PR_FGD)).astype(np.uint8)
+    least = subject.sum()
+    subject &= ~_small(subject, ISLAND * least)
+    subject |= _small(1 - subject, HOLE * least)
+    return subject * np.uint8(255)
+
+
+def _small(mask: NDArray[np.uint8], pixels: float) -> NDArray[np.uint8]:
+    """1 in the parts of mask (0 or 1) that have fewer pixels."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    few = stats[:, cv2.CC_STAT_AREA] < pixels
+    few[0] = False  # what is not in the mask
+    return few[labels].astype(np.uint8)
 
 
 def mattes(paths: list[Path]) -> Iterator[tuple[Path, Case, Alpha, float]]:
@@ -100,11 +134,14 @@ def main() -> None:
         paths = sorted((options.data / group).glob("*.jpg"))
         tiles = []
         for path, case, alpha, agreement in mattes(paths):
-            if agreement < AGREEMENT[group] or path.stem in WRONG_MATTES[group]:
+            if agreement >= AGREEMENT[group] and path.stem not in WRONG_MATTES[group]:
+                mask = np.where(alpha >= 0.5, 255, 0).astype(np.uint8)
+            elif path.stem in CUT_BY_COLOUR:
+                mask = cut_by_colour(case.rgb, alpha)
+            else:
                 continue
-            mask = np.where(alpha >= 0.5, 255, 0).astype(np.uint8)
             cv2.imwrite(str(folder / f"{path.stem}.png"), mask)
-            tiles.append(tile(path.stem, case.rgb, alpha))
+            tiles.append(tile(path.stem, case.rgb, np.asarray(mask / 255, np.float32)))
         print(f"{group}: {len(tiles)} of {len(paths)} photos", flush=True)
         if options.sheet is not None:
             options.sheet.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.training.soft_targets import foreground_of, pet_alpha, soft_alpha
-from tools.training.split import held_out
+from tools.training.split import CUT_BY_COLOUR, held_out
 
 U8 = NDArray[np.uint8]
 PSEUDO = "pseudo"  # folder beside the prepared set
@@ -119,10 +119,11 @@ def jobs(data: Path, pseudo: Path) -> Iterator[tuple[Path, Path, str, str, bool]
         folder = data / group
         folder = folder / "images" if (folder / "images").is_dir() else folder
         if group == "portraits" or group in UNLABELLED:
-            # held-out portraits lie beside the masks, not in the set; of the others there are none
+            # held-out portraits lie beside the masks, not in the set
             masks = PORTRAITS / "masks" if group == "portraits" else pseudo / group
-            stems = sorted(p.stem for p in masks.glob("*.png"))
-            yield from ((data, pseudo, group, stem, False) for stem in stems)
+            ours = held_out(group, CUT_BY_COLOUR) if group == "products" else frozenset()
+            for name in sorted(p.stem for p in masks.glob("*.png")):
+                yield data, pseudo, group, name, name in ours
             continue
         names = sorted(p.stem for p in folder.iterdir() if p.suffix in {".jpg", ".webp"})
         ours = held_out(group, names)

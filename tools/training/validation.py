@@ -60,7 +60,7 @@ def cases(store: Store) -> Iterator[Case]:
 
     Photos are at most 416 px long. The wide border band of the pets' trimaps counts as unknown.
     """
-    for group in ("persons", "salient", "pets"):
+    for group in ("persons", "salient", "pets", "products"):
         for item in store.select(group, validation=True):
             pixels = store.pixels(item)
             mask = pixels[..., 3]
