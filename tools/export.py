@@ -72,9 +72,20 @@ provenance: |
   - backgrounds: HDRI Haven through pmndrs/drei-assets (CC0), wallpapers of Pop!_OS, elementary OS
     and Budgie (CC0, Unsplash, Pexels, public domain), grocery shelves of
     marcusklasson/GroceryStoreDataset (MIT).
-  Soft targets were made from the sets' binary masks by closed-form matting on a narrow band.
+{unlabelled}  Soft targets were made from the binary masks by closed-form matting on a narrow band.
   Details, figures and weaknesses: models/MODEL_CARD.md.
 """
+
+WITHOUT_MASKS = {
+    "persons_unlabelled": """\
+  - more of CCP's street photos, which have no masks: theirs are what earlier versions agreed on.
+""",
+    "products": """\
+  - clothes of alexeygrigorev/clothing-dataset-small (CC0) and goods on white of
+    marcusklasson/GroceryStoreDataset (MIT): masks from earlier versions and GrabCut, looked at.
+""",
+}
+"""Lines of the manifest on groups of the set that only some trainings had."""
 
 
 def without_traces(model: onnx.ModelProto) -> None:
@@ -164,7 +175,11 @@ def indented(sentence: str) -> str:
 
 
 def write_manifest(
-    path: Path, progress: Progress, layout: Mapping[str, Any], options: argparse.Namespace
+    path: Path,
+    progress: Progress,
+    layout: Mapping[str, Any],
+    store: Store,
+    options: argparse.Namespace,
 ) -> None:
     """For the model at `path`. Last of all: a manifest means that the model beside it is whole."""
     text = MANIFEST.format(
@@ -176,6 +191,9 @@ def write_manifest(
         size=options.side,
         made=indented(made(progress, layout, options.machine)),
         origin=indented(options.origin),
+        unlabelled="".join(
+            said for group, said in WITHOUT_MASKS.items() if store.select(group, validation=False)
+        ),
     )
     temporary = path.with_name("manifest.yaml.tmp")
     temporary.write_text(text)
@@ -210,7 +228,7 @@ def main() -> None:
         action="store_true",
         help="what it says on average over training photos becomes part of the weights",
     )
-    parser.add_argument("--version", default="2026.11.5")
+    parser.add_argument("--version", default="2026.11.6")
     parser.add_argument("--machine", default="2 CPU cores")
     parser.add_argument("--origin", default=ORIGIN, help="what the weights began as, a sentence")
     options = parser.parse_args()
@@ -237,7 +255,7 @@ def main() -> None:
         raise SystemExit(f"onnxruntime and torch differ by {worst:.2e}, more than {TOLERANCE}")
     rows = figures(stretched(lambda rgb: onnx_alpha(session, rgb), options.side), pictures)
     temporary.replace(path)
-    write_manifest(path, progress, net.layout, options)
+    write_manifest(path, progress, net.layout, store, options)
     text = (
         f"{table(rows)}\n\nMeasured on the exported ONNX at {options.side} x {options.side}, "
         f"stretched, after {progress.samples:,} samples\n({progress.step:,} steps in "
