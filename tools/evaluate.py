@@ -140,6 +140,8 @@ def quality_rows(scores: Sequence[Score]) -> str:
         part = [e for e in scores if (e.model, e.side) == (model, side)]
         part = [e for e in part if e.group in QUALITY_GROUPS]
         groups = dict.fromkeys(each.group for each in part)
+        if not groups:  # --groups named none of them
+            continue
         iou_, mad_ = (
             float(np.mean([np.mean([getattr(e, n) for e in part if e.group == g]) for g in groups]))
             for n in ("iou", "mad")
