@@ -8,8 +8,8 @@ is shown to two models, at three sizes, as it is and mirrored (test-time augment
 the mattes lies far from their mean the photo is left out (self-training with a filter, Xie et al.,
 "Self-training with Noisy Student improves ImageNet classification", 2020), unless its subject can
 be told from the ground by colour (Rother et al., "GrabCut", 2004). What was found wrong, and which
-cuts by colour were found right, both by eye, is named in `tools/training/split.py`. `--sheet` keeps
-sheets to look at.
+cuts by colour were found right, both by eye, is named in `tools/training/split.py`: other models or
+photos want another look, at the sheets that `--sheet` keeps.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tools.training.split import CUT_BY_COLOUR, WRONG_MATTES
 from tools.training.store import PSEUDO, TRAINING_SIDE, UNLABELLED, read_rgb, shrunk
 from tools.training.validation import Alpha, Case
 
-VIEWS = (("models/default", 256), ("models/default", 320), ("models/quality", 384))
+VIEWS = (("default", 256), ("default", 320), ("quality", 384))
 AGREEMENT = {"persons_unlabelled": 0.95, "products": 0.93}  # least IoU of a view with their mean
 CHUNK = 64  # photos in memory
 SURE, MARGIN, ROUNDS = 0.97, 0.02, 6  # of GrabCut
@@ -77,7 +77,7 @@ def _small(mask: NDArray[np.uint8], pixels: float) -> NDArray[np.uint8]:
     return few[labels].astype(np.uint8)
 
 
-def mattes(paths: list[Path]) -> Iterator[tuple[Path, Case, Alpha, float]]:
+def mattes(paths: list[Path], models: Path) -> Iterator[tuple[Path, Case, Alpha, float]]:
     """Each photo with its mean matte and the views' agreement."""
     for start in range(0, len(paths), CHUNK):
         part = paths[start : start + CHUNK]
@@ -86,7 +86,7 @@ def mattes(paths: list[Path]) -> Iterator[tuple[Path, Case, Alpha, float]]:
         both += [_case(np.ascontiguousarray(rgb[:, ::-1])) for rgb in photos]
         made: list[list[Alpha]] = [[] for _ in part]
         for model, side in VIEWS:
-            for at, (_, alpha) in enumerate(alphas(model, side, both)):
+            for at, (_, alpha) in enumerate(alphas(str(models / model), side, both)):
                 made[at % len(part)].append(alpha if at < len(part) else alpha[:, ::-1])
         for path, case, views in zip(part, both, made, strict=False):
             yield path, case, *agreed(np.stack(views))
@@ -126,6 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of the photo sets")
     parser.add_argument("--work", type=Path, required=True, help="where tools.train will work")
+    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the models")
     parser.add_argument("--sheet", type=Path, metavar="FOLDER", help="of sheets to look at")
     options = parser.parse_args()
     for group in UNLABELLED:
@@ -133,11 +134,11 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         paths = sorted((options.data / group).glob("*.jpg"))
         tiles = []
-        for path, case, alpha, agreement in mattes(paths):
-            if agreement >= AGREEMENT[group] and path.stem not in WRONG_MATTES[group]:
-                mask = np.where(alpha >= 0.5, 255, 0).astype(np.uint8)
-            elif path.stem in CUT_BY_COLOUR:
+        for path, case, alpha, agreement in mattes(paths, options.models):
+            if path.stem in CUT_BY_COLOUR:
                 mask = cut_by_colour(case.rgb, alpha)
+            elif agreement >= AGREEMENT[group] and path.stem not in WRONG_MATTES[group]:
+                mask = np.where(alpha >= 0.5, 255, 0).astype(np.uint8)
             else:
                 continue
             cv2.imwrite(str(folder / f"{path.stem}.png"), mask)
