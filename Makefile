@@ -60,7 +60,7 @@ bench: $(DEV)
 # the folders of photo sets and of other models (models/MODEL_CARD.md), WORK one with 3 GB free.
 model: $(DEV)
 	$(BIN)/pip install -q torch==2.13.0 pymatting onnxscript
-	$(BIN)/python -m tools.train --data $(DATA) --work $(WORK) --hours $${HOURS:-1.6} --schedules $${SCHEDULES:-3}
+	$(BIN)/python -m tools.train --data $(DATA) --work $(WORK) --hours $${HOURS:-1.6} --schedules $${SCHEDULES:-2}
 	$(BIN)/python -m tools.export --work $(WORK) --card models/MODEL_CARD.md
 	$(BIN)/python -m tools.quantise --work $(WORK)
 	$(BIN)/python -m tools.evaluate --work $(WORK) --models models/default models/default:int8 \

@@ -1,8 +1,8 @@
 """Train the default matting model.
 
-    python -m tools.train --data DATA --work WORK --hours 1.5 --schedules 3
+    python -m tools.train --data DATA --work WORK --hours 1.6 --schedules 2
 
-reads the photo sets under DATA, prepares them once in WORK, and trains for three schedules
+reads the photo sets under DATA, prepares them once in WORK, and trains for two schedules
 (warm-up, cosine) of that length, each on the weights that the one before reached (warm restarts,
 Loshchilov, Hutter, 2017), the later ones at half the rate and on pictures of nearly the planned
 size. Started again it goes on where the last checkpoint stood. SIGTERM ends it with a checkpoint.
