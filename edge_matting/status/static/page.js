@@ -198,7 +198,7 @@ function showChosen() {
 }
 
 function resultCard(job) {
-  const took = job.seconds === null ? "" : ` · ${job.seconds.toFixed(1)} s`;
+  const took = job.seconds === null ? "" : ` · ${job.seconds.toFixed(1)}\u00a0s`;
   return make("li", {},
     picture(job) ?? (may.trusted ? make("span", { class: "blank" }, text("no_preview")) : null),
     make("div", { class: "text" },
