@@ -179,29 +179,35 @@ def thin_rows(scores: Sequence[Score]) -> str:
 
 def sheet(worst: Sequence[tuple[Case, Alpha]]) -> NDArray[np.uint8]:
     """H x W x 3 RGB uint8: each case as photo, truth, alpha and cut-out over magenta."""
-    strips = [np.hstack(_tiles(case, alpha)) for case, alpha in worst]
-    blank = np.full((TILE, 4 * TILE, 3), 255, np.uint8)
-    while len(strips) % SHEET_COLUMNS:
-        strips.append(blank)
-    rows = [
-        np.hstack(strips[at : at + SHEET_COLUMNS]) for at in range(0, len(strips), SHEET_COLUMNS)
-    ]
+    return in_rows([np.hstack(_tiles(case, alpha)) for case, alpha in worst], SHEET_COLUMNS)
+
+
+def in_rows(strips: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
+    """Pictures of one size beside and below each other; what is left of the last row is white."""
+    filled = [*strips, *[np.full_like(strips[0], 255)] * (-len(strips) % columns)]
+    rows = [np.hstack(filled[at : at + columns]) for at in range(0, len(filled), columns)]
     return np.asarray(np.vstack(rows), np.uint8)
 
 
 def _tiles(case: Case, alpha: Alpha) -> list[NDArray[np.uint8]]:
-    over = alpha[..., None] * case.rgb + (1 - alpha[..., None]) * np.array(MAGENTA, np.float32)
     grey = [np.repeat((a * 255)[..., None], 3, axis=2) for a in (case.alpha, alpha)]
-    return [_tile(np.asarray(p, np.uint8)) for p in (case.rgb, *grey, over)]
+    shown = (case.rgb, *grey, over_magenta(case.rgb, alpha))
+    return [tile(np.asarray(p, np.uint8), TILE) for p in shown]
 
 
-def _tile(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture in a white square of TILE pixels."""
+def over_magenta(rgb: NDArray[np.uint8], alpha: Alpha) -> NDArray[np.uint8]:
+    """The cut-out over a ground that hides no fault, H x W x 3 RGB uint8."""
+    over = alpha[..., None] * rgb + (1 - alpha[..., None]) * np.array(MAGENTA, np.float32)
+    return np.asarray(over, np.uint8)
+
+
+def tile(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The picture in a white square of ``side`` pixels."""
     height, width = picture.shape[:2]
-    factor = TILE / max(height, width)
+    factor = side / max(height, width)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    square = np.full((TILE, TILE, 3), 255, np.uint8)
+    square = np.full((side, side, 3), 255, np.uint8)
     square[: size[1], : size[0]] = small
     return square
 

@@ -23,6 +23,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from edge_matting.core.durable import durable_write
 from tools.onnx_graph import head_by_stride, pixels_by_stride
 from tools.training.augment import resized
 from tools.training.checkpoint import Progress, averaged_net
@@ -195,9 +196,7 @@ def write_manifest(
             said for group, said in WITHOUT_MASKS.items() if store.select(group, validation=False)
         ),
     )
-    temporary = path.with_name("manifest.yaml.tmp")
-    temporary.write_text(text)
-    temporary.replace(path.with_name("manifest.yaml"))
+    durable_write(path.with_name("manifest.yaml"), text.encode())
 
 
 def into_card(card: Path, text: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from edge_matting.core.durable import durable_write
+
 
 def put_behind(path: Path, key: str, block: str, old: str) -> None:
     """Put ``block`` behind the line of ``key``, in place of what the pattern ``old`` matches.
@@ -17,6 +19,4 @@ def put_behind(path: Path, key: str, block: str, old: str) -> None:
     text, count = re.subn(line, lambda m: m[0] + block, text, count=1, flags=re.MULTILINE)
     if count == 0:
         raise SystemExit(f"{path}: has no line `{key}: ...`")
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    durable_write(path, text.encode())

@@ -22,7 +22,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.evaluate import alphas
+from tools.evaluate import alphas, in_rows, over_magenta, tile
+from tools.metrics import iou
 from tools.training.split import CUT_BY_COLOUR, WRONG_MATTES
 from tools.training.store import PSEUDO, TRAINING_SIDE, UNLABELLED, read_rgb, shrunk
 from tools.training.validation import Alpha, Case
@@ -32,19 +33,15 @@ AGREEMENT = {"persons_unlabelled": 0.95, "products": 0.93}  # least IoU of a vie
 CHUNK = 64  # photos in memory
 SURE, MARGIN, ROUNDS = 0.97, 0.02, 6  # of GrabCut
 ISLAND, HOLE = 0.02, 0.01  # of the subject
-MAGENTA = np.array([255, 0, 255], np.float32)
-SHEET_ROWS, SHEET_COLUMNS, SHEET_TILE = 7, 9, (72, 112)
+SHEET_PICTURES, SHEET_COLUMNS, SHEET_TILE = 63, 7, 112
 
 
 def agreed(views: NDArray[np.float32]) -> tuple[Alpha, float]:
     """Mattes NxHxW of one photo -> their mean, and the least IoU at 0.5 of one with the mean."""
     mean = np.asarray(views.mean(axis=0), np.float32)
-    subject = mean >= 0.5
-    if not subject.any():
+    if not (mean >= 0.5).any():
         return mean, 0.0
-    cut = views >= 0.5
-    shared = (cut & subject).sum(axis=(1, 2))
-    return mean, float((shared / (cut | subject).sum(axis=(1, 2))).min())
+    return mean, min(iou(view, mean) for view in views)
 
 
 def cut_by_colour(rgb: NDArray[np.uint8], alpha: Alpha) -> NDArray[np.uint8]:
@@ -63,9 +60,9 @@ def cut_by_colour(rgb: NDArray[np.uint8], alpha: Alpha) -> NDArray[np.uint8]:
     bgr = np.ascontiguousarray(rgb[..., ::-1])
     cv2.grabCut(bgr, guess, None, models[0], models[1], ROUNDS, cv2.GC_INIT_WITH_MASK)
     subject = ((guess == cv2.GC_FGD) | (guess == cv2.GC_PR_FGD)).astype(np.uint8)
-    least = subject.sum()
-    subject &= ~_small(subject, ISLAND * least)
-    subject |= _small(1 - subject, HOLE * least)
+    pixels = subject.sum()
+    subject &= ~_small(subject, ISLAND * pixels)
+    subject |= _small(1 - subject, HOLE * pixels)
     return subject * np.uint8(255)
 
 
@@ -97,29 +94,20 @@ def _case(rgb: NDArray[np.uint8]) -> Case:
     return Case("unlabelled", "", rgb, nothing, nothing == 0)
 
 
-def tile(name: str, rgb: NDArray[np.uint8], alpha: Alpha) -> NDArray[np.uint8]:
+def labelled(name: str, rgb: NDArray[np.uint8], alpha: Alpha) -> NDArray[np.uint8]:
     """Photo and cut-out over magenta side by side, with the name above."""
-    width, height = SHEET_TILE
-    cell = np.full((height + 13, 2 * width + 4, 3), 255, np.uint8)
-    over = alpha[..., None] * rgb + (1 - alpha[..., None]) * MAGENTA
-    for left, picture in ((0, rgb), (width, np.asarray(over, np.uint8))):
-        small = shrunk(picture, min(height, round(width * max(1, rgb.shape[0] / rgb.shape[1]))))
-        tall, wide = small.shape[:2]
-        cell[13 : 13 + tall, left : left + wide] = small[:height, :width]
-    cv2.putText(cell, name, (2, 10), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, cv2.LINE_AA)
-    return cell
+    pair = np.hstack([tile(rgb, SHEET_TILE), tile(over_magenta(rgb, alpha), SHEET_TILE)])
+    strip = np.vstack([np.full((13, pair.shape[1], 3), 255, np.uint8), pair])
+    cv2.putText(strip, name, (2, 10), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, cv2.LINE_AA)
+    return strip
 
 
-def write_sheets(folder: Path, group: str, tiles: list[NDArray[np.uint8]]) -> None:
-    page = SHEET_ROWS * SHEET_COLUMNS
-    for start in range(0, len(tiles), page):
-        part = tiles[start : start + page]
-        part += [np.full_like(part[0], 255)] * (-len(part) % SHEET_COLUMNS)
-        rows = [
-            np.hstack(part[at : at + SHEET_COLUMNS]) for at in range(0, len(part), SHEET_COLUMNS)
-        ]
-        name = str(folder / f"{group}_{start // page}.png")
-        cv2.imwrite(name, cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+def write_sheets(folder: Path, group: str, strips: list[NDArray[np.uint8]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for page, start in enumerate(range(0, len(strips), SHEET_PICTURES)):
+        sheet = in_rows(strips[start : start + SHEET_PICTURES], SHEET_COLUMNS)
+        path = str(folder / f"{group}_{page}.png")
+        cv2.imwrite(path, cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
 
 
 def main() -> None:
@@ -133,7 +121,7 @@ def main() -> None:
         folder = options.work / PSEUDO / group
         folder.mkdir(parents=True, exist_ok=True)
         paths = sorted((options.data / group).glob("*.jpg"))
-        tiles = []
+        strips = []
         for path, case, alpha, agreement in mattes(paths, options.models):
             if path.stem in CUT_BY_COLOUR:
                 mask = cut_by_colour(case.rgb, alpha)
@@ -142,11 +130,10 @@ def main() -> None:
             else:
                 continue
             cv2.imwrite(str(folder / f"{path.stem}.png"), mask)
-            tiles.append(tile(path.stem, case.rgb, np.asarray(mask / 255, np.float32)))
-        print(f"{group}: {len(tiles)} of {len(paths)} photos", flush=True)
+            strips.append(labelled(path.stem, case.rgb, np.asarray(mask / 255, np.float32)))
+        print(f"{group}: {len(strips)} of {len(paths)} photos", flush=True)
         if options.sheet is not None:
-            options.sheet.mkdir(parents=True, exist_ok=True)
-            write_sheets(options.sheet, group, tiles)
+            write_sheets(options.sheet, group, strips)
 
 
 if __name__ == "__main__":

@@ -103,8 +103,8 @@ def keep_memory() -> None:
     By default each large tensor is mapped anew and its pages are cleared at first touch: an eighth
     of a step at 320 pixels.
     """
-    libc = ctypes.CDLL(None)
     if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 

@@ -127,7 +127,8 @@ class Sampler:
         """A subject from a photo over another background."""
         rng = self.rng
         groups = ["persons", "persons", "portraits", "pets", "salient"]
-        groups += ["products"] if self.items["products"] else []
+        if self.items["products"]:
+            groups.append("products")
         group = groups[int(rng.integers(len(groups)))]
         pixels = self._one(self.items[group])
         subject = np.dstack([pixels[..., 4:7], pixels[..., 3]])

@@ -41,8 +41,9 @@ def scaled(channels: int, width: float) -> int:
     return max(8, int(channels * width + 4) // 8 * 8)
 
 
-def _same_pad(x: Tensor, stride: int) -> Tensor:
-    return functional.pad(x, (0, 1, 0, 1)) if stride == 2 else x
+def _same_pad(x: Tensor) -> Tensor:
+    """For a stride of 2."""
+    return functional.pad(x, (0, 1, 0, 1))
 
 
 class _EverySecond(torch.autograd.Function):
@@ -78,7 +79,7 @@ class HalvingDepthwise(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
-            return super().forward(_same_pad(x, 2))
+            return super().forward(_same_pad(x))
         every = functional.conv2d(x, self.weight, self.bias, padding=1, groups=self.groups)
         kept: Tensor = _EverySecond.apply(every)
         return kept
@@ -130,7 +131,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Nx3xHxW in [-1, 1] -> features at 1/2, 1/4, 1/8, 1/16 and 1/32."""
-        x = functional.relu6(self.stem(_same_pad(x, 2)))
+        x = functional.relu6(self.stem(_same_pad(x)))
         features = []
         for i, stage in enumerate(self.stages):
             x = stage(x)

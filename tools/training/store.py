@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_matting.core.durable import durable_write
 from tools.training.soft_targets import foreground_of, pet_alpha, soft_alpha
 from tools.training.split import CUT_BY_COLOUR, held_out
 
@@ -63,16 +64,21 @@ def shrunk(image: U8, long_side: int, *, nearest: bool = False) -> U8:
     return cv2.resize(image, size, interpolation=how).astype(np.uint8)
 
 
+def _made_masks(pseudo: Path, group: str) -> Path | None:
+    """The folder of a group's masks that were made, and name the photos to use; else None."""
+    if group in UNLABELLED:
+        return pseudo / group
+    return PORTRAITS / "masks" if group == "portraits" else None
+
+
 def _photo_pixels(
     data: Path, pseudo: Path, group: str, name: str, validation: bool
 ) -> tuple[U8, bool] | None:
     pets = group == "pets"
     side = LONG_SIDE if validation else TRAINING_SIDE
-    photos, masks = data / group / "images", data / group / ("trimaps" if pets else "masks")
-    if group == "portraits":
-        photos, masks = data / group, PORTRAITS / "masks"
-    elif group in UNLABELLED:
-        photos, masks = data / group, pseudo / group
+    photos, masks = data / group, _made_masks(pseudo, group)
+    if masks is None:
+        photos, masks = photos / "images", photos / ("trimaps" if pets else "masks")
     rgb = shrunk(read_rgb(photos / f"{name}.jpg"), side)
     mask = read(masks / f"{name}.png", cv2.IMREAD_GRAYSCALE)
     size = (rgb.shape[1], rgb.shape[0])
@@ -116,15 +122,14 @@ def _pixels(job: tuple[Path, Path, str, str, bool]) -> tuple[str, str, bool, boo
 def jobs(data: Path, pseudo: Path) -> Iterator[tuple[Path, Path, str, str, bool]]:
     """What is to be prepared: data, folder of made masks, group, name, whether it is held out."""
     for group in GROUPS:
-        folder = data / group
-        folder = folder / "images" if (folder / "images").is_dir() else folder
-        if group == "portraits" or group in UNLABELLED:
-            # held-out portraits lie beside the masks, not in the set
-            masks = PORTRAITS / "masks" if group == "portraits" else pseudo / group
+        masks = _made_masks(pseudo, group)
+        if masks is not None:  # held-out portraits lie beside the masks, not in the set
             ours = held_out(group, CUT_BY_COLOUR) if group == "products" else frozenset()
             for name in sorted(p.stem for p in masks.glob("*.png")):
                 yield data, pseudo, group, name, name in ours
             continue
+        folder = data / group
+        folder = folder / "images" if (folder / "images").is_dir() else folder
         names = sorted(p.stem for p in folder.iterdir() if p.suffix in {".jpg", ".webp"})
         ours = held_out(group, names)
         for name in names:
@@ -169,9 +174,7 @@ def prepare(data: Path, work: Path, processes: int = 2, say: Callable[[str], Non
             )
             offset += pixels.size
     items.sort(key=lambda item: (str(item["group"]), str(item["name"])))
-    temporary = work / "index.json.tmp"
-    temporary.write_text(json.dumps(items))
-    temporary.replace(work / "index.json")
+    durable_write(work / "index.json", json.dumps(items).encode())
 
 
 class Store:

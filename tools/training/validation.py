@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.metrics import iou
 from tools.training.augment import bare_box, resized
 from tools.training.dataset import Sample, Sampler
 from tools.training.split import BESIDE_ANOTHER
@@ -107,9 +108,7 @@ def _empty(name: str, rgb: U8) -> Case:
 
 def iou_at_half(alpha: Alpha, case: Case) -> float:
     """Intersection over union of alpha and truth, both cut at 0.5; 1 where both are empty."""
-    ours, true = (alpha >= 0.5) & case.known, (case.alpha >= 0.5) & case.known
-    union = int((ours | true).sum())
-    return 1.0 if union == 0 else float((ours & true).sum()) / union
+    return iou(alpha, case.alpha, case.known)
 
 
 def figures(matte: Matte, pictures: list[Case]) -> list[Figure]:
