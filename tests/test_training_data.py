@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -46,6 +47,66 @@ def test_the_portraits_held_out_are_those_the_split_names_and_never_trained_on()
     assert len(photos) == 40
     assert not photos & masks
     assert sum(p.stat().st_size for p in folder.rglob("*.*")) < 3_000_000
+
+
+def test_a_mask_is_corrected_in_the_order_of_the_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np = pytest.importorskip("numpy")
+    from tools.training import store
+
+    mask = np.zeros((20, 30), np.uint8)
+    mask[5:10, 5:10] = 200
+    square = [[0, 0], [9, 0], [9, 9], [0, 9]]
+    steps = {"0001": [{"add": square}, {"cut": [[0, 0], [4, 0], [4, 9], [0, 9]]}]}
+    (tmp_path / "c.json").write_text(json.dumps(steps))
+    monkeypatch.setattr(store, "CORRECTIONS", tmp_path / "c.json")
+    found = store.corrected("0001", mask)
+    assert (found[:10, 5:10] == 255).all()
+    assert found.sum() == 50 * 255
+    assert (store.corrected("0002", mask) == np.where(mask > 0, 255, 0)).all()
+
+
+def test_what_is_held_out_or_wrong_is_not_trained_on_and_persons_are_judged_twice(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("numpy")
+    from tools.training import store
+    from tools.training.split import WRONG_MASKS, held_out
+
+    names = [f"{n:04d}" for n in range(1, 853)]
+    for group in ("persons", "salient", "pets", "objects", "backgrounds"):
+        (tmp_path / group / "images").mkdir(parents=True)
+    for name in names:
+        (tmp_path / "persons" / "images" / f"{name}.jpg").touch()
+    kept = held_out("persons", names)
+    sides: dict[tuple[str, bool], set[str]] = {}
+    for _, _, group, name, validation in store.jobs(tmp_path, tmp_path / "pseudo"):
+        sides.setdefault((group, validation), set()).add(name)
+    assert sides["persons", True] == sides[store.CHECKED, True] == kept
+    assert sides["persons", False] == set(names) - kept - WRONG_MASKS["persons"]
+    assert set(json.loads(store.CORRECTIONS.read_text())) <= kept
+
+
+def test_gaps_and_straps_narrower_than_the_band_stay_known() -> None:
+    np = pytest.importorskip("numpy")
+    pytest.importorskip("cv2")
+    from tools.training.soft_targets import BAND, trimap_of
+
+    side = 400
+    mask = np.zeros((side, side), np.uint8)
+    mask[100:350, 100:200] = 255
+    mask[100:350, 206:240] = 255  # an arm, six pixels from the waist
+    mask[340:350, 200:206] = 255
+    mask[50:101, 150:153] = 255  # a strap
+    assert round(BAND * side) > 3, "the gap and the strap lie in the band"
+    trimap = trimap_of(mask, person=False)
+    assert (trimap[150:330, 202:204] == 0).all()
+    assert (trimap[60:90, 151] == 255).all()
+    assert (trimap[150:330, [199, 200, 205, 206]] == 128).all()
+    ragged = mask.copy()
+    ragged[200:202, 96:100] = 255  # a corner that sticks out is no strap
+    assert (trimap_of(ragged, person=False)[195:207, 90:100] != 255).all()
 
 
 def test_drawn_subjects_have_soft_alpha_and_colours_everywhere() -> None:

@@ -18,6 +18,7 @@ HEAD_BAND = 0.030  # outwards, around the top of a person
 HEAD_SHARE = 0.16  # of the person's height
 COLLAR = 0.06  # half of the widest collar, in units of the short side
 LEAST_AGREEMENT = 0.90  # IoU with the mask below which matting has run away
+LEAST_CORE = 12  # pixels: smaller ones are corners of a ragged outline, not gaps or straps
 
 
 def _disc(radius: int) -> U8:
@@ -25,21 +26,46 @@ def _disc(radius: int) -> U8:
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
 
 
+def _opened(part: U8, radius: int) -> U8:
+    """`part` HxW without what is narrower than the disc; past the edge the picture goes on."""
+    size = radius + 1
+    wide = cv2.copyMakeBorder(part, size, size, size, size, cv2.BORDER_REPLICATE)
+    opened = cv2.morphologyEx(wide, cv2.MORPH_OPEN, _disc(radius))
+    return np.asarray(opened[size:-size, size:-size], np.uint8)
+
+
+def _cores(part: U8, opened: U8) -> NDArray[np.bool_]:
+    """The middle of each piece of `part` HxW {0, 255} that opening took away."""
+    within = cv2.erode(part, _disc(1), borderType=cv2.BORDER_REPLICATE)
+    seeds = ((within > 0) & (opened == 0)).astype(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(seeds, connectivity=8)
+    large = stats[:, cv2.CC_STAT_AREA] >= LEAST_CORE
+    large[0] = False
+    return np.asarray(large[labels], np.bool_)
+
+
 def trimap_of(mask: U8, *, person: bool) -> U8:
-    """Binary mask HxW {0, 255} -> trimap HxW {0, 128, 255}, wider above a person's head."""
+    """Binary mask HxW {0, 255} -> trimap HxW {0, 128, 255}, wider above a person's head.
+
+    Where a gap (between arm and waist) or a part (a strap) is narrower than the band, its middle
+    stays what the mask says: without any known pixel there, matting would close or drop it.
+    """
     short = min(mask.shape)
     radius = max(2, round(BAND * short))
+    ground = np.asarray(255 - mask, np.uint8)
     inner = cv2.erode(mask, _disc(radius), borderType=cv2.BORDER_REPLICATE)
     outer = cv2.dilate(mask, _disc(radius))
-    if person:
-        rows = np.flatnonzero(mask.max(1))
-        if rows.size:
-            head_end = rows[0] + int(HEAD_SHARE * (rows[-1] - rows[0])) + 1
-            wide = cv2.dilate(mask[:head_end], _disc(max(3, round(HEAD_BAND * short))))
-            outer[:head_end] = np.maximum(outer[:head_end], wide)
+    open_ground = _opened(ground, radius)
+    rows = np.flatnonzero(mask.max(1))
+    if person and rows.size:
+        head_end = rows[0] + int(HEAD_SHARE * (rows[-1] - rows[0])) + 1
+        head_radius = max(3, round(HEAD_BAND * short))
+        wide = cv2.dilate(mask[:head_end], _disc(head_radius))
+        outer[:head_end] = np.maximum(outer[:head_end], wide)
+        open_ground[:head_end] = _opened(ground, head_radius)[:head_end]
     trimap = np.full(mask.shape, 128, np.uint8)
-    trimap[inner == 255] = 255
-    trimap[outer == 0] = 0
+    trimap[(inner == 255) | _cores(mask, _opened(mask, radius))] = 255
+    trimap[(outer == 0) | _cores(ground, open_ground)] = 0
     return trimap
 
 

@@ -1,7 +1,8 @@
 """The prepared training set: uint8 pixels in one memory-mapped file, with an index beside it.
 
 Each item is an HxWxC uint8 array: photos have RGB, alpha, foreground RGB (C = 7); rendered objects
-RGB, alpha (C = 4); backgrounds RGB (C = 3). Validation items keep their raw mask as alpha.
+RGB, alpha (C = 4); backgrounds RGB (C = 3). Validation items keep their raw mask as alpha, and the
+persons among them stand there once more with masks corrected by hand (`persons/README.md`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from edge_matting.core.durable import durable_write
 from tools.training.soft_targets import foreground_of, pet_alpha, soft_alpha
-from tools.training.split import CUT_BY_COLOUR, held_out
+from tools.training.split import CUT_BY_COLOUR, WRONG_MASKS, held_out
 
 U8 = NDArray[np.uint8]
 PSEUDO = "pseudo"  # folder beside the prepared set
@@ -27,8 +28,10 @@ TRAINING_SIDE = 512  # of pictures trained on: crops keep their sharpness at 320
 PHOTOS = ("persons", "portraits", "salient", "pets")  # they have masks
 UNLABELLED = ("persons_unlabelled", "products")  # theirs are made by tools.pseudo_labels
 GROUPS = (*PHOTOS, *UNLABELLED, "objects", "backgrounds")
-PERSONS = ("persons", "portraits", "persons_unlabelled")
+PERSONS = ("persons", "portraits", "persons_unlabelled", "persons_checked")
 PORTRAITS = Path(__file__).with_name("portraits")  # masks made here, for photos of the data
+CORRECTIONS = Path(__file__).with_name("persons") / "corrections.json"
+CHECKED = "persons_checked"  # the held-out persons again, their masks corrected
 
 
 @dataclass(frozen=True)
@@ -71,28 +74,43 @@ def _made_masks(pseudo: Path, group: str) -> Path | None:
     return PORTRAITS / "masks" if group == "portraits" else None
 
 
+def corrected(name: str, mask: U8) -> U8:
+    """Mask HxW of a held-out person, in the photo's own size, -> binary {0, 255}, corrected."""
+    binary = np.where(mask >= 128, 255, 0).astype(np.uint8)
+    for step in json.loads(CORRECTIONS.read_text()).get(name, ()):
+        for what, corners in step.items():
+            value = {"add": 255, "cut": 0}[what]
+            cv2.fillPoly(binary, [np.asarray(corners, np.int32)], value)
+    return binary
+
+
 def _photo_pixels(
     data: Path, pseudo: Path, group: str, name: str, validation: bool
 ) -> tuple[U8, bool] | None:
     pets = group == "pets"
     side = LONG_SIDE if validation else TRAINING_SIDE
-    photos, masks = data / group, _made_masks(pseudo, group)
+    checked = group == CHECKED
+    photos, masks = data / ("persons" if checked else group), _made_masks(pseudo, group)
     if masks is None:
         photos, masks = photos / "images", photos / ("trimaps" if pets else "masks")
     rgb = shrunk(read_rgb(photos / f"{name}.jpg"), side)
     mask = read(masks / f"{name}.png", cv2.IMREAD_GRAYSCALE)
+    if checked:
+        mask = corrected(name, mask)
     size = (rgb.shape[1], rgb.shape[0])
     how = cv2.INTER_NEAREST if pets else cv2.INTER_AREA
     mask = np.asarray(cv2.resize(mask, size, interpolation=how), np.uint8)
     if not (mask == 255).any():
         return None  # one of the pets has an empty trimap
-    if validation:
+    if validation and not checked:
         return np.dstack([rgb, mask, rgb]), False
     if pets:
         alpha, soft = pet_alpha(rgb, mask)
     else:
         hard = np.where(mask >= 128, 255, 0).astype(np.uint8)
         alpha, soft = soft_alpha(rgb, hard, person=group in PERSONS)
+        if checked:
+            return np.dstack([rgb, alpha, rgb]), soft
     return np.dstack([rgb, alpha, foreground_of(rgb, alpha)]), soft
 
 
@@ -132,8 +150,13 @@ def jobs(data: Path, pseudo: Path) -> Iterator[tuple[Path, Path, str, str, bool]
         folder = folder / "images" if (folder / "images").is_dir() else folder
         names = sorted(p.stem for p in folder.iterdir() if p.suffix in {".jpg", ".webp"})
         ours = held_out(group, names)
+        wrong = WRONG_MASKS.get(group, frozenset()) - ours
         for name in names:
-            yield data, pseudo, group, name, name in ours
+            if name not in wrong:
+                yield data, pseudo, group, name, name in ours
+        if group == "persons":
+            for name in sorted(ours):
+                yield data, pseudo, CHECKED, name, True
 
 
 def _single_thread() -> None:

@@ -13,7 +13,7 @@ from tools.metrics import iou
 from tools.training.augment import bare_box, resized
 from tools.training.dataset import Sample, Sampler
 from tools.training.split import BESIDE_ANOTHER
-from tools.training.store import PORTRAITS, Store, read, read_rgb
+from tools.training.store import CHECKED, PORTRAITS, Store, read, read_rgb
 
 U8 = NDArray[np.uint8]
 Alpha = NDArray[np.float32]
@@ -54,14 +54,14 @@ def portraits() -> Iterator[Case]:
 
 
 def cases(store: Store) -> Iterator[Case]:
-    """Every held-out picture: photos with their raw masks, portraits, composites of held-out
-    products over held-out backgrounds with exact alpha, the same with soft subjects (hair, lace,
-    motion, defocus), and pictures without a subject: scenes, and parts of the photos above that
-    lie away from their subject.
+    """Every held-out picture: photos with their raw masks, of persons also with corrected ones and
+    soft edges, portraits, composites of held-out products over held-out backgrounds with exact
+    alpha, the same with soft subjects (hair, lace, motion, defocus), and pictures without a
+    subject: scenes, and parts of the photos above that lie away from their subject.
 
     Photos are at most 416 px long. The wide border band of the pets' trimaps counts as unknown.
     """
-    for group in ("persons", "salient", "pets", "products"):
+    for group in ("persons", CHECKED, "salient", "pets", "products"):
         for item in store.select(group, validation=True):
             pixels = store.pixels(item)
             mask = pixels[..., 3]

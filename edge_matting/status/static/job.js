@@ -53,7 +53,7 @@ function stageBar([stage, seconds], begin, total) {
   draw("rect", { x: (begin / total) * 600, y: 0, height: 12, class: "bar",
     width: Math.max(2, (seconds / total) * 600) }));
   return make("tr", {}, make("th", { scope: "row" }, stage), make("td", {}, bar),
-    make("td", { class: "figure" }, `${number(seconds, 3)} s`));
+    make("td", { class: "figure" }, text("seconds", { n: number(seconds, 3) })));
 }
 
 function place(stage) {

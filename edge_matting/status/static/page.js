@@ -198,7 +198,8 @@ function showChosen() {
 }
 
 function resultCard(job) {
-  const took = job.seconds === null ? "" : ` · ${job.seconds.toFixed(1)}\u00a0s`;
+  const took = job.seconds === null ? "" // on one line with its unit
+    : ` · ${text("seconds", { n: number(job.seconds) }).replace(" ", "\u00a0")}`;
   return make("li", {},
     picture(job) ?? (may.trusted ? make("span", { class: "blank" }, text("no_preview")) : null),
     make("div", { class: "text" },
