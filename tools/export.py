@@ -227,7 +227,7 @@ def main() -> None:
         action="store_true",
         help="what it says on average over training photos becomes part of the weights",
     )
-    parser.add_argument("--version", default="2026.11.6")
+    parser.add_argument("--version", default="2026.11.7")
     parser.add_argument("--machine", default="2 CPU cores")
     parser.add_argument("--origin", default=ORIGIN, help="what the weights began as, a sentence")
     options = parser.parse_args()
