@@ -41,6 +41,17 @@ def test_the_network_gives_one_logit_a_pixel() -> None:
     assert coarse.shape == (2, 1, 8, 12)
 
 
+def test_the_plain_network_that_cost_is_compared_with_has_two_million_parameters() -> None:
+    torch = pytest.importorskip("torch", reason="training needs torch")
+    pytest.importorskip("onnxruntime")
+    from tools.bench.network_cost import PlainUNet, parameters
+
+    net = PlainUNet().eval()
+    assert 1.9e6 < parameters(net) < 2.1e6
+    with torch.inference_mode():
+        assert net(torch.zeros(2, 3, 64, 96)).shape == (2, 1, 64, 96)
+
+
 def test_the_loss_falls_on_one_batch() -> None:
     torch = pytest.importorskip("torch", reason="training needs torch")
     from tools.training.losses import matting_loss
