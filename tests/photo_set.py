@@ -10,11 +10,11 @@ import numpy as np
 
 def make_photo_set(work: Path) -> None:
     """Photos with masks, both sides of the split; things and scenes only on the held-out side."""
-    from tools.training.store import PHOTOS
+    from tools.training.store import CHECKED, PHOTOS
 
     rng = np.random.default_rng(5)
     photos = [(g, f"{n:04d}", 7, n > 1) for g in PHOTOS for n in range(4)]
-    others = [("objects", "a_cup_00", 4, True)]
+    others = [(CHECKED, "0002", 7, True), ("objects", "a_cup_00", 4, True)]
     others += [("backgrounds", name, 3, True) for name in ("scene", "shelf_00")]
     items: list[dict[str, object]] = []
     (work / "set").mkdir()

@@ -88,6 +88,19 @@ def test_what_is_held_out_or_wrong_is_not_trained_on_and_persons_are_judged_twic
     assert set(json.loads(store.CORRECTIONS.read_text())) <= kept
 
 
+def test_over_all_pictures_a_person_with_two_masks_counts_once(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="what draws composites needs torch")
+    from tools.training.store import CHECKED, Store
+    from tools.training.validation import cases
+
+    make_photo_set(tmp_path)
+    store = Store(tmp_path / "set")
+    once, twice = ([c.group for c in cases(store, checked=many)] for many in (False, True))
+    assert CHECKED not in once
+    assert sorted(once) == sorted(group for group in twice if group != CHECKED)
+    assert twice.count(CHECKED) == 1
+
+
 def test_gaps_and_straps_narrower_than_the_band_stay_known() -> None:
     np = pytest.importorskip("numpy")
     pytest.importorskip("cv2")

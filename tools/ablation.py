@@ -81,11 +81,9 @@ def runner(row: Row, models: Path) -> Run:
     path = file_of(row, models)
     if row.runtime == "torch":
         return _torch_runner(row, path)
-    import onnxruntime
+    from tools.one_thread import session_of
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = session_of(path)
     name = session.get_inputs()[0].name
     return lambda images: np.asarray(session.run(None, {name: images})[0])
 

@@ -229,7 +229,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="the figures of every picture")
     options = parser.parse_args()
     wanted = options.groups
-    pictures = [c for c in cases(Store(options.work / "set")) if not wanted or c.group in wanted]
+    held_out = cases(Store(options.work / "set"), checked=True)
+    pictures = [case for case in held_out if not wanted or case.group in wanted]
     scores: list[Score] = []
     first: list[tuple[float, Case, Alpha]] = []
     for model in options.models:

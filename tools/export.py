@@ -248,7 +248,7 @@ def main() -> None:
     temporary = path.with_suffix(".onnx.tmp")
     to_onnx(net, temporary)
     session = session_of(temporary)
-    pictures = list(cases(store))
+    pictures = list(cases(store, checked=True))
     worst = largest_difference(net, session, pictures)
     if worst > TOLERANCE:
         raise SystemExit(f"onnxruntime and torch differ by {worst:.2e}, more than {TOLERANCE}")

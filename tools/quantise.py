@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnxruntime.quantization import (
@@ -43,6 +41,7 @@ from edge_matting.inference.manifest import Manifest, load_manifest
 from edge_matting.matting import to_tensor
 from tools.bias_correction import Inputs, correct_biases
 from tools.manifest_text import put_behind
+from tools.one_thread import medians, session_of
 from tools.training.network import KEPT_IN_FP32
 from tools.training.store import Store
 from tools.training.validation import Case, Figure, cases, figures, stretched
@@ -177,13 +176,6 @@ class Comparison:
     speed_up: float  # processor time of one inference, one thread, medians interleaved
 
 
-def session_of(path: Path) -> onnxruntime.InferenceSession:
-    """One thread, so that the times compare."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
 def compare(manifest: Manifest, exact: Path, other: Path, pictures: list[Case]) -> Comparison:
     """Quality and speed of ``other`` against ``exact``."""
     side = manifest.input.size.width
@@ -205,17 +197,14 @@ def compare(manifest: Manifest, exact: Path, other: Path, pictures: list[Case]) 
         name: float(np.mean([row.iou for row in part if row.group != "empty"]))
         for name, part in rows.items()
     }
-    times: dict[str, list[float]] = {name: [] for name in sessions}
-    for turn in range(TIMED):
-        for name in sessions:
-            begin = time.process_time()
-            alpha(name, tensors[turn % len(tensors)])
-            times[name].append(time.process_time() - begin)
+    times = medians(
+        [lambda turn, n=name: alpha(n, tensors[turn % len(tensors)]) for name in sessions], TIMED
+    )
     return Comparison(
         rows["other"],
         mean["exact"] - mean["other"],
         float(10 * np.log10(1 / np.mean(squares))),
-        float(np.median(times["exact"]) / np.median(times["other"])),
+        times[0] / times[1],
     )
 
 

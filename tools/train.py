@@ -274,7 +274,7 @@ class Trainer:
             self.say(f"{progress.schedules} schedules are complete; a larger --schedules goes on")
             return
         torch.set_num_threads(self.options.threads)
-        pictures = list(cases(Store(self.options.work / "set")))
+        pictures = list(cases(Store(self.options.work / "set"), checked=True))
         self.net.train()
         while progress.schedules < self.options.schedules and not self.stopped:
             self._schedule(pictures)

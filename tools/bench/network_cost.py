@@ -17,28 +17,28 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from edge_matting.inference.catalog import load_model_manifest
+from tools.one_thread import medians, session_of
 from tools.training.network import Encoder
 
 SIDE = 320
 DECODER = ((96, 48), (32, 32), (24, 24), (16, 16))  # of the encoder's features, and after the step
 CONTEXT = 64
+WARM = 3
 READY = """
 import sys, time
-import numpy, onnxruntime
+import numpy
+from tools.one_thread import session_of
 begin = time.perf_counter()
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = 1
-session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+session = session_of(sys.argv[1])
 side = int(sys.argv[2])
 session.run(None, {session.get_inputs()[0].name: numpy.zeros((1, 3, side, side), numpy.float32)})
 print(time.perf_counter() - begin)
@@ -74,23 +74,14 @@ def parameters(net: nn.Module) -> int:
     return sum(weight.numel() for weight in net.parameters())
 
 
-def medians(paths: list[Path], turns: int) -> list[float]:
-    """Seconds of processor time for one picture each, run by turns."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+def runner(path: Path) -> Callable[[int], object]:
+    """The file, loaded and warm, to be run on one picture."""
+    session = session_of(path)
     image = np.random.default_rng(0).uniform(-1, 1, (1, 3, SIDE, SIDE)).astype(np.float32)
-    sessions = [
-        onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        for path in paths
-    ]
-    taken: list[list[float]] = [[] for _ in paths]
-    for turn in range(turns + 3):
-        for session, seconds in zip(sessions, taken, strict=True):
-            begin = time.process_time()
-            session.run(None, {session.get_inputs()[0].name: image})
-            if turn >= 3:
-                seconds.append(time.process_time() - begin)
-    return [statistics.median(seconds) for seconds in taken]
+    name = session.get_inputs()[0].name
+    for _ in range(WARM):
+        session.run(None, {name: image})
+    return lambda _turn: session.run(None, {name: image})
 
 
 def main() -> None:
@@ -103,7 +94,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "plain.onnx"
         torch.onnx.export(plain, (torch.zeros(1, 3, SIDE, SIDE),), path, dynamo=True)
-        ours, theirs = medians([options.model / manifest.file, path], options.turns)
+        runs = [runner(each) for each in (options.model / manifest.file, path)]
+        ours, theirs = medians(runs, options.turns)
     print(
         f"{options.model}: {ours * 1000:.1f} ms, a plain U-Net of {parameters(plain):,} parameters "
         f"{theirs * 1000:.1f} ms: {ours / theirs:.2f} times"

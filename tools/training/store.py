@@ -28,10 +28,10 @@ TRAINING_SIDE = 512  # of pictures trained on: crops keep their sharpness at 320
 PHOTOS = ("persons", "portraits", "salient", "pets")  # they have masks
 UNLABELLED = ("persons_unlabelled", "products")  # theirs are made by tools.pseudo_labels
 GROUPS = (*PHOTOS, *UNLABELLED, "objects", "backgrounds")
-PERSONS = ("persons", "portraits", "persons_unlabelled", "persons_checked")
 PORTRAITS = Path(__file__).with_name("portraits")  # masks made here, for photos of the data
 CORRECTIONS = Path(__file__).with_name("persons") / "corrections.json"
 CHECKED = "persons_checked"  # the held-out persons again, their masks corrected
+PERSONS = ("persons", "portraits", "persons_unlabelled", CHECKED)
 
 
 @dataclass(frozen=True)
@@ -89,28 +89,25 @@ def _photo_pixels(
 ) -> tuple[U8, bool] | None:
     pets = group == "pets"
     side = LONG_SIDE if validation else TRAINING_SIDE
-    checked = group == CHECKED
-    photos, masks = data / ("persons" if checked else group), _made_masks(pseudo, group)
+    photos, masks = data / ("persons" if group == CHECKED else group), _made_masks(pseudo, group)
     if masks is None:
         photos, masks = photos / "images", photos / ("trimaps" if pets else "masks")
     rgb = shrunk(read_rgb(photos / f"{name}.jpg"), side)
     mask = read(masks / f"{name}.png", cv2.IMREAD_GRAYSCALE)
-    if checked:
+    if group == CHECKED:
         mask = corrected(name, mask)
     size = (rgb.shape[1], rgb.shape[0])
     how = cv2.INTER_NEAREST if pets else cv2.INTER_AREA
     mask = np.asarray(cv2.resize(mask, size, interpolation=how), np.uint8)
     if not (mask == 255).any():
         return None  # one of the pets has an empty trimap
-    if validation and not checked:
+    if validation and group != CHECKED:
         return np.dstack([rgb, mask, rgb]), False
     if pets:
         alpha, soft = pet_alpha(rgb, mask)
     else:
         hard = np.where(mask >= 128, 255, 0).astype(np.uint8)
         alpha, soft = soft_alpha(rgb, hard, person=group in PERSONS)
-        if checked:
-            return np.dstack([rgb, alpha, rgb]), soft
     return np.dstack([rgb, alpha, foreground_of(rgb, alpha)]), soft
 
 

@@ -53,15 +53,17 @@ def portraits() -> Iterator[Case]:
         )
 
 
-def cases(store: Store) -> Iterator[Case]:
-    """Every held-out picture: photos with their raw masks, of persons also with corrected ones and
-    soft edges, portraits, composites of held-out products over held-out backgrounds with exact
-    alpha, the same with soft subjects (hair, lace, motion, defocus), and pictures without a
-    subject: scenes, and parts of the photos above that lie away from their subject.
+def cases(store: Store, *, checked: bool = False) -> Iterator[Case]:
+    """Every held-out picture: photos with their raw masks, portraits, composites of held-out
+    products over held-out backgrounds with exact alpha, the same with soft subjects (hair, lace,
+    motion, defocus), and pictures without a subject: scenes, and parts of the photos above that
+    lie away from their subject.
 
     Photos are at most 416 px long. The wide border band of the pets' trimaps counts as unknown.
+    ``checked``: the persons once more with corrected masks and soft edges, for tables by group;
+    what is taken over all pictures together would count them twice.
     """
-    for group in ("persons", CHECKED, "salient", "pets", "products"):
+    for group in ("persons", *((CHECKED,) if checked else ()), "salient", "pets", "products"):
         for item in store.select(group, validation=True):
             pixels = store.pixels(item)
             mask = pixels[..., 3]
