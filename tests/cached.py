@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_matting.cache import Fingerprint, MatteCache
-from edge_matting.cache.entry import Entry, encode_entry
+from edge_matting.cache.entry import MatteEntry, encode_entry
 
 MODEL = "ab" * 32
 CONTEXT = f"{MODEL}/0123456789abcdef"
@@ -19,13 +19,13 @@ def a_mark(number: int) -> Fingerprint:
     return Fingerprint(f"{number:032x}", phash, dhash, chance.bytes(27), (640, 480))
 
 
-def an_entry(number: int, side: int = 64) -> Entry:
+def an_entry(number: int, side: int = 64) -> MatteEntry:
     chance = np.random.default_rng(number)
     alpha = np.zeros((side, side), np.float32)
     alpha[side // 4 : side // 2] = chance.random((side // 4, side), np.float32)
     alpha[side // 2 :] = 1
     thumbnail = np.full((side, side, 3), number % 251, np.uint8)
-    return Entry(a_mark(number), alpha, thumbnail, 0.125)
+    return MatteEntry(a_mark(number), alpha, thumbnail, 0.125)
 
 
 def encoded(number: int) -> tuple[str, bytes]:

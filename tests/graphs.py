@@ -7,9 +7,9 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from edge_matting.core.tensors import InputSize, ModelInput, ModelOutput
-from edge_matting.inference import Manifest
-from edge_matting.inference.catalog import file_sha256
+from edge_matting.core.model_io import InputSize, ModelInput, ModelOutput
+from edge_matting.models import Manifest
+from edge_matting.models.catalog import file_sha256
 
 TYPES = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "uint8": TensorProto.UINT8}
 

@@ -11,6 +11,7 @@ from typing import Any
 from fakes import ManualClock
 from flask.testing import FlaskClient
 
+from edge_matting.core.device_values import DeviceProfile, Gpu, Vitals
 from edge_matting.core.jobs import (
     Execution,
     Job,
@@ -20,15 +21,15 @@ from edge_matting.core.jobs import (
     Quality,
     Result,
     Signature,
-    Slot,
+    TimeBucket,
 )
-from edge_matting.core.plan import DeviceProfile, Gpu, Plan, Vitals
+from edge_matting.core.plan import Plan
 from edge_matting.core.states import JobState
 from edge_matting.status.app import create_app
-from edge_matting.status.ports import (
+from edge_matting.status.interfaces import (
     PART_BYTES,
     ActionRefused,
-    Appliance,
+    ApplianceInterface,
     ApplianceState,
     CacheReport,
     Distribution,
@@ -203,9 +204,9 @@ class FakeAppliance:
     def work(self) -> WorkReport:
         return WORK
 
-    def history(self, width: int) -> Sequence[Slot]:
+    def history(self, width: int) -> Sequence[TimeBucket]:
         self.histories += 1
-        return [Slot(0, 0, None, None)] * (3600 // width - 1) + [Slot(3, 1, 1.25, 2.0)]
+        return [TimeBucket(0, 0, None, None)] * (3600 // width - 1) + [TimeBucket(3, 1, 1.25, 2.0)]
 
     def retry(self, job_id: int, model: str | None) -> Job:
         self.retried.append((job_id, model))
@@ -282,7 +283,7 @@ class House:
         (previews / "99.jpg").write_bytes(JPEG)  # of no job
 
     def client(self, token: str | None = None) -> FlaskClient:
-        appliance: Appliance = self.appliance
+        appliance: ApplianceInterface = self.appliance
         reader: JobReader = self.jobs
         app = create_app(
             appliance,

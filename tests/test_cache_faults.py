@@ -10,7 +10,7 @@ from cached import CONTEXT, MODEL, answered, encoded, kept, on_disk, open_cache
 from fakes import ManualClock
 
 from edge_matting.cache import MatteCache
-from edge_matting.cache.shelves import PAUSE_SECONDS, Shelves
+from edge_matting.cache.store import PAUSE_SECONDS, TieredStore
 
 # -- faults ---------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ def test_an_entry_that_cannot_be_read_or_removed_is_a_miss_and_told_once(tmp_pat
     kept(cache, 2)
     as_folder(tmp_path / encoded(1)[0])
     assert answered(cache, 1) == "miss"
-    cache.shelves.remove(encoded(1)[0])
+    cache.store.remove(encoded(1)[0])
     assert answered(cache, 2) == "matte"
     assert len([r for r in caplog.records if "photos are done without it" in r.message]) == 1
 
@@ -154,12 +154,12 @@ def test_an_entry_in_memory_counts_as_used_on_disk(tmp_path):
 
 def test_the_writes_of_a_refusing_disk_are_tried_again_after_a_pause(tmp_path):
     clock = ManualClock()
-    shelves = Shelves(tmp_path, 0, 10**7, 0, clock.monotonic)
+    store = TieredStore(tmp_path, 0, 10**7, 0, clock.monotonic)
     (tmp_path / MODEL).write_bytes(b"")  # where a folder has to be made
-    shelves.put(*encoded(1))
+    store.put(*encoded(1))
     (tmp_path / MODEL).unlink()
-    shelves.put(*encoded(1))
-    assert shelves.stored().entries == 0
+    store.put(*encoded(1))
+    assert store.stored().entries == 0
     clock.time += PAUSE_SECONDS
-    shelves.put(*encoded(1))
-    assert (shelves.stored().entries, shelves.stored().problem) == (1, None)
+    store.put(*encoded(1))
+    assert (store.stored().entries, store.stored().problem) == (1, None)

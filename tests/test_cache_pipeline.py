@@ -19,11 +19,11 @@ from edge_matting.cli.main import main
 from edge_matting.config import Recipe
 from edge_matting.core.errors import InferenceFailed
 from edge_matting.core.jobs import Done, StoredResult
+from edge_matting.core.model_io import InputSize, ModelInput
 from edge_matting.core.states import JobState
-from edge_matting.core.tensors import InputSize, ModelInput
-from edge_matting.inference import SessionInfo
-from edge_matting.pipeline import PhotoTask, PixelGate, Tools, process_photo
+from edge_matting.pipeline import PhotoTask, PixelBudget, Tools, process_photo
 from edge_matting.pipeline.matte import matte_context
+from edge_matting.runtimes import SessionInfo
 
 MODEL = MANIFEST.model_copy(update={"input": ModelInput("x", InputSize(320, 320))})
 WHOLE = PHOTO.read_bytes()
@@ -71,7 +71,7 @@ class House:
         self.told: list[str] = []
 
     def do(self, data: bytes, **recipe) -> Done:
-        tools = Tools(self.session, MODEL, PixelGate(10**8), self.told.append, self.cache)
+        tools = Tools(self.session, MODEL, PixelBudget(10**8), self.told.append, self.cache)
         task = PhotoTask(PHOTO, "a.jpg", None, Recipe.model_validate(recipe), 10**8)
         return process_photo(task, tools, self.shelf, data)
 

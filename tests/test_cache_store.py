@@ -21,13 +21,13 @@ from test_cases_durability import fill, small_disk
 from waiting import wait_for
 
 from edge_matting.cache import Fingerprint, fingerprint_of
-from edge_matting.cache.disk import DiskShelf
+from edge_matting.cache.disk import DiskTier
 from edge_matting.cache.entry import sealed, unsealed
-from edge_matting.cache.mattes import CANDIDATES, alike
-from edge_matting.cache.memory import MemoryShelf
-from edge_matting.cache.remembered import note_name
-from edge_matting.cache.shelves import REFRESH_SECONDS, Shelves
+from edge_matting.cache.matte_cache import CANDIDATES, alike
+from edge_matting.cache.memory import MemoryTier
+from edge_matting.cache.result_notes import note_name
 from edge_matting.cache.single_flight import SingleFlight
+from edge_matting.cache.store import REFRESH_SECONDS, TieredStore
 from edge_matting.core.jobs import Execution, Output, Quality, Result, StoredResult
 from edge_matting.core.states import JobState
 
@@ -35,7 +35,7 @@ from edge_matting.core.states import JobState
 
 
 def test_memory_keeps_what_was_used_last():
-    shelf = MemoryShelf(250)
+    shelf = MemoryTier(250)
     assert shelf.put("a", bytes(100)) == []
     assert shelf.put("b", bytes(100)) == []
     assert shelf.get("a") is not None
@@ -49,7 +49,7 @@ def test_memory_keeps_what_was_used_last():
 
 def test_the_disk_is_bounded_and_the_least_recently_used_leave_first(tmp_path):
     one = on_disk(1)
-    shelf = DiskShelf(tmp_path, 3 * one + one // 2, 0)
+    shelf = DiskTier(tmp_path, 3 * one + one // 2, 0)
     names = [encoded(number)[0] for number in range(5)]
     for number in range(3):
         assert shelf.put(*encoded(number)) == []
@@ -62,22 +62,22 @@ def test_the_disk_is_bounded_and_the_least_recently_used_leave_first(tmp_path):
 
 
 def test_small_entries_count_as_the_blocks_that_they_take(tmp_path):
-    shelf = DiskShelf(tmp_path, 10 * 4096, 0)
+    shelf = DiskTier(tmp_path, 10 * 4096, 0)
     for number in range(30):
         shelf.put(f"model/how/{number}.result", b"short")
     assert len(shelf.names()) == 10
     assert shelf.bytes == 10 * 4096
-    assert DiskShelf(tmp_path, 10 * 4096, 0).bytes == shelf.bytes
+    assert DiskTier(tmp_path, 10 * 4096, 0).bytes == shelf.bytes
 
 
 def test_recency_survives_a_restart(tmp_path):
-    shelf = DiskShelf(tmp_path, 10**6, 0)
+    shelf = DiskTier(tmp_path, 10**6, 0)
     names = [encoded(number)[0] for number in range(3)]
     for number in range(3):
         shelf.put(*encoded(number))
         os.utime(tmp_path / names[number], (1000 + number, 1000 + number))
     shelf.get(names[0])
-    again = DiskShelf(tmp_path, 10**6, 0)
+    again = DiskTier(tmp_path, 10**6, 0)
     assert list(again.names()) == [names[1], names[2], names[0]]
     assert again.bytes == shelf.bytes
 
@@ -117,8 +117,8 @@ def test_a_full_disk_costs_no_photo_and_leaves_no_torn_entry(tmp_path):
 
 def test_what_another_process_stored_or_dropped_is_seen_in_time(tmp_path):
     clock = ManualClock()
-    ours = Shelves(tmp_path, 0, 10**7, 0, clock.monotonic)
-    theirs = DiskShelf(tmp_path, 10**7, 0)
+    ours = TieredStore(tmp_path, 0, 10**7, 0, clock.monotonic)
+    theirs = DiskTier(tmp_path, 10**7, 0)
     name, data = encoded(1)
     theirs.put(name, data)
     assert ours.with_pixels(CONTEXT, a_mark(1).pixels) is None

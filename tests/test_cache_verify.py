@@ -13,7 +13,7 @@ from harness import PHOTO
 
 from edge_matting.cache.verify import (
     Distances,
-    Limits,
+    MatchTolerances,
     comparable_size,
     compare,
     same_aspect,
@@ -49,7 +49,7 @@ def test_reexports_share_the_matte():
     refused = {
         name: found
         for name, rgb in accepted_reexports(RGB)
-        if not (found := distances(rgb)).within(Limits())
+        if not (found := distances(rgb)).within(MatchTolerances())
     }
     assert len(refused) <= 1, refused
 
@@ -62,14 +62,14 @@ def test_an_edit_never_does(name):
         edit = dict(edits(chance))[name]
         edited = saved(edit(scene, chance), "jpg", 85)
         found = distances(edited)
-        assert not found.within(Limits()), (seed, found)
+        assert not found.within(MatchTolerances()), (seed, found)
 
 
 def test_a_global_change_of_exposure_is_taken_away():
     brighter = distances(exposed(RGB, 0.92, 6.0))
     assert brighter.gain == pytest.approx(0.08, abs=0.01)
     assert brighter.difference < 3
-    assert not distances(exposed(RGB, 0.6, 0.0)).within(Limits())
+    assert not distances(exposed(RGB, 0.6, 0.0)).within(MatchTolerances())
 
 
 def test_a_flat_picture_has_an_offset_and_no_gain():
@@ -83,7 +83,7 @@ def test_the_mattes_doubt_weighs():
     sure = compare(view(RGB), view(noisy), np.zeros((320, 320), np.float32), MODEL)
     unsure = compare(view(RGB), view(noisy), np.full((320, 320), 0.5, np.float32), MODEL)
     assert sure.drift == 0
-    assert unsure.drift > Limits().drift
+    assert unsure.drift > MatchTolerances().drift
 
 
 def test_a_difference_at_the_mattes_edge_counts_in_full():
@@ -122,6 +122,6 @@ def test_too_small_photos_are_not_compared():
 
 def test_every_distance_has_its_limit():
     near = Distances(0, 0, 0, 0, 0)
-    assert near.within(Limits())
-    for name in Limits.__dataclass_fields__:
-        assert not replace(near, **{name: 1000.0}).within(Limits()), name
+    assert near.within(MatchTolerances())
+    for name in MatchTolerances.__dataclass_fields__:
+        assert not replace(near, **{name: 1000.0}).within(MatchTolerances()), name

@@ -27,16 +27,16 @@ from edge_matting.config.settings import HotFolder
 from edge_matting.core.clock import SystemClock
 from edge_matting.core.jobs import Claim, Job, Place, Signature, Source
 from edge_matting.core.states import JobState
-from edge_matting.engine.folders import Folders
-from edge_matting.engine.models import ModelPool
-from edge_matting.engine.originals import Originals
-from edge_matting.engine.start import load_tools, plan_for
+from edge_matting.engine.factory import load_tools, plan_for
+from edge_matting.engine.jobs.folders import Folders
+from edge_matting.engine.jobs.originals import Originals
+from edge_matting.engine.models.pool import ModelPool
 from edge_matting.engine.worker import Worker
 from edge_matting.hotfolder.layout import prepare
-from edge_matting.inference import Session
-from edge_matting.inference.session import SessionInfo, Tensor
 from edge_matting.ledger import Ledger
-from edge_matting.pipeline import PixelGate, Tools
+from edge_matting.pipeline import PixelBudget, Tools
+from edge_matting.runtimes import Session
+from edge_matting.runtimes.session import SessionInfo, Tensor
 
 WHOLE = PHOTO.read_bytes()
 
@@ -391,7 +391,7 @@ def test_a_worker_whose_claim_was_given_to_another_changes_nothing(tmp_path):
             others.extend(ledger.claim(1))
 
         session, manifest = load_tools(settings, plan_for(settings), settings.model)
-        tools = Tools(StolenSession(session, steal), manifest, PixelGate(10**9), lambda _: None)
+        tools = Tools(StolenSession(session, steal), manifest, PixelBudget(10**9), lambda _: None)
         worker_of(ledger, settings, tools).perform(stale, lambda: None)
 
         (other,) = others
@@ -404,7 +404,7 @@ def test_a_worker_whose_claim_was_given_to_another_changes_nothing(tmp_path):
         assert ledger.check() == []
 
         # The rightful one is not disturbed.
-        tools = Tools(session, manifest, PixelGate(10**9), lambda _: None)
+        tools = Tools(session, manifest, PixelBudget(10**9), lambda _: None)
         worker_of(ledger, settings, tools).perform(other, lambda: None)
         assert files(folder.outbox) == ["a.json", "a.png"]
         assert ledger.check() == []

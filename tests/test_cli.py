@@ -314,8 +314,8 @@ def test_native_libraries_leave_the_parallel_work_to_the_photos() -> None:
     """OpenCV runs in the calling thread, and large buffers are used again without page faults."""
     code = """
 import resource, cv2, numpy as np
-from edge_matting.engine.native import settle_in
-settle_in()
+from edge_matting.engine.process_tuning import tune_process
+tune_process()
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 photo = np.zeros((1080, 1920, 3), np.uint8)
 for _ in range(3): cv2.cvtColor(photo, cv2.COLOR_RGB2RGBA)
@@ -333,8 +333,8 @@ print(cv2.getNumThreads(), faults() - before < 2000)  # 40,000 if each buffer we
 def test_all_threads_share_one_heap_whose_holes_each_can_fill(tmp_path: Path) -> None:
     code = """
 import ctypes, sys, threading
-from edge_matting.engine.native import settle_in
-settle_in()
+from edge_matting.engine.process_tuning import tune_process
+tune_process()
 all_there = threading.Barrier(5)
 def work():
     kept = bytearray(100_000)
@@ -360,8 +360,8 @@ all_there.wait()
 def test_free_memory_between_pieces_that_live_on_goes_back_to_the_kernel() -> None:
     code = """
 import psutil
-from edge_matting.engine.native import hand_back, settle_in
-settle_in()
+from edge_matting.engine.process_tuning import return_free_memory, tune_process
+tune_process()
 used = lambda: psutil.Process().memory_info().rss / 2**20
 large, small = [], []
 for _ in range(100):
@@ -370,7 +370,7 @@ for _ in range(100):
     small.append(bytearray(b"x" * 5000))  # each holds back what lies below it
 large.clear()
 before = used()
-hand_back()
+return_free_memory()
 print(before - used() > 60)
 """
     answer = subprocess.run(

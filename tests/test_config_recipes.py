@@ -16,7 +16,7 @@ from edge_matting.config import (
     OutputSpec,
     Recipe,
     Settings,
-    Shadow,
+    ShadowSettings,
     load_settings,
     parse_settings,
 )
@@ -89,7 +89,7 @@ def test_every_parameter_inside_a_recipes_parts_changes_its_key():
         "outputs": OutputSpec,
         "crop": Crop,
         "canvas": Canvas,
-        "shadow": Shadow,
+        "shadow": ShadowSettings,
         "background": Background,
     }
     for name, kind in classes.items():

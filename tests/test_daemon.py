@@ -28,22 +28,22 @@ from edge_matting.core.jobs import (
     Source,
 )
 from edge_matting.core.states import JobState
-from edge_matting.daemon.actions import Actions
-from edge_matting.daemon.process import EngineProcess, oom_kills
-from edge_matting.daemon.upkeep import (
+from edge_matting.daemon.engine_process import EngineProcess, oom_kills
+from edge_matting.daemon.housekeeping import (
     DAY,
     FIRST_SECONDS,
     KEPT_ENGINES,
     KEPT_PREVIEWS,
     PERIOD_SECONDS,
-    Upkeep,
+    Housekeeping,
 )
-from edge_matting.engine.folders import Folders
-from edge_matting.engine.originals import Originals
+from edge_matting.daemon.page.actions import Actions
+from edge_matting.engine.jobs.folders import Folders
+from edge_matting.engine.jobs.originals import Originals
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.ledger import Ledger
 from edge_matting.publish import EncodedOutput, publish_result
-from edge_matting.status.ports import ActionRefused
+from edge_matting.status.interfaces import ActionRefused
 
 
 class Box:
@@ -111,7 +111,7 @@ def test_retention_deletes_only_what_is_ours_and_old_enough(make_box):
     box.finish("bad.jpg", JobState.FAILED)
     (box.folder.done / "somebodys.jpg").write_bytes(b"not ours")
     (box.folder.failed / "somebodys.jpg").write_bytes(b"not ours")
-    upkeep = Upkeep(box.settings, box.ledger, box.clock)
+    upkeep = Housekeeping(box.settings, box.ledger, box.clock)
     for days, done, failed in (
         (1, ["a.jpg", "somebodys.jpg"], ["bad.jpg", "bad.jpg.error.json", "somebodys.jpg"]),
         (8, ["somebodys.jpg"], ["bad.jpg", "bad.jpg.error.json", "somebodys.jpg"]),
@@ -131,7 +131,7 @@ def test_retention_deletes_only_what_is_ours_and_old_enough(make_box):
 def test_nothing_is_deleted_unless_asked_for(make_box):
     box = make_box()
     box.finish("a.jpg", JobState.SUCCEEDED)
-    upkeep = Upkeep(box.settings, box.ledger, box.clock)
+    upkeep = Housekeeping(box.settings, box.ledger, box.clock)
     box.clock.time += 364 * DAY
     upkeep.step()
     assert files(box.folder.done) == ["a.jpg"]
@@ -143,7 +143,7 @@ def test_an_original_that_somebody_replaced_is_not_deleted(make_box):
     box.finish("a.jpg", JobState.SUCCEEDED)
     (box.folder.done / "a.jpg").write_bytes(b"somebody's own file now")
     box.clock.time += 2 * DAY
-    Upkeep(box.settings, box.ledger, box.clock)._delete_originals(Place.DONE, 1)
+    Housekeeping(box.settings, box.ledger, box.clock)._delete_originals(Place.DONE, 1)
     assert files(box.folder.done) == ["a.jpg"]
 
 
@@ -151,7 +151,7 @@ def test_previews_are_trimmed_to_the_newest(make_box):
     box = make_box()
     for number in range(KEPT_PREVIEWS + 3):
         (box.settings.previews_dir / f"{number}.jpg").touch()
-    upkeep = Upkeep(box.settings, box.ledger, box.clock)
+    upkeep = Housekeeping(box.settings, box.ledger, box.clock)
     upkeep.step()
     assert (box.settings.previews_dir / "0.jpg").exists()
     box.clock.time += FIRST_SECONDS
@@ -162,7 +162,7 @@ def test_previews_are_trimmed_to_the_newest(make_box):
 
 def test_the_compiled_engines_used_last_are_kept(make_box):
     box = make_box()
-    upkeep = Upkeep(box.settings, box.ledger, box.clock)
+    upkeep = Housekeeping(box.settings, box.ledger, box.clock)
     upkeep._trim_engines()
     for number in range(KEPT_ENGINES + 2):
         folder = box.settings.engines_dir / str(number)
@@ -182,7 +182,7 @@ def test_what_a_killed_engine_left_unfinished_is_removed_within_hours(make_box, 
     leftover = box.folder.outbox / temporary_name()
     leftover.write_bytes(b"half a result")
     os.utime(leftover, (box.clock.time, box.clock.time))
-    upkeep = Upkeep(box.settings, box.ledger, box.clock)
+    upkeep = Housekeeping(box.settings, box.ledger, box.clock)
     box.clock.time += FIRST_SECONDS
     upkeep.step()
     assert leftover.exists()
@@ -194,7 +194,7 @@ def test_what_a_killed_engine_left_unfinished_is_removed_within_hours(make_box, 
 
 def test_upkeep_survives_a_ledger_that_cannot_be_used(make_box, caplog):
     box = make_box(done_days=1)
-    upkeep = Upkeep(box.settings, box.ledger, box.clock)
+    upkeep = Housekeeping(box.settings, box.ledger, box.clock)
     box.clock.time += DAY
     box.ledger.close()
     upkeep.step()
@@ -245,7 +245,7 @@ def engine(tmp_path):
     settings.state_dir.mkdir()
     prepare(settings.hot_folders[0])
     process = EngineProcess(settings, lambda: None)
-    wait_for(lambda: process.voice.ready, "a ready engine")
+    wait_for(lambda: process.events.ready, "a ready engine")
     yield process
     if process.returncode() is None:
         process.kill()

@@ -10,12 +10,12 @@ from house import RESULT, job
 from ledger_jobs import FAILED, SUCCEEDED, failed, finished, source
 
 from edge_matting.core.errors import NotAnImage
-from edge_matting.core.jobs import Job, Result, Slot
+from edge_matting.core.jobs import Job, Result, TimeBucket
 from edge_matting.core.states import JobState
-from edge_matting.daemon.last_hour import HOUR, LastHour
-from edge_matting.daemon.pace import Pace
-from edge_matting.daemon.process import EngineVoice, hear
-from edge_matting.daemon.tally import OVERLAP_SECONDS, Tally
+from edge_matting.daemon.engine_process import EngineStatus, hear
+from edge_matting.daemon.page.eta import EtaEstimator
+from edge_matting.daemon.page.job_metrics import OVERLAP_SECONDS, JobMetrics
+from edge_matting.daemon.page.last_hour import HOUR, LastHour
 from edge_matting.ledger import Ledger
 
 
@@ -26,7 +26,7 @@ class Finished:
         self.rows: dict[int, Job] = {}
         self.results: dict[int, Result] = {}
         self.histories = 0
-        self.last_second = Slot(0, 0, None, None)  # as the ledger knew it at the start
+        self.last_second = TimeBucket(0, 0, None, None)  # as the ledger knew it at the start
 
     def add(self, number: int, at: float, state=JobState.SUCCEEDED, result=RESULT) -> None:
         self.rows[number] = replace(job(number, state), created_at=at - 4, finished_at=at)
@@ -37,9 +37,9 @@ class Finished:
         moments = [(one.id, one.finished_at or 0.0) for one in self.rows.values()]
         return [(number, at) for number, at in moments if after < at <= until]
 
-    def history(self, slots: int, width: float) -> list[Slot]:
+    def history(self, slots: int, width: float) -> list[TimeBucket]:
         self.histories += 1
-        return [Slot(0, 0, None, None)] * (slots - 1) + [self.last_second]
+        return [TimeBucket(0, 0, None, None)] * (slots - 1) + [self.last_second]
 
     def get(self, job_id: int) -> Job | None:
         return self.rows.get(job_id)
@@ -54,7 +54,7 @@ def jobs() -> Finished:
 
 
 def test_each_job_is_counted_once_with_its_reason(clock: ManualClock, jobs: Finished) -> None:
-    tally = Tally(jobs, clock)
+    tally = JobMetrics(jobs, clock)
     clock.time += 10
     jobs.add(1, clock.time)
     jobs.add(2, clock.time - 1, JobState.FAILED)
@@ -74,7 +74,7 @@ def test_each_job_is_counted_once_with_its_reason(clock: ManualClock, jobs: Fini
 
 
 def test_a_commit_that_came_late_is_counted_too(clock: ManualClock, jobs: Finished) -> None:
-    tally = Tally(jobs, clock)
+    tally = JobMetrics(jobs, clock)
     clock.time += 100
     tally.step()
     jobs.add(1, clock.time - OVERLAP_SECONDS + 1)
@@ -84,7 +84,7 @@ def test_a_commit_that_came_late_is_counted_too(clock: ManualClock, jobs: Finish
 
 def test_what_finished_before_the_start_is_not_counted(clock: ManualClock, jobs: Finished) -> None:
     jobs.add(1, clock.time - 1)
-    tally = Tally(jobs, clock)
+    tally = JobMetrics(jobs, clock)
     clock.time += 1
     tally.step()
     assert tally.report().finished == {}
@@ -93,7 +93,7 @@ def test_what_finished_before_the_start_is_not_counted(clock: ManualClock, jobs:
 def test_a_job_finished_again_after_a_retry_counts_again(
     clock: ManualClock, jobs: Finished
 ) -> None:
-    tally = Tally(jobs, clock)
+    tally = JobMetrics(jobs, clock)
     for _ in range(2):
         clock.time += 30
         jobs.add(1, clock.time)
@@ -104,7 +104,7 @@ def test_a_job_finished_again_after_a_retry_counts_again(
 def test_a_job_put_back_before_it_could_be_read_is_left_for_its_next_end(
     clock: ManualClock, jobs: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tally = Tally(jobs, clock)
+    tally = JobMetrics(jobs, clock)
     clock.time += 1
     jobs.add(1, clock.time)
     monkeypatch.setattr(jobs, "get", lambda _id: None)
@@ -115,7 +115,7 @@ def test_a_job_put_back_before_it_could_be_read_is_left_for_its_next_end(
 def test_a_clock_set_back_by_a_year_does_not_stop_the_counting(
     clock: ManualClock, jobs: Finished
 ) -> None:
-    tally = Tally(jobs, clock)
+    tally = JobMetrics(jobs, clock)
     clock.time -= 365 * 86400
     tally.step()
     clock.time += 5
@@ -127,8 +127,8 @@ def test_a_clock_set_back_by_a_year_does_not_stop_the_counting(
 def test_the_last_hour_is_asked_of_the_ledger_once_and_then_counted(
     clock: ManualClock, jobs: Finished
 ) -> None:
-    jobs.last_second = Slot(2, 1, 3.0, 4.0)
-    tally = Tally(jobs, clock)
+    jobs.last_second = TimeBucket(2, 1, 3.0, 4.0)
+    tally = JobMetrics(jobs, clock)
     assert (tally.finished_within(HOUR), len(tally.history(60))) == (0, 60)
     tally.step()
     clock.time += 60
@@ -138,7 +138,7 @@ def test_the_last_hour_is_asked_of_the_ledger_once_and_then_counted(
         tally.step()
     clock.time += 20
     assert [tally.finished_within(s) for s in (20, 30, 79, 90, HOUR)] == [0, 2, 2, 4, 4]
-    assert tally.history(60)[-2:] == [Slot(2, 1, 3.0, 4.0), Slot(2, 1, 1.25, 1.25)]
+    assert tally.history(60)[-2:] == [TimeBucket(2, 1, 3.0, 4.0), TimeBucket(2, 1, 1.25, 1.25)]
     assert jobs.histories == 1
     clock.time += HOUR
     assert (tally.finished_within(HOUR), len(tally.history(60))) == (0, 60)
@@ -147,10 +147,10 @@ def test_the_last_hour_is_asked_of_the_ledger_once_and_then_counted(
 def test_the_last_hour_is_asked_for_anew_when_the_clock_was_set_back(
     clock: ManualClock, jobs: Finished
 ) -> None:
-    tally = Tally(jobs, clock)
+    tally = JobMetrics(jobs, clock)
     tally.step()
     clock.time -= 86400
-    jobs.last_second = Slot(5, 0, None, None)
+    jobs.last_second = TimeBucket(5, 0, None, None)
     tally.step()
     assert (tally.finished_within(60), jobs.histories) == (5, 2)
 
@@ -183,7 +183,7 @@ def test_an_hour_counted_here_is_what_the_ledger_would_tell(
 def test_stages_of_copies_and_batches_of_stored_mattes_are_not_counted(
     clock: ManualClock, jobs: Finished
 ) -> None:
-    tally = Tally(jobs, clock)
+    tally = JobMetrics(jobs, clock)
     clock.time += 1
     timed = replace(RESULT, seconds={"decode": 0.05, "total": 1.0})
     jobs.add(1, clock.time, result=replace(timed, cache="exact"))
@@ -199,7 +199,7 @@ def test_stages_of_copies_and_batches_of_stored_mattes_are_not_counted(
 def test_the_time_saved_is_what_a_photo_takes_without_the_cache(
     clock: ManualClock, jobs: Finished
 ) -> None:
-    tally = Tally(jobs, clock)
+    tally = JobMetrics(jobs, clock)
     clock.time += 1
     for number, (cache, seconds) in enumerate(
         [("miss", 2.0), ("miss", 4.0), ("exact", 0.5), ("matte", 9.0)], 1
@@ -212,7 +212,7 @@ def test_the_time_saved_is_what_a_photo_takes_without_the_cache(
 
 
 def test_the_time_left_follows_the_pace_of_busy_time_only() -> None:
-    pace = Pace()
+    pace = EtaEstimator()
     now, finished = 0.0, 0
     pace.look(now, finished, busy=False)
     now += 3600  # an idle hour says nothing about the pace
@@ -225,7 +225,7 @@ def test_the_time_left_follows_the_pace_of_busy_time_only() -> None:
 
 
 def test_a_pause_does_not_slow_the_estimate() -> None:
-    pace = Pace()
+    pace = EtaEstimator()
     for second in range(10):
         pace.look(second, second, busy=True)
     pace.look(10, 10, busy=False)
@@ -235,7 +235,7 @@ def test_a_pause_does_not_slow_the_estimate() -> None:
 
 
 def test_an_old_pace_is_forgotten() -> None:
-    pace = Pace()
+    pace = EtaEstimator()
     for second in range(1000):
         pace.look(second, second, busy=True)
     for step in range(400):
@@ -244,7 +244,7 @@ def test_an_old_pace_is_forgotten() -> None:
 
 
 def test_too_little_to_go_by_gives_no_estimate() -> None:
-    pace = Pace()
+    pace = EtaEstimator()
     assert pace.seconds_for(10) is None
     pace.look(0, 0, busy=True)
     pace.look(20, 2, busy=True)
@@ -254,11 +254,11 @@ def test_too_little_to_go_by_gives_no_estimate() -> None:
 
 
 def test_what_the_engine_prepares_and_which_models_it_has_is_heard() -> None:
-    voice = EngineVoice()
-    hear(voice, {"event": "models", "ids": ["default", "mine"]})
-    assert voice.models == ("default", "mine")
-    hear(voice, {"event": "preparing", "what": "calibration", "fraction": 0.5})
-    assert voice.preparing is not None
-    assert voice.preparing["fraction"] == 0.5
-    hear(voice, {"event": "preparing", "what": None})
-    assert voice.preparing is None
+    events = EngineStatus()
+    hear(events, {"event": "models", "ids": ["default", "mine"]})
+    assert events.models == ("default", "mine")
+    hear(events, {"event": "preparing", "what": "calibration", "fraction": 0.5})
+    assert events.preparing is not None
+    assert events.preparing["fraction"] == 0.5
+    hear(events, {"event": "preparing", "what": None})
+    assert events.preparing is None

@@ -14,12 +14,12 @@ from waiting import wait_for
 from edge_matting.config import parse_settings
 from edge_matting.core.errors import FolderUnavailable
 from edge_matting.core.jobs import Signature, Source
-from edge_matting.daemon import uploads as uploads_module
-from edge_matting.daemon.uploads import IDLE_SECONDS, MAX_NAME_BYTES, MAX_OPEN, Uploads
+from edge_matting.daemon.page import uploads as uploads_module
+from edge_matting.daemon.page.uploads import IDLE_SECONDS, MAX_NAME_BYTES, MAX_OPEN, Uploads
 from edge_matting.hotfolder.layout import prepare
-from edge_matting.hotfolder.scan import Found, scan
+from edge_matting.hotfolder.scan import FoundFile, scan
 from edge_matting.ledger import Ledger
-from edge_matting.status.ports import ActionRefused
+from edge_matting.status.interfaces import ActionRefused
 
 
 class Desk:
@@ -60,7 +60,7 @@ class Desk:
     def take_in(self) -> dict[str, str | None]:
         """Make jobs of all that lies in in/, as the intake would; their parameters."""
         hot = str(self.inbox.parent)
-        found = [entry for entry in scan(self.inbox) if isinstance(entry, Found)]
+        found = [entry for entry in scan(self.inbox) if isinstance(entry, FoundFile)]
         self.ledger.enqueue([Source(hot, one.path, one.signature, "cutout") for one in found])
         return {job.source: job.parameters for job in self.ledger.jobs(None, 99)}
 

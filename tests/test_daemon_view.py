@@ -17,10 +17,10 @@ from edge_matting.core.clock import SystemClock
 from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Job
 from edge_matting.core.states import JobState
-from edge_matting.daemon.view import LOOP_SECONDS, View
+from edge_matting.daemon.page.view import LOOP_SECONDS, View
 from edge_matting.device import probe_device
 from edge_matting.ledger import Ledger
-from edge_matting.status.ports import ActionRefused, ApplianceState
+from edge_matting.status.interfaces import ActionRefused, ApplianceState
 
 
 class FlakyLedger:

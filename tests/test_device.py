@@ -13,7 +13,7 @@ from fixtures.devices import DEVICES, Device
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_matting.core.plan import Rail
+from edge_matting.core.device_values import Rail
 from edge_matting.device import System, VitalsReader, probe_device, read_vitals
 from edge_matting.device.files import as_int, read_bytes, read_int, read_text
 

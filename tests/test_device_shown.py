@@ -13,7 +13,7 @@ from fixtures import devices
 from fixtures.devices import DEVICES
 
 from edge_matting.cli import profile as command
-from edge_matting.core.plan import Vitals
+from edge_matting.core.device_values import Vitals
 from edge_matting.device import System, VitalsReader, cards, power, probe_device, raspberry
 from edge_matting.status import metrics
 from edge_matting.status.render import plain, quiet

@@ -22,10 +22,10 @@ from edge_matting.core.errors import DeviceLost, LedgerError, OutOfMemory, Sessi
 from edge_matting.core.jobs import Claim, Job, Original, Place, Signature, Source
 from edge_matting.core.states import JobState
 from edge_matting.engine.channel import Reporter, listen
-from edge_matting.engine.folders import Folders
+from edge_matting.engine.jobs.folders import Folders
+from edge_matting.engine.jobs.originals import Originals, target_of
 from edge_matting.engine.loop import Computed, WorkLoop
-from edge_matting.engine.models import KEPT, ModelPool
-from edge_matting.engine.originals import Originals, target_of
+from edge_matting.engine.models.pool import KEPT, ModelPool
 from edge_matting.engine.worker import Worker
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.ledger import Ledger
@@ -137,7 +137,7 @@ def at_work(loop: WorkLoop) -> Iterator[None]:
 def test_the_loop_keeps_to_its_slots_survives_the_ledger_and_finishes_what_it_began():
     work = Work(40)
     work.refuse = True
-    loop = WorkLoop(claim=work.claim, perform=work.perform, tick=lambda: None, slots=3)
+    loop = WorkLoop(claim=work.claim, perform=work.perform, tick=lambda: None, workers=3)
     with at_work(loop):
         wait_until(lambda: work.done == 40, 20, 0.01)
     assert work.done == 40
@@ -155,7 +155,7 @@ def test_the_next_photo_is_computed_while_the_one_before_is_written_and_no_more_
         assert written.wait(10)
         work.perform(claim, computed)
 
-    loop = WorkLoop(claim=work.claim, perform=perform, tick=lambda: None, slots=1)
+    loop = WorkLoop(claim=work.claim, perform=perform, tick=lambda: None, workers=1)
     with at_work(loop):
         assert begun.acquire(timeout=10)
         assert begun.acquire(timeout=10)
@@ -175,7 +175,7 @@ def test_a_photo_that_computes_keeps_its_slot():
         assert made.wait(10)
         work.perform(claim, computed)
 
-    loop = WorkLoop(claim=work.claim, perform=perform, tick=lambda: None, slots=1)
+    loop = WorkLoop(claim=work.claim, perform=perform, tick=lambda: None, workers=1)
     with at_work(loop):
         assert begun.acquire(timeout=10)
         assert not begun.acquire(timeout=0.2)
@@ -186,7 +186,7 @@ def test_a_photo_that_computes_keeps_its_slot():
 
 def test_a_paused_loop_claims_nothing_until_it_is_resumed():
     work = Work(3)
-    loop = WorkLoop(claim=work.claim, perform=work.perform, tick=lambda: None, slots=2)
+    loop = WorkLoop(claim=work.claim, perform=work.perform, tick=lambda: None, workers=2)
     loop.pause()
     with at_work(loop):
         loop.wake()
@@ -205,7 +205,7 @@ def test_a_worker_that_breaks_is_told_and_frees_its_slot(caplog):
         computed()
         raise RuntimeError("a mistake")
 
-    loop = WorkLoop(claim=work.claim, perform=broken, tick=lambda: None, slots=1)
+    loop = WorkLoop(claim=work.claim, perform=broken, tick=lambda: None, workers=1)
     with at_work(loop):
         wait_until(lambda: work.done == 2, 10, 0.01)
     assert work.done == 2
@@ -338,12 +338,12 @@ def test_fewer_photos_at_once_are_taken_from_the_next_claim_on():
 
     def claim(limit: int) -> list[Claim]:
         asked.append(limit)
-        loop.work_with(1)
+        loop.use_workers(1)
         if len(asked) > 2:
             loop.stop()
         return []
 
-    loop = WorkLoop(claim=claim, perform=lambda _claim, _computed: None, tick=loop_tick, slots=4)
+    loop = WorkLoop(claim=claim, perform=lambda _claim, _computed: None, tick=loop_tick, workers=4)
     loop.wake()
     assert loop.woken
     loop.run()

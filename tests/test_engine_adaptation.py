@@ -12,16 +12,17 @@ import pytest
 from fixtures.devices import Device, gtx_1650, orin_nano, pc
 from vitals import READINGS
 
+from edge_matting.core.device_values import DeviceProfile
 from edge_matting.core.errors import OutOfMemory, SessionError
-from edge_matting.core.plan import DeviceProfile, Plan, Rungs
-from edge_matting.daemon.process import EngineVoice, hear
+from edge_matting.core.plan import Fallbacks, Plan
+from edge_matting.daemon.engine_process import EngineStatus, hear
 from edge_matting.device import VitalsReader, probe_device
-from edge_matting.engine.adaptation import Adapter
-from edge_matting.engine.at_work import ModelsAtWork, session_of, with_session_of
-from edge_matting.engine.models import ModelPool
-from edge_matting.engine.steering import Steering
-from edge_matting.inference.proof import Proof
-from edge_matting.pipeline import PixelGate
+from edge_matting.engine.models.manager import ModelManager, session_of, with_session_of
+from edge_matting.engine.models.pool import ModelPool
+from edge_matting.engine.tuning.adaptation import Adapter
+from edge_matting.engine.tuning.controller import PlanController
+from edge_matting.pipeline import PixelBudget
+from edge_matting.runtimes.verification import Proof
 
 PC = DeviceProfile("x86_64", None, "pc", "a cpu", 4, 4.0, 8 << 30, 4096, (), ())
 FULL = Plan(
@@ -36,7 +37,7 @@ FULL = Plan(
     memory_bytes=4 << 30,
     reasons=("as planned",),
     encode_workers=4,
-    rungs=Rungs(("cpu",), ("fp32",), ((320, 320), (256, 256)), (1,)),
+    fallbacks=Fallbacks(("cpu",), ("fp32",), ((320, 320), (256, 256)), (1,)),
 )
 CALM = replace(
     READINGS, passive_headroom_celsius=40.0, slowdowns=(), memory_available_bytes=4 << 30
@@ -44,7 +45,7 @@ CALM = replace(
 HOT = replace(CALM, passive_headroom_celsius=4.0)
 
 
-class Voice:
+class EventSender:
     def __init__(self) -> None:
         self.said: list[tuple[str, dict[str, Any]]] = []
 
@@ -61,7 +62,7 @@ class Box:
         self.vitals = CALM
         self.plans: list[Plan] = []
         self.powers: list[str] = []
-        self.voice = Voice()
+        self.events = EventSender()
         self.now = 0.0
         self.adapter = Adapter(
             profile=PC,
@@ -69,7 +70,7 @@ class Box:
             read=lambda: self.vitals,
             work_by=self.plans.append,
             measure_anew=self.powers.append,
-            voice=self.voice,
+            events=self.events,
         )
 
     def run(self, seconds: float) -> None:
@@ -100,17 +101,17 @@ def test_every_step_is_told_with_its_cause_and_counted():
     box.run(25)
     box.adapter.ran_out_of_memory("a photo of 48 megapixels")
     box.run(2)
-    event, facts = box.voice.said[-1]
+    event, facts = box.events.said[-1]
     assert event == "adapted"
     assert facts["active"] == [
         "workers 4 -> 1: out of memory",
         "resolution 320 x 320 -> 256 x 256: heat",
     ]
     assert facts["counts"] == [["heat", "down", 2], ["out_of_memory", "down", 1]]
-    voice = EngineVoice()
-    hear(voice, {"event": event, **facts})
-    assert voice.lowered == tuple(facts["active"])
-    assert voice.adapted == {("heat", "down"): 2, ("out_of_memory", "down"): 1}
+    events = EngineStatus()
+    hear(events, {"event": event, **facts})
+    assert events.lowered == tuple(facts["active"])
+    assert events.adapted == {("heat", "down"): 2, ("out_of_memory", "down"): 1}
 
 
 def test_photos_that_run_out_of_memory_at_once_are_one_step():
@@ -154,7 +155,7 @@ def test_readings_that_fail_half_way_leave_the_plan_alone():
 
 
 def test_a_gate_that_opens_wider_lets_waiting_photos_in():
-    gate = PixelGate(10)
+    gate = PixelBudget(10)
     waited = []
     with gate.admit(10, lambda: None):
 
@@ -197,12 +198,12 @@ class Shop:
     def __init__(self) -> None:
         self.opened: list[Plan] = []
         self.fails: list[Exception] = []
-        self.voice = Voice()
-        self.models = ModelsAtWork(
+        self.events = EventSender()
+        self.models = ModelManager(
             self,  # type: ignore[arg-type]
             FULL,
             "default",
-            self.voice,
+            self.events,
             plan_of=lambda _model: FULL,
             cache=None,
             device_lost=lambda _error: None,
@@ -220,7 +221,7 @@ def test_numbers_of_photos_change_without_a_new_session():
     shop = Shop()
     shop.models.work_by(replace(FULL, workers=1, pixels_in_flight=10))
     assert len(shop.opened) == 1
-    event, facts = shop.voice.said[-1]
+    event, facts = shop.events.said[-1]
     assert (event, facts["plan"]["workers"]) == ("ready", 1)
 
 
@@ -288,15 +289,15 @@ class FakePlanning:
         return replace(FULL, resolution=(256, 256), workers=3)
 
 
-def steering(models: FakeModels, slots: list[int], planning: Any = None) -> Steering:
-    return Steering(
+def steering(models: FakeModels, slots: list[int], planning: Any = None) -> PlanController:
+    return PlanController(
         planning=planning or FakePlanning(),
         profile=PC,
         models=models,  # type: ignore[arg-type]
         read=lambda: CALM,
-        work_with=slots.append,
+        use_workers=slots.append,
         photos_wait=lambda: False,
-        voice=Voice(),
+        events=EventSender(),
         now=0.0,
     )
 
@@ -339,14 +340,16 @@ def over(device: Device) -> tuple[Adapter, list[Plan], VitalsReader]:
     """An adapter over real readings of a made-up device, planned for its GPU."""
     reader = VitalsReader(device.system())
     plans: list[Plan] = []
-    plan = replace(FULL, provider="cuda", rungs=replace(FULL.rungs, providers=("cuda", "cpu")))
+    plan = replace(
+        FULL, provider="cuda", fallbacks=replace(FULL.fallbacks, providers=("cuda", "cpu"))
+    )
     adapter = Adapter(
         profile=probe_device(device.system()),
         plan=plan,
         read=reader.read,
         work_by=plans.append,
         measure_anew=lambda _power: None,
-        voice=Voice(),
+        events=EventSender(),
     )
     return adapter, plans, reader
 

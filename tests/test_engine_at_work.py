@@ -12,20 +12,25 @@ import pytest
 from waiting import wait_for
 
 from edge_matting.config import parse_settings
+from edge_matting.core.device_values import DeviceProfile, Gpu
+from edge_matting.core.engine_identity import EngineIdentity
 from edge_matting.core.errors import DeviceLost, ModelError, SelfTestFailed
-from edge_matting.core.lock import SharedLock
-from edge_matting.core.plan import DeviceProfile, Gpu, Plan, Rungs
-from edge_matting.core.seat import Seat
-from edge_matting.engine.at_work import ModelsAtWork
+from edge_matting.core.locks import SharedLock
+from edge_matting.core.plan import Fallbacks, Plan
 from edge_matting.engine.channel import Reporter
-from edge_matting.engine.checkup import AGAIN_SECONDS, PERIOD_SECONDS, CheckUp
-from edge_matting.engine.models import ModelPool
-from edge_matting.engine.opening import Opened
-from edge_matting.engine.patience import preparing
-from edge_matting.engine.start import open_catalog, plan_for
-from edge_matting.inference import SessionInfo
-from edge_matting.inference.proof import Proof
+from edge_matting.engine.factory import open_catalog, plan_for
+from edge_matting.engine.keepalive import preparing
+from edge_matting.engine.models.loader import LoadedModel
+from edge_matting.engine.models.manager import ModelManager
+from edge_matting.engine.models.pool import ModelPool
+from edge_matting.engine.models.self_test_schedule import (
+    AGAIN_SECONDS,
+    PERIOD_SECONDS,
+    SelfTestSchedule,
+)
 from edge_matting.pipeline.self_test import SelfTest
+from edge_matting.runtimes import SessionInfo
+from edge_matting.runtimes.verification import Proof
 
 PROFILE = DeviceProfile("x86_64", None, "pc", "CPU", 8, 8.0, 8 << 30, 4096, (), ())
 SETTINGS = parse_settings({"state_dir": "/nonexistent"}, Path("/"))
@@ -39,12 +44,12 @@ OTHERS = {
         provider="cuda",
         precision="fp16",
         resolution=(512, 512),
-        rungs=Rungs(("cuda", "cpu"), ("fp32", "fp16"), ((512, 512),), (1,)),
+        fallbacks=Fallbacks(("cuda", "cpu"), ("fp32", "fp16"), ((512, 512),), (1,)),
     ),
 }
 
 
-class Voice:
+class EventSender:
     """A reporter that remembers."""
 
     def __init__(self) -> None:
@@ -88,7 +93,7 @@ class FakeOpener:
         self.plans: list[Plan] = []
         self.wrong: SelfTestFailed | None = None
 
-    def open(self, plan: Any, model_id: str, gpu_lost: str | None = None) -> Opened:
+    def open(self, plan: Any, model_id: str, gpu_lost: str | None = None) -> LoadedModel:
         self.asked.append((plan.provider, gpu_lost))
         self.plans.append(plan)
         if plan.provider == "tensorrt":
@@ -100,37 +105,39 @@ class FakeOpener:
         self.sessions.append(session)
         reason = None if answer == plan.provider else "it does not work"
         proof = Proof(plan.provider, answer, reason, ((answer, 9),), 0.01, 0.1)
-        return Opened(session, MANIFEST, replace(plan, provider=answer), proof, SelfTest(0, 1))
+        return LoadedModel(session, MANIFEST, replace(plan, provider=answer), proof, SelfTest(0, 1))
 
-    def test(self, _opened: Opened) -> None:
+    def test(self, _opened: LoadedModel) -> None:
         if self.wrong is not None:
             raise self.wrong
 
 
-def at_work(opener: FakeOpener, provider: str, **changes: Any) -> tuple[ModelsAtWork, Voice, list]:
-    voice, lost = Voice(), []
+def at_work(
+    opener: FakeOpener, provider: str, **changes: Any
+) -> tuple[ModelManager, EventSender, list]:
+    events, lost = EventSender(), []
     plan = replace(PLAN, provider=provider)
-    models = ModelsAtWork(
+    models = ModelManager(
         opener,
         plan,
         "default",
-        voice,
+        events,
         plan_of=lambda model: OTHERS[model],
         cache=None,
         device_lost=lost.append,
         **changes,
     )
-    return models, voice, lost
+    return models, events, lost
 
 
-def wait_built(models: ModelsAtWork) -> None:
+def wait_built(models: ModelManager) -> None:
     wait_for(lambda: not models.is_building, "end of the building", 10, 0.01)
 
 
 def test_the_processor_is_announced_at_once() -> None:
-    models, voice, _ = at_work(FakeOpener(), "cpu")
+    models, events, _ = at_work(FakeOpener(), "cpu")
     models.start()
-    (session,) = voice.ready()
+    (session,) = events.ready()
     assert session["actual_provider"] == "cpu"
     assert not models.is_building
 
@@ -150,14 +157,14 @@ def test_another_model_is_run_in_its_own_size_where_the_default_one_runs() -> No
 def test_cuda_serves_while_tensorrt_is_built_and_then_gives_way() -> None:
     opener = FakeOpener()
     opener.gate.clear()
-    models, voice, _ = at_work(opener, "tensorrt")
+    models, events, _ = at_work(opener, "tensorrt")
     models.start()
-    assert [facts["actual_provider"] for facts in voice.ready()] == ["cuda"]
+    assert [facts["actual_provider"] for facts in events.ready()] == ["cuda"]
     assert models.is_building
     assert models.pool.tools("default").session.describe().actual_provider == "cuda"
     opener.gate.set()
     wait_built(models)
-    assert [facts["actual_provider"] for facts in voice.ready()] == ["cuda", "tensorrt"]
+    assert [facts["actual_provider"] for facts in events.ready()] == ["cuda", "tensorrt"]
     assert models.pool.tools("default").session.describe().actual_provider == "tensorrt"
     assert models.plan.provider == "tensorrt"
     assert not opener.sessions[0].closed  # photos may still be in it
@@ -166,10 +173,10 @@ def test_cuda_serves_while_tensorrt_is_built_and_then_gives_way() -> None:
 @pytest.mark.parametrize("answer", ["cuda", SelfTestFailed("wrong")])
 def test_cuda_stays_where_tensorrt_cannot_be_had_and_that_is_told(answer) -> None:
     opener = FakeOpener(tensorrt=answer)
-    models, voice, lost = at_work(opener, "tensorrt")
+    models, events, lost = at_work(opener, "tensorrt")
     models.start()
     wait_built(models)
-    last = voice.ready()[-1]
+    last = events.ready()[-1]
     assert (last["requested_provider"], last["actual_provider"]) == ("tensorrt", "cuda")
     assert last["reason"]
     assert models.plan.provider == "cuda"
@@ -186,18 +193,18 @@ def test_a_device_lost_by_the_build_ends_the_process() -> None:
 
 def test_nothing_is_built_where_even_cuda_is_missing() -> None:
     opener = FakeOpener(cuda="cpu")
-    models, voice, _ = at_work(opener, "tensorrt")
+    models, events, _ = at_work(opener, "tensorrt")
     models.start()
-    (facts,) = voice.ready()
+    (facts,) = events.ready()
     assert (facts["requested_provider"], facts["actual_provider"]) == ("tensorrt", "cpu")
     assert not models.is_building
 
 
 def test_who_wants_the_accelerator_or_nothing_waits_for_the_build() -> None:
     opener = FakeOpener()
-    models, voice, _ = at_work(opener, "tensorrt", serves_meanwhile=False)
+    models, events, _ = at_work(opener, "tensorrt", serves_meanwhile=False)
     models.start()
-    assert [facts["actual_provider"] for facts in voice.ready()] == ["tensorrt"]
+    assert [facts["actual_provider"] for facts in events.ready()] == ["tensorrt"]
 
 
 def test_the_reason_why_the_gpu_is_not_to_be_used_goes_to_the_opener() -> None:
@@ -209,7 +216,7 @@ def test_the_reason_why_the_gpu_is_not_to_be_used_goes_to_the_opener() -> None:
 
 def test_a_reopened_model_takes_the_place_of_the_one_before() -> None:
     opener = FakeOpener()
-    models, voice, _ = at_work(opener, "cpu")
+    models, events, _ = at_work(opener, "cpu")
     models.start()
     before = models.pool.tools("default")
     models.test()
@@ -218,7 +225,7 @@ def test_a_reopened_model_takes_the_place_of_the_one_before() -> None:
         models.test()
     models.reopen()
     assert models.pool.tools("default") is not before
-    assert len(voice.ready()) == 2
+    assert len(events.ready()) == 2
 
 
 class Model:
@@ -229,7 +236,9 @@ class Model:
         self.repair: Exception | None = None
         self.tested = self.reopened = 0
         self.told: list[str | None] = []
-        self.check_up = CheckUp(now=0.0, test=self.test, reopen=self.reopen, told=self.told.append)
+        self.check_up = SelfTestSchedule(
+            now=0.0, test=self.test, reopen=self.reopen, told=self.told.append
+        )
 
     def test(self) -> None:
         self.tested += 1
@@ -319,19 +328,19 @@ def test_two_workers_load_a_model_once_and_others_go_on_meanwhile() -> None:
 
 
 def test_long_work_is_told_until_its_limit_and_short_work_is_not() -> None:
-    voice = Voice()
+    events = EventSender()
     progress: list[int] = []
-    with preparing(voice, "a thing", lambda: progress.append(1), say_every=0.01, quick=0.05):
+    with preparing(events, "a thing", lambda: progress.append(1), say_every=0.01, quick=0.05):
         time.sleep(0.3)
-    told = [facts for _, facts in voice.said]
+    told = [facts for _, facts in events.said]
     assert told[0] == {"what": None}  # not worth telling yet, and yet a sign of life
     assert any(facts["what"] == "a thing" and "s" in facts["detail"] for facts in told)
     assert told[-1] == {"what": None}
     assert progress
-    voice.said.clear()
-    with preparing(voice, "a hang", say_every=0.01, quick=0.0, longest=0.05):
+    events.said.clear()
+    with preparing(events, "a hang", say_every=0.01, quick=0.0, longest=0.05):
         time.sleep(0.3)
-    assert len(voice.said) < 12
+    assert len(events.said) < 12
 
 
 def test_a_waiting_worker_makes_progress_and_an_idle_thread_does_not(tmp_path) -> None:
@@ -361,17 +370,17 @@ CARDS = tuple(
 
 def test_an_engine_keeps_to_its_seat() -> None:
     profile = replace(PROFILE, gpus=CARDS)
-    seat = Seat(1, 2, "GPU-1")
-    share = seat.share_of(profile)
+    identity = EngineIdentity(1, 2, "GPU-1")
+    share = identity.share_of(profile)
     assert [gpu.uuid for gpu in share.gpus] == ["GPU-1"]
     assert (share.usable_cpus, share.memory_bytes) == (4.0, 4 << 30)
-    assert Seat().share_of(profile) == profile
-    assert (Seat().lock_name, seat.lock_name, seat.owner) == (
+    assert EngineIdentity().share_of(profile) == profile
+    assert (EngineIdentity().lock_name, identity.lock_name, identity.owner) == (
         "engine.lock",
         "engine-1.lock",
         "1",
     )
-    assert Seat.from_argument(seat.as_argument()) == seat
+    assert EngineIdentity.from_argument(identity.as_argument()) == identity
 
 
 def test_a_shared_lock_keeps_out_threads_and_processes(tmp_path) -> None:
@@ -401,24 +410,24 @@ def test_a_shared_lock_keeps_out_threads_and_processes(tmp_path) -> None:
 
 
 def test_a_plan_lowered_to_another_provider_still_says_what_is_missing() -> None:
-    models, voice, _ = at_work(FakeOpener(), "cuda")
+    models, events, _ = at_work(FakeOpener(), "cuda")
     models.start()
     step = "provider cuda -> cpu: out of memory"
     lower = replace(models.plan, provider="cpu", reasons=("a reason", step, "workers 8 -> 4: heat"))
     models.work_by(lower)
-    facts = voice.ready()[-1]
+    facts = events.ready()[-1]
     assert (facts["requested_provider"], facts["actual_provider"]) == ("cuda", "cpu")
     assert facts["reason"] == step
     models.work_by(replace(lower, resolution=(224, 224)))
-    assert voice.ready()[-1]["requested_provider"] == "cuda"
+    assert events.ready()[-1]["requested_provider"] == "cuda"
     models.want("cpu")  # measured: the processor is the better choice here
     models.announce()
-    assert voice.ready()[-1]["requested_provider"] == "cpu"
-    assert voice.ready()[-1]["reason"] is None
+    assert events.ready()[-1]["requested_provider"] == "cpu"
+    assert events.ready()[-1]["reason"] is None
 
 
 def test_want_before_the_start_is_remembered() -> None:
-    models, voice, _ = at_work(FakeOpener(), "cpu")
+    models, events, _ = at_work(FakeOpener(), "cpu")
     models.want("cpu")
     models.start()
-    assert voice.ready()[-1]["reason"] is None
+    assert events.ready()[-1]["reason"] is None

@@ -1,4 +1,4 @@
-"""Measuring the device: what is timed, when, and where it is kept."""
+"""CalibrationSchedule the device: what is timed, when, and where it is kept."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from hypothesis import strategies as st
 from vitals import READINGS
 
 from edge_matting.config import Settings, parse_settings
+from edge_matting.core.device_values import DeviceProfile, Gpu
 from edge_matting.core.errors import OutOfMemory, SessionError
-from edge_matting.core.plan import DeviceProfile, Gpu, Plan
-from edge_matting.core.tensors import InputSize, ModelInput
-from edge_matting.engine.calibration import Calibration
-from edge_matting.engine.measured import KEPT, MeasurementStore
-from edge_matting.engine.measuring import (
+from edge_matting.core.model_io import InputSize, ModelInput
+from edge_matting.core.plan import Plan
+from edge_matting.engine.factory import open_catalog
+from edge_matting.engine.tuning.calibration import Calibration
+from edge_matting.engine.tuning.calibration_schedule import (
     ATTEMPTS,
     BUSY_SECONDS,
     QUIET_SECONDS,
-    Measuring,
+    CalibrationSchedule,
 )
-from edge_matting.engine.meter import Meter, busy_seconds
-from edge_matting.engine.planning import Planning
-from edge_matting.engine.start import open_catalog
-from edge_matting.inference.session import SessionInfo
+from edge_matting.engine.tuning.cpu_timer import CpuTimer, busy_seconds
+from edge_matting.engine.tuning.planning import Planning
+from edge_matting.engine.tuning.store import KEPT, MeasurementStore
 from edge_matting.planner.measurements import (
     MeasuredOn,
     Measurements,
@@ -39,6 +39,7 @@ from edge_matting.planner.measurements import (
     measured_on,
     power_state,
 )
+from edge_matting.runtimes.session import SessionInfo
 
 PC = DeviceProfile(
     "x86_64", None, "pc", "a cpu", 2, 2.0, 8 << 30, 4096, (), (), cpu_features=("avx512_vnni",)
@@ -179,7 +180,7 @@ class Lab:
         self.runs: list[Any] = []
         self.made = self.closed = 0
         self.broken: set[str] = set()
-        self.meter = Meter(2.0, wall=lambda: self.seconds, own=lambda: 0.0, busy=lambda: 0.0)
+        self.meter = CpuTimer(2.0, wall=lambda: self.seconds, own=lambda: 0.0, busy=lambda: 0.0)
 
     def make(self, plan: Plan) -> FakeSession:
         if plan.precision in self.broken:
@@ -330,7 +331,7 @@ def test_an_accelerators_threads_are_not_measured(tmp_path):
 
 def test_on_a_busy_machine_the_processors_time_counts_and_on_a_quiet_one_the_clock():
     wall, own, busy = 0.0, 0.0, 0.0
-    meter = Meter(2.0, wall=lambda: wall, own=lambda: own, busy=lambda: busy)
+    meter = CpuTimer(2.0, wall=lambda: wall, own=lambda: own, busy=lambda: busy)
     begin = meter.read()
     wall, own, busy = 1.0, 0.8, 0.9  # alone: imperfectly parallel
     assert meter.seconds(begin, 2, on_processor=True) == 1.0
@@ -370,7 +371,7 @@ class Box:
         self.measurer = FakeMeasurer()
         self.planned = 0
         self.now = 0.0
-        self.measuring = Measuring(
+        self.measuring = CalibrationSchedule(
             self.measurer, lambda: PLAN, now=0.0, stop=lambda: True, measured=self._measured
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edge_matting.config import Settings, parse_settings
+from edge_matting.core.device_values import DeviceProfile, Gpu
 from edge_matting.core.errors import (
     DeviceLost,
     EdgeMattingError,
@@ -19,17 +20,18 @@ from edge_matting.core.errors import (
     SessionError,
     StartError,
 )
-from edge_matting.core.plan import DeviceProfile, Gpu, Plan, Rungs
-from edge_matting.engine.known_mattes import GOLDEN_NAME, KnownMattes, matte_png
-from edge_matting.engine.opening import Opened, Opener
-from edge_matting.engine.sessions import SessionMaker, gpu_use, wanted_provider
-from edge_matting.engine.start import open_catalog, plan_for
-from edge_matting.inference import Manifest, SessionInfo
-from edge_matting.inference.failures import inference_error
-from edge_matting.inference.proof import Proof, prove
-from edge_matting.inference.session import Tensor
-from edge_matting.pipeline import PixelGate, Tools
+from edge_matting.core.plan import Fallbacks, Plan
+from edge_matting.engine.factory import open_catalog, plan_for
+from edge_matting.engine.models.golden import GOLDEN_NAME, GoldenMattes, matte_png
+from edge_matting.engine.models.loader import LoadedModel, ModelLoader
+from edge_matting.engine.models.session_factory import SessionMaker, gpu_use, wanted_provider
+from edge_matting.models import Manifest
+from edge_matting.pipeline import PixelBudget, Tools
 from edge_matting.pipeline.self_test import SIDE, TOLERANCE, matte_difference, self_test
+from edge_matting.runtimes import SessionInfo
+from edge_matting.runtimes.failures import inference_error
+from edge_matting.runtimes.session import Tensor
+from edge_matting.runtimes.verification import Proof, prove
 
 PROFILE = DeviceProfile("x86_64", None, "pc", "CPU", 2, 2.0, 8 << 30, 4096, (), ())
 CARD = Gpu("NVIDIA L4", 24 << 30, (8, 9), integrated=False, uuid="GPU-1")
@@ -95,8 +97,8 @@ def settings_in(root: Path, **device: object) -> Settings:
 
 
 @pytest.fixture
-def opener(tmp_path: Path) -> Callable[..., Opener]:
-    def make(script: Script, **device: object) -> Opener:
+def opener(tmp_path: Path) -> Callable[..., ModelLoader]:
+    def make(script: Script, **device: object) -> ModelLoader:
         settings = settings_in(tmp_path, **device)
         catalog = open_catalog(settings)
         real = SessionMaker(settings, catalog, PROFILE)
@@ -110,7 +112,7 @@ def opener(tmp_path: Path) -> Callable[..., Opener]:
                 script,
             )
 
-        return Opener(settings, catalog, PROFILE, make=session)
+        return ModelLoader(settings, catalog, PROFILE, make=session)
 
     return make
 
@@ -118,25 +120,25 @@ def opener(tmp_path: Path) -> Callable[..., Opener]:
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
     """What a card with TensorRT would get."""
-    rungs = Rungs(("tensorrt", "cuda", "cpu"), ("fp32", "fp16"), ((320, 320),), (4, 1))
+    fallbacks = Fallbacks(("tensorrt", "cuda", "cpu"), ("fp32", "fp16"), ((320, 320),), (4, 1))
     return replace(
         plan_for(settings_in(tmp_path), PROFILE),
         provider="tensorrt",
         precision="fp16",
         batch=4,
         workers=1,
-        rungs=rungs,
+        fallbacks=fallbacks,
     )
 
 
-def rungs_of(script: Script) -> list[tuple[str, str, int]]:
+def fallbacks_of(script: Script) -> list[tuple[str, str, int]]:
     """The plans that were tried, without the references on the processor."""
     return [made for made in script.made if made[0] != "cpu"]
 
 
 def test_a_model_that_works_is_opened_as_planned_with_its_proof(opener, plan) -> None:
     script = Script()
-    opened: Opened = opener(script).open(plan, "default")
+    opened: LoadedModel = opener(script).open(plan, "default")
     assert (opened.plan, opened.lowered) == (plan, ())
     assert opened.test.difference < TOLERANCE["fp32"] / 2
     proof = opened.proof
@@ -173,7 +175,7 @@ def test_a_wrong_matte_lowers_the_precision_first(opener, plan, wrong) -> None:
 def test_then_it_leaves_the_accelerator_step_by_step_and_says_so(opener, plan) -> None:
     script = Script(tensorrt=noise, cuda=not_a_number)
     opened = opener(script).open(plan, "default")
-    assert [made[:2] for made in rungs_of(script)] == [
+    assert [made[:2] for made in fallbacks_of(script)] == [
         ("tensorrt", "fp16"),
         ("tensorrt", "fp32"),
         ("cuda", "fp32"),
@@ -193,7 +195,7 @@ def test_want_of_memory_lowers_the_batch_first_and_the_provider_last(opener, pla
     text = "CUDA failure 2: out of memory ; GPU=0 ; hostname=box"
     script = Script(tensorrt=text, cuda=text)
     opened = opener(script).open(plan, "default")
-    assert rungs_of(script) == [
+    assert fallbacks_of(script) == [
         ("tensorrt", "fp16", 4),
         ("tensorrt", "fp16", 1),
         ("cuda", "fp16", 1),
@@ -219,10 +221,10 @@ def test_a_lost_device_is_not_worked_around_in_the_same_process(opener, plan) ->
 def test_a_gpu_that_is_to_be_left_alone_is_not_even_tried(opener, plan) -> None:
     script = Script()
     opened = opener(script).open(plan, "default", "it was lost 3 times in a row")
-    assert rungs_of(script) == []
+    assert fallbacks_of(script) == []
     assert opened.plan.provider == "cpu"
     assert "it was lost 3 times in a row" in (opened.proof.missing or "")
-    fixed = replace(plan, rungs=Rungs(("tensorrt",), ("fp16",), (), (4,)))
+    fixed = replace(plan, fallbacks=Fallbacks(("tensorrt",), ("fp16",), (), (4,)))
     with pytest.raises(StartError, match="cannot be used: it was lost"):
         opener(Script(), missing_accelerator="fail").open(fixed, "default", "it was lost")
 
@@ -241,7 +243,10 @@ def test_a_processor_that_fails_too_is_the_end(opener, plan) -> None:
 
 def test_who_forbids_the_processor_gets_no_start_on_a_broken_card(opener, plan) -> None:
     only_cuda = replace(
-        plan, provider="cuda", precision="fp32", rungs=Rungs(("cuda",), ("fp32",), (), (4, 1))
+        plan,
+        provider="cuda",
+        precision="fp32",
+        fallbacks=Fallbacks(("cuda",), ("fp32",), (), (4, 1)),
     )
     with pytest.raises(StartError, match="cuda was asked for and cannot be used"):
         opener(Script(cuda=noise), missing_accelerator="fail").open(only_cuda, "default")
@@ -251,7 +256,7 @@ def test_who_wants_the_accelerator_or_nothing_gets_nothing_from_a_fallback(tmp_p
     settings = settings_in(tmp_path, accelerator="cuda", missing_accelerator="fail")
     plan = replace(plan_for(settings, PROFILE), provider="cuda")
     with pytest.raises(StartError, match="cuda was asked for, cpu is in use"):
-        Opener(settings, open_catalog(settings), PROFILE).open(plan, "default")
+        ModelLoader(settings, open_catalog(settings), PROFILE).open(plan, "default")
 
 
 def test_the_self_test_is_repeated_on_an_open_model(opener, plan) -> None:
@@ -289,21 +294,21 @@ def test_a_known_matte_that_cannot_be_kept_or_read_is_made_again(tmp_path, opene
         session = SessionMaker(settings, catalog, PROFILE).make(
             manifest, replace(plan, resolution=size)
         )
-        return Tools(session, manifest, PixelGate(10**7), lambda _stage: None)
+        return Tools(session, manifest, PixelBudget(10**7), lambda _stage: None)
 
     (tmp_path / "file").write_bytes(b"no folder")
-    nowhere = KnownMattes(manifest, tmp_path, tmp_path / "file" / "golden")
+    nowhere = GoldenMattes(manifest, tmp_path, tmp_path / "file" / "golden")
     first = nowhere.matte((320, 320), reference)
     assert first.shape == (SIDE, SIDE)
     shipped = catalog.path("default").parent / GOLDEN_NAME
-    kept = KnownMattes(manifest, tmp_path, tmp_path / "golden")
+    kept = GoldenMattes(manifest, tmp_path, tmp_path / "golden")
     kept.matte((320, 320), reference)
     (file,) = (tmp_path / "golden").iterdir()
     assert file.read_bytes() == matte_png(first)
     file.write_bytes(b"damaged")
     kept.matte((320, 320), reference)
     assert len(made) == 3
-    known = KnownMattes(manifest, shipped.parent, tmp_path / "golden")
+    known = GoldenMattes(manifest, shipped.parent, tmp_path / "golden")
     assert matte_difference(known.matte((320, 320), reference), first) <= TOLERANCE["fp32"]
     assert len(made) == 3
 
@@ -316,7 +321,7 @@ def test_a_result_that_cannot_be_read_back_fails_the_test(monkeypatch) -> None:
     catalog = open_catalog(settings)
     manifest = catalog.get("default")
     session = SessionMaker(settings, catalog, PROFILE).make(manifest, plan_for(settings, PROFILE))
-    tools = Tools(session, manifest, PixelGate(10**7), lambda _stage: None)
+    tools = Tools(session, manifest, PixelBudget(10**7), lambda _stage: None)
     with pytest.raises(SelfTestFailed, match="cannot be read back"):
         self_test(tools, np.zeros((SIDE, SIDE), np.uint8))
 

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # `tools` is no installed package
 
-from edge_matting.inference.manifest import load_manifest  # noqa: E402
+from edge_matting.models.manifest import load_manifest  # noqa: E402
 from tools import evaluate, quantise  # noqa: E402
 from tools.bias_correction import correct_biases  # noqa: E402
 from tools.onnx_graph import head_by_stride, pixels_by_stride  # noqa: E402
@@ -104,7 +104,7 @@ def load_manifest_unchecked(path: Path) -> list[object]:
     """The variants alone: a file named twice, as this test does, is no valid manifest."""
     import yaml
 
-    from edge_matting.inference.manifest import ModelFile
+    from edge_matting.models.manifest import ModelFile
 
     return [ModelFile(**row) for row in yaml.safe_load(path.read_text())["variants"]]
 

@@ -22,8 +22,8 @@ from by_hand import alpha_by_hand
 
 import edge_matting
 from edge_matting.cli.main import main
-from edge_matting.inference import shipped_models_dir
-from edge_matting.inference.normalisation import NORMALISATIONS
+from edge_matting.models import shipped_models_dir
+from edge_matting.onboarding.normalisation import NORMALISATIONS
 
 PHOTOS = sorted((Path(edge_matting.__file__).parent / "data" / "photos").glob("*.jpg"))
 SHIPPED = shipped_models_dir() / "default" / "matting_mobilenetv2_unet.onnx"

@@ -18,7 +18,7 @@ import pytest
 from harness import PHOTO, RunningAppliance
 from waiting import wait_for
 
-from edge_matting.inference.shared_libraries import driver_problem
+from edge_matting.runtimes.shared_libraries import driver_problem
 
 ROOT = Path(__file__).parents[1]
 MISSING = "libcublasLt.so."

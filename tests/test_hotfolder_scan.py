@@ -15,7 +15,7 @@ from edge_matting.core.durable import temporary_name
 from edge_matting.core.errors import FolderUnavailable
 from edge_matting.core.jobs import Signature
 from edge_matting.hotfolder.ignore import is_ignored, is_ignored_path
-from edge_matting.hotfolder.scan import Found, ScanProblem, look, scan
+from edge_matting.hotfolder.scan import FoundFile, ScanProblem, look, scan
 from edge_matting.hotfolder.settle import EMPTY_SECONDS, SettleTracker
 
 # -- ignored names --------------------------------------------------------------------
@@ -69,7 +69,7 @@ def test_a_scan_finds_files_in_all_sub_folders_with_their_signatures(tmp_path: P
     found = {entry.path: entry for entry in scan(tmp_path)}
     assert sorted(found) == ["1.jpg", "a/b/2.jpg"]
     signature = Signature.of((tmp_path / "a/b/2.jpg").lstat())
-    assert found["a/b/2.jpg"] == Found("a/b/2.jpg", signature)
+    assert found["a/b/2.jpg"] == FoundFile("a/b/2.jpg", signature)
 
 
 @pytest.mark.parametrize("name", AWKWARD_NAMES)
@@ -152,7 +152,7 @@ def test_a_sub_folder_that_cannot_be_read_is_reported_and_the_rest_goes_on(tmp_p
     (tmp_path / "a.jpg").write_bytes(b"x")
     entries = list(scan(tmp_path))
     problems = [entry for entry in entries if isinstance(entry, ScanProblem)]
-    assert [entry.path for entry in entries if isinstance(entry, Found)] == ["a.jpg"]
+    assert [entry.path for entry in entries if isinstance(entry, FoundFile)] == ["a.jpg"]
     assert len(problems) == 1
     assert "too long" in problems[0].reason
     with pytest.raises(OSError, match="too long"):

@@ -19,7 +19,7 @@ from profiles import ADOBE_RGB, CMYK_PRESS, CURVES, DISPLAY_P3, GREY_GAMMA_18, P
 
 from edge_matting.config import Recipe
 from edge_matting.imaging import decode
-from edge_matting.imaging.shaper import deep_to_srgb
+from edge_matting.imaging.icc_matrix import deep_to_srgb
 from edge_matting.imaging.tiff import encode_tiff
 from edge_matting.pipeline.outputs import render_outputs
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from edge_matting.core.errors import ModelError
-from edge_matting.inference import Catalog, Manifest, shipped_models_dir
-from edge_matting.inference.manifest import load_manifest, parse_manifest
+from edge_matting.models import Catalog, Manifest, shipped_models_dir
+from edge_matting.models.manifest import load_manifest, parse_manifest
 
 CONTENT = b"not really a model"
 

@@ -11,7 +11,7 @@ from edge_matting.core.errors import (
     InferenceFailed,
     OutOfMemory,
 )
-from edge_matting.inference.failures import Failure, failure_of, inference_error
+from edge_matting.runtimes.failures import Failure, failure_of, inference_error
 
 OUT_OF_MEMORY = (
     "BFCArena::AllocateRawInternal(...) Failed to allocate memory for requested buffer of size 9",

@@ -12,14 +12,14 @@ from edge_matting.core.errors import (
     InferenceFailed,
     SessionError,
 )
-from edge_matting.core.tensors import ModelOutput
-from edge_matting.inference import Runtime, Session, runtime_problem
-from edge_matting.inference.ort import (
+from edge_matting.core.model_io import ModelOutput
+from edge_matting.runtimes import Runtime, Session, runtime_problem
+from edge_matting.runtimes.installed import installed_runtimes
+from edge_matting.runtimes.ort.session import (
     OrtSession,
     available_providers,
     why_not,
 )
-from edge_matting.inference.runtimes import installed_runtimes
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import pytest
 from test_inference_ort import manifest_of, write_model
 
 from edge_matting.core.errors import DeviceLost, OutOfMemory, SessionError
-from edge_matting.core.tensors import ConstantInput, InputSize, ModelInput
-from edge_matting.inference import Manifest
-from edge_matting.inference.ort import GpuUse, OrtSession, why_not
-from edge_matting.inference.ort_options import GpuMemory
+from edge_matting.core.model_io import ConstantInput, InputSize, ModelInput
+from edge_matting.models import Manifest
+from edge_matting.runtimes.ort.options import GpuMemory
+from edge_matting.runtimes.ort.session import GpuUse, OrtSession, why_not
 
 BATCH = np.full((1, 3, 24, 32), 0.5, np.float32)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_matting.inference import Runtime
-from edge_matting.inference.missing import Evidence, why_missing
-from edge_matting.inference.ort_binding import DeviceBinding
-from edge_matting.inference.ort_options import GpuMemory, OrtRequest, Versions, setup_for
-from edge_matting.inference.shared_libraries import (
+from edge_matting.runtimes import Runtime
+from edge_matting.runtimes.missing import Evidence, why_missing
+from edge_matting.runtimes.ort.binding import DeviceBinding
+from edge_matting.runtimes.ort.options import GpuMemory, OrtRequest, Versions, setup_for
+from edge_matting.runtimes.shared_libraries import (
     driver_problem,
     provider_problem,
     tensorrt_version,

@@ -25,16 +25,16 @@ from edge_matting.cli.main import main
 from edge_matting.cli.sample import sample_photo
 from edge_matting.cli.trial import BuiltInPhotos
 from edge_matting.core.errors import InferenceFailed, ModelError, SessionError, StartError
+from edge_matting.core.model_io import InputSize, ModelInput, ModelOutput
 from edge_matting.core.plan import Plan
-from edge_matting.core.tensors import InputSize, ModelInput, ModelOutput
-from edge_matting.engine.sessions import part_for
-from edge_matting.inference import Catalog, Manifest, ModelFile
-from edge_matting.inference.add import add_model
-from edge_matting.inference.backends import available_providers, open_session, read_graph
-from edge_matting.inference.pt2_archive import archive_format, read_pt2
-from edge_matting.inference.torch_graph import KEPT, GraphedModule
-from edge_matting.inference.torch_session import TorchSession
+from edge_matting.engine.models.session_factory import part_for
 from edge_matting.matting import from_output, to_tensor
+from edge_matting.models import Catalog, Manifest, ModelFile
+from edge_matting.models.graph.pt2_reader import archive_format, read_pt2
+from edge_matting.onboarding.add import add_model
+from edge_matting.runtimes.registry import available_providers, open_session, read_graph
+from edge_matting.runtimes.torch.cuda_graph import KEPT, GraphedModule
+from edge_matting.runtimes.torch.session import TorchSession
 
 torch = pytest.importorskip(
     "torch", reason="torch is not installed: pip install edge-matting[torch]"

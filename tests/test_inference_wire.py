@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_matting.core.errors import ModelError
-from edge_matting.inference import wire
-from edge_matting.inference.onnx_graph import read_onnx
+from edge_matting.models.graph import protobuf
+from edge_matting.models.graph.onnx_reader import read_onnx
 
 
 def read(data: bytes) -> list[tuple[int, object]]:
     return [
         (number, value if isinstance(value, int) else bytes(value))
-        for number, value in wire.fields(memoryview(data))
+        for number, value in protobuf.fields(memoryview(data))
     ]
 
 
@@ -27,8 +27,8 @@ def test_every_kind_of_field_is_read() -> None:
     data = b"\x08\x96\x01" + b"\x12\x02hi" + b"\x1d\x01\x02\x03\x04" + b"\x21" + bytes(8)
     assert read(data) == [(1, 150), (2, b"hi"), (3, b"\x01\x02\x03\x04"), (4, bytes(8))]
     assert read(b"\x08" + b"\xff" * 9 + b"\x01") == [(1, -1)]
-    assert wire.numbers(memoryview(b"\x01\x96\x01")) == [1, 150]
-    assert wire.numbers(7) == [7]
+    assert protobuf.numbers(memoryview(b"\x01\x96\x01")) == [1, 150]
+    assert protobuf.numbers(7) == [7]
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,10 @@ def test_every_kind_of_field_is_read() -> None:
     ],
 )
 def test_what_is_broken_is_named(data: bytes, words: str) -> None:
-    with pytest.raises(wire.WireError, match=words):
+    with pytest.raises(protobuf.WireError, match=words):
         read(data)
-    for convert in (wire.text, wire.message):
-        with pytest.raises(wire.WireError, match="a number where"):
+    for convert in (protobuf.text, protobuf.message):
+        with pytest.raises(protobuf.WireError, match="a number where"):
             convert(5)
 
 
@@ -54,7 +54,7 @@ def test_what_is_broken_is_named(data: bytes, words: str) -> None:
 def test_no_bytes_do_more_than_raise(data: bytes) -> None:
     try:
         assert all(number > 0 for number, _ in read(data))
-    except wire.WireError:
+    except protobuf.WireError:
         pass
 
 

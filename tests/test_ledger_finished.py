@@ -22,7 +22,7 @@ from ledger_jobs import (
 )
 
 from edge_matting.core.errors import LedgerError, NotAnImage
-from edge_matting.core.jobs import Original, Output, Place, Slot, StoredResult
+from edge_matting.core.jobs import Original, Output, Place, StoredResult, TimeBucket
 from edge_matting.core.states import JobState
 from edge_matting.ledger import Ledger
 
@@ -195,9 +195,9 @@ def test_what_finished_is_listed_with_its_moment_and_as_a_history(
     clock.time += 30
     timed = a_result().seconds["total"]
     assert ledger.history(3, 60.0) == [
-        Slot(0, 0, None, None),
-        Slot(1, 0, timed, timed),
-        Slot(2, 1, timed, timed),
+        TimeBucket(0, 0, None, None),
+        TimeBucket(1, 0, timed, timed),
+        TimeBucket(2, 1, timed, timed),
     ]
 
 
@@ -245,7 +245,7 @@ def test_a_retried_review_replaces_its_own_outputs(ledger: Ledger) -> None:
     assert ledger.previous_outputs(FOLDER, "a.jpg", job.id) is None
 
 
-# Upkeep.
+# Housekeeping.
 
 
 def test_history_is_pruned_but_what_explains_a_file_stays(

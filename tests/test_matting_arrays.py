@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_matting.core.errors import InferenceFailed
-from edge_matting.core.tensors import InputSize, ModelInput, ModelOutput
+from edge_matting.core.model_io import InputSize, ModelInput, ModelOutput
 from edge_matting.matting import Geometry, from_output, input_size, resample, to_tensor
-from edge_matting.matting.band import Grid
+from edge_matting.matting.tiles import Grid
 
 PLAIN = ModelInput("x", InputSize(64, 48))
 

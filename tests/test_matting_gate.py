@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from harness import PHOTO
 
-from edge_matting.matting import assess, halved
-from edge_matting.matting.assess import REASONS, predicted_error, reasons
-from edge_matting.matting.gate_weights import DOUBT, FIRST, LIMIT, SECOND, Weights
-from edge_matting.matting.measurements import Reduced, disagreement, measure
+from edge_matting.matting import halved
+from edge_matting.matting.quality_gate import assess
+from edge_matting.matting.quality_gate.assess import REASONS, predicted_error, reasons
+from edge_matting.matting.quality_gate.features import Reduced, disagreement, measure
+from edge_matting.matting.quality_gate.weights import DOUBT, FIRST, LIMIT, SECOND, Weights
 
 
 def scene(height: int = 300, width: int = 400, softness: float = 3.0):
@@ -174,11 +175,11 @@ def test_the_page_knows_every_reason() -> None:
 
 def test_the_sample_photo_goes_out_and_not_to_review() -> None:
     from edge_matting.config import Settings
-    from edge_matting.engine.start import open_catalog
+    from edge_matting.engine.factory import open_catalog
     from edge_matting.imaging import decode
-    from edge_matting.inference.ort import OrtSession
     from edge_matting.matting import refine
     from edge_matting.pipeline.matte import infer, second_look
+    from edge_matting.runtimes.ort.session import OrtSession
 
     catalog = open_catalog(Settings())
     manifest = catalog.get("default")

@@ -18,15 +18,15 @@ from edge_matting.cli.models import rivals, told
 from edge_matting.cli.sample import sample_photo, trial_photos
 from edge_matting.cli.trial import BuiltInPhotos, reference_mattes
 from edge_matting.core.errors import ModelError, SessionError
-from edge_matting.core.tensors import ModelOutput
-from edge_matting.inference import Catalog, Manifest, shipped_models_dir
-from edge_matting.inference.add import Added, add_model, default_id
-from edge_matting.inference.backends import open_session, read_graph
-from edge_matting.inference.families import recognise
-from edge_matting.inference.graph import GraphFacts, TensorFacts
-from edge_matting.inference.judge import Verdict, choose, judge, output_form, turned
-from edge_matting.inference.propose import Answers
+from edge_matting.core.model_io import ModelOutput
 from edge_matting.matting import from_output, resample, to_tensor
+from edge_matting.models import Catalog, Manifest, shipped_models_dir
+from edge_matting.models.graph.facts import GraphFacts, TensorFacts
+from edge_matting.onboarding.add import Added, add_model, default_id
+from edge_matting.onboarding.families import recognise
+from edge_matting.onboarding.judge import TrialScore, choose, judge, output_form, turned
+from edge_matting.onboarding.propose import OnboardingOptions
+from edge_matting.runtimes.registry import open_session, read_graph
 
 Add = Callable[..., Added]
 
@@ -42,7 +42,9 @@ def add(catalog: Catalog) -> Add:
     photo = np.ascontiguousarray(sample_photo()[::4, ::4])
 
     def added(path: Path, **answers: object) -> Added:
-        return add_model(catalog, path, BuiltInPhotos([photo]), answers=Answers(**answers))
+        return add_model(
+            catalog, path, BuiltInPhotos([photo]), answers=OnboardingOptions(**answers)
+        )
 
     return added
 
@@ -195,7 +197,7 @@ def test_a_model_is_stored_whole_and_once(add: Add, catalog: Catalog, tmp_path: 
     path = write_model(tmp_path / "mine.onnx")
     added = add(path)
     assert added.normalisation == "unit"
-    assert added.verdicts == {}
+    assert added.scores == {}
     assert added.statistics.deviation > 0.05
     assert catalog.verify("mine").read_bytes() == path.read_bytes()
     with pytest.raises(ModelError, match="already"):
@@ -304,9 +306,9 @@ def test_the_choice_goes_to_agreement_and_stays_with_the_usual_when_it_is_close(
     worse = np.full_like(disc, 0.5)
     good, bad = judge([disc], [disc], [disc]), judge([worse], [worse], [disc])
     assert (good.total, bad.total) == (0.0, 0.5)
-    assert judge([1.0 - disc], [1.0 - disc], [disc]) == Verdict(0.0, 0.0, inverted=True)
+    assert judge([1.0 - disc], [1.0 - disc], [disc]) == TrialScore(0.0, 0.0, inverted=True)
     assert choose({"unit": bad, "half": good}, "unit", 0.2) == "half"
-    close = Verdict(0.45, 0.0)
+    close = TrialScore(0.45, 0.0)
     assert choose({"unit": bad, "half": close}, "unit", 0.2) == "unit"
     assert choose({"half": close}, "unit", 0.2) == "half"
 
@@ -355,7 +357,7 @@ def test_side_and_normalisation_of_an_unknown_network_are_found_by_trying(tmp_pa
     )
     assert added.normalisation == "half"
     assert added.manifest.input.size.width == 320
-    assert added.verdicts["half"].disagreement == pytest.approx(0.0, abs=1e-6)
+    assert added.scores["half"].disagreement == pytest.approx(0.0, abs=1e-6)
     assert rivals(added) == ()
     lines = "\n".join(told(added))
     assert "recognised as: no known family" in lines
@@ -363,8 +365,12 @@ def test_side_and_normalisation_of_an_unknown_network_are_found_by_trying(tmp_pa
 
 
 def test_near_rivals_are_named_with_the_option_that_chooses_one(add: Add, tmp_path: Path) -> None:
-    verdicts = {"unit": Verdict(0.10, 0.0), "half": Verdict(0.12, 0.0), "raw": Verdict(0.5, 0.0)}
-    added = replace(add(write_model(tmp_path / "m.onnx")), verdicts=verdicts)
+    scores = {
+        "unit": TrialScore(0.10, 0.0),
+        "half": TrialScore(0.12, 0.0),
+        "raw": TrialScore(0.5, 0.0),
+    }
+    added = replace(add(write_model(tmp_path / "m.onnx")), scores=scores)
     assert rivals(added) == ("half",)
     assert "--preset half" in "\n".join(told(added))
 
@@ -387,10 +393,10 @@ def test_a_recognised_large_network_is_not_tried_in_other_ways(
         file.write(bytes(size))
     photos = trial_photos()[:1]
     reference = [np.full((8, 8), 0.5, np.float32)]
-    answers = Answers(size=(64, 64))
+    answers = OnboardingOptions(size=(64, 64))
     trial = BuiltInPhotos(photos)
     added = add_model(catalog, path, trial, answers=answers, reference=reference)
-    assert list(added.verdicts) == ["unit"]
+    assert list(added.scores) == ["unit"]
 
 
 def test_ways_of_feeding_that_give_no_matte_are_left_out(catalog: Catalog, tmp_path: Path) -> None:
@@ -406,7 +412,7 @@ def test_ways_of_feeding_that_give_no_matte_are_left_out(catalog: Catalog, tmp_p
     reference = [trial_photo.mean(axis=2) / np.float32(255) for trial_photo in trial_photos()[:2]]
     added = add_model(catalog, path, trial, reference=reference)
     assert added.normalisation == "unit"
-    assert not {"half", "imagenet", "centred", "caffe"} & set(added.verdicts)
+    assert not {"half", "imagenet", "centred", "caffe"} & set(added.scores)
 
 
 PHOTO_FIRST = TensorFacts("x", (1, 3, 320, 320), "float32")

@@ -17,7 +17,7 @@ from harness import PHOTO, RunningAppliance, files
 from house import SNAPSHOT, TOKEN, House
 from ports import free_port
 
-from edge_matting.status.ports import (
+from edge_matting.status.interfaces import (
     AdaptationCount,
     AdaptationReport,
     ApplianceState,

@@ -21,11 +21,12 @@ from edge_matting.core.errors import (
     TooLarge,
 )
 from edge_matting.core.jobs import Signature
+from edge_matting.core.model_io import InputSize, ModelInput, ModelOutput
 from edge_matting.core.states import JobState
-from edge_matting.core.tensors import InputSize, ModelInput, ModelOutput
-from edge_matting.inference import Manifest, SessionInfo
-from edge_matting.pipeline import PhotoTask, PixelGate, Tools, process_photo
-from edge_matting.pipeline.source import read_source
+from edge_matting.models import Manifest
+from edge_matting.pipeline import PhotoTask, PixelBudget, Tools, process_photo
+from edge_matting.pipeline.read_source import read_source
+from edge_matting.runtimes import SessionInfo
 
 MANIFEST = Manifest(
     id="fake",
@@ -98,7 +99,7 @@ def half() -> np.ndarray:
 
 def tools(matte: np.ndarray, stages: list[str] | None = None) -> Tools:
     noted = stages if stages is not None else []
-    return Tools(FakeSession(matte), MANIFEST, PixelGate(10**6), noted.append)
+    return Tools(FakeSession(matte), MANIFEST, PixelBudget(10**6), noted.append)
 
 
 def task(path: Path = PHOTO, **recipe) -> PhotoTask:
@@ -237,8 +238,8 @@ def test_an_unreadable_source_is_not_its_own_fault(tmp_path):
 
 
 def test_waiting_for_room_is_a_sign_of_life(monkeypatch):
-    monkeypatch.setattr("edge_matting.pipeline.gate.WAIT_SECONDS", 0.01)
-    gate = PixelGate(10)
+    monkeypatch.setattr("edge_matting.pipeline.admission.WAIT_SECONDS", 0.01)
+    gate = PixelBudget(10)
     waited = threading.Event()
 
     def second() -> None:
@@ -254,7 +255,7 @@ def test_waiting_for_room_is_a_sign_of_life(monkeypatch):
 
 
 def test_the_gate_bounds_the_pixels_inside_and_lets_a_giant_in_alone():
-    gate = PixelGate(100)
+    gate = PixelBudget(100)
     inside: list[int] = []
     most = []
     lock = threading.Lock()

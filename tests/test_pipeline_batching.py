@@ -16,7 +16,7 @@ from waiting import wait_for
 from edge_matting.cli.sample import sample_photo
 from edge_matting.config import Settings
 from edge_matting.core.errors import InferenceFailed, OutOfMemory
-from edge_matting.engine.start import load_tools, plan_for
+from edge_matting.engine.factory import load_tools, plan_for
 from edge_matting.matting import to_tensor
 from edge_matting.pipeline.batching import BatchedSession, batched, joined, on_its_way
 
@@ -173,7 +173,7 @@ def test_a_graph_of_fixed_batch_and_a_plan_of_one_are_left_alone() -> None:
 def test_the_default_model_gives_in_a_batch_what_it_gives_alone() -> None:
     settings = Settings.model_validate({"device": {"batch": 3}})
     plan = plan_for(settings)
-    assert (plan.batch, plan.rungs.batches) == (3, (3, 1))
+    assert (plan.batch, plan.fallbacks.batches) == (3, (3, 1))
     model, manifest = load_tools(settings, plan, settings.model)
     photo = sample_photo()
     views = (photo, photo[:, ::-1], photo[::-1])

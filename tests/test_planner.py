@@ -9,7 +9,7 @@ from typing import Any
 from vitals import READINGS
 
 from edge_matting.config import parse_settings
-from edge_matting.core.plan import DeviceProfile, Gpu
+from edge_matting.core.device_values import DeviceProfile, Gpu
 from edge_matting.planner import Evaluated, ModelNeeds, make_plan
 from edge_matting.planner.measurements import MeasuredOn, Measurements, Timing
 
@@ -69,7 +69,7 @@ def test_a_pc_without_a_gpu_gets_the_cpu_and_a_worker_for_each_processor():
 def test_a_gpu_is_used_when_the_runtime_can_and_named_when_it_cannot():
     box = replace(PC, usable_cpus=8.0, gpus=(CARD,))
     plan = make_plan(box, FREE, settings(), ("cpu", "cuda"))
-    assert (plan.provider, plan.rungs.providers) == ("cuda", ("cuda", "cpu"))
+    assert (plan.provider, plan.fallbacks.providers) == ("cuda", ("cuda", "cpu"))
     assert plan.prefetch + 1 + plan.encode_workers == plan.workers == 8
     plan = make_plan(box, FREE, settings(), ("cpu",))
     assert plan.provider == "cpu"
@@ -79,7 +79,7 @@ def test_a_gpu_is_used_when_the_runtime_can_and_named_when_it_cannot():
 def test_without_leave_there_is_no_rung_from_the_accelerator_to_the_processor():
     box = replace(PC, gpus=(CARD,))
     plan = make_plan(box, FREE, settings(missing_accelerator="fail"), ("cpu", "cuda"))
-    assert plan.rungs.providers == ("cuda",)
+    assert plan.fallbacks.providers == ("cuda",)
 
 
 def test_a_gpu_that_does_not_answer_is_named_and_not_used():
@@ -93,9 +93,9 @@ def test_what_the_user_fixed_is_respected():
     plan = make_plan(PC, KNOWN, settings(accelerator="cuda", resolution=500), ("cpu",))
     assert plan.provider == "cuda"
     assert plan.resolution == (512, 512)
-    assert plan.rungs.resolutions == ((512, 512),)
+    assert plan.fallbacks.resolutions == ((512, 512),)
     plan = make_plan(PC, KNOWN, settings(precision="int8"), ("cpu",))
-    assert (plan.precision, plan.rungs.precisions) == ("int8", ("int8",))
+    assert (plan.precision, plan.fallbacks.precisions) == ("int8", ("int8",))
     assert said(plan, "int8: set by device.precision")
     plan = make_plan(PC, KNOWN, settings(precision="int8", resolution=192), ("cpu",))
     assert (plan.precision, plan.resolution) == ("int8", (192, 192))
@@ -115,7 +115,7 @@ def test_what_the_model_cannot_do_is_said_and_not_done():
 def test_batches_are_for_who_asks_for_them():
     assert make_plan(PC, FREE, settings(), ("cpu",)).batch == 1
     plan = make_plan(PC, FREE, settings(batch=4), ("cpu",))
-    assert (plan.batch, plan.rungs.batches) == (4, (4, 2, 1))
+    assert (plan.batch, plan.fallbacks.batches) == (4, (4, 2, 1))
     assert said(plan, "batch at most 4, of photos that wait at the same time: device.batch")
     most = make_plan(PC, FREE, settings(batch=200), ("cpu",))
     assert said(most, f"{most.workers} photos in flight never fill it")
@@ -129,7 +129,7 @@ def test_tensorrt_computes_an_exact_file_in_halves_by_itself():
 def test_a_fixed_size_model_keeps_its_size_and_says_so():
     plan = make_plan(PC, FIXED, settings(resolution=512), ("cpu",))
     assert plan.resolution == (256, 144)
-    assert plan.rungs.resolutions == ((256, 144),)
+    assert plan.fallbacks.resolutions == ((256, 144),)
     assert said(plan, "device.resolution is not used")
 
 
@@ -152,7 +152,7 @@ def test_a_measurement_decides_between_the_ways_that_reach_the_quality_floor():
     )
     plan = make_plan(PC, KNOWN, settings(), ("cpu",), measurements=timings)
     assert (plan.precision, plan.resolution, plan.session_threads) == ("int8", (320, 320), 2)
-    assert plan.rungs.resolutions == ((320, 320), (256, 256))
+    assert plan.fallbacks.resolutions == ((320, 320), (256, 256))
     assert said(plan, "measured here at 6.0 ms a photo")
 
 
@@ -160,7 +160,7 @@ def test_a_processor_whose_sums_of_8_bits_saturate_gets_int8_only_when_told_to()
     timings = measured(timing("fp32", 256, 9.0), timing("int8", 320, 6.0))
     old = replace(PC, cpu_features=("avx2", "fma"))
     plan = make_plan(old, KNOWN, settings(), ("cpu",), measurements=timings)
-    assert (plan.precision, plan.rungs.precisions) == ("fp32", ("fp32",))
+    assert (plan.precision, plan.fallbacks.precisions) == ("fp32", ("fp32",))
     assert said(plan, "int8 is not used: this processor has no VNNI")
     plan = make_plan(old, KNOWN, settings(precision="int8"), ("cpu",))
     assert plan.precision == "int8"
@@ -197,7 +197,7 @@ def test_the_batch_line_is_told_although_the_engine_cannot_use_it_yet():
 
 def test_a_model_without_figures_may_be_stepped_down_to_half_its_size():
     plan = make_plan(PC, FREE, settings(), ("cpu",))
-    assert plan.rungs.resolutions == ((320, 320), (224, 224), (160, 160))
+    assert plan.fallbacks.resolutions == ((320, 320), (224, 224), (160, 160))
 
 
 def test_where_nothing_reaches_the_floor_the_model_runs_at_its_own_size():

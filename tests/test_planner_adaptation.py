@@ -13,9 +13,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from vitals import READINGS
 
-from edge_matting.core.plan import DeviceProfile, Plan, Rungs, Vitals
+from edge_matting.core.device_values import DeviceProfile, Vitals
+from edge_matting.core.plan import Fallbacks, Plan
 from edge_matting.planner.adaptation import (
-    SETTLE_SECONDS,
+    SAME_CAUSE_SECONDS,
     UP_SECONDS,
     Adaptation,
     deepest,
@@ -41,7 +42,7 @@ FULL = Plan(
     reasons=("as planned",),
     prefetch=2,
     encode_workers=3,
-    rungs=Rungs(("cuda", "cpu"), ("fp32", "fp16"), ((320, 320), (256, 256)), (1,)),
+    fallbacks=Fallbacks(("cuda", "cpu"), ("fp32", "fp16"), ((320, 320), (256, 256)), (1,)),
 )
 CALM = replace(
     READINGS, passive_headroom_celsius=40.0, slowdowns=(), memory_available_bytes=4 << 30
@@ -94,7 +95,7 @@ def test_heat_steps_down_at_once_and_again_only_after_it_could_have_helped():
     box = Machine()
     box.read(hot(9.9))
     assert box.current.workers == 3
-    while box.now < SETTLE_SECONDS:
+    while box.now < SAME_CAUSE_SECONDS:
         box.read(hot(8.0))
     assert box.current.workers == 3
     box.read(hot(8.0))
@@ -158,7 +159,7 @@ def test_several_photos_that_run_out_of_memory_together_are_one_event():
 
 
 def test_a_step_that_the_ladder_does_not_have_is_not_taken():
-    fixed = replace(FULL, workers=1, rungs=Rungs(("cuda",), ("fp16",), ((320, 320),), (1,)))
+    fixed = replace(FULL, workers=1, fallbacks=Fallbacks(("cuda",), ("fp16",), ((320, 320),), (1,)))
     box = Machine(fixed)
     box.out_of_memory()
     box.read(hot(1.0))

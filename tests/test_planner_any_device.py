@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from vitals import READINGS
 
 from edge_matting.config import Settings
-from edge_matting.config.settings import Device
-from edge_matting.core.plan import DeviceProfile, Gpu, Plan, Vitals
+from edge_matting.config.settings import DeviceSettings
+from edge_matting.core.device_values import DeviceProfile, Gpu, Vitals
+from edge_matting.core.plan import Plan
 from edge_matting.planner import (
     MAX_WORKERS,
     Cause,
@@ -117,7 +118,7 @@ def cases(draw: Any) -> tuple[DeviceProfile, ModelNeeds, Settings, Any, Vitals |
         multiple = model.multiple
         side = tuple(max(multiple, each // multiple * multiple) for each in model.resolution)
         model = replace(model, resolution=side)
-    settings = Settings(device=Device(**draw(devices)))
+    settings = Settings(device=DeviceSettings(**draw(devices)))
     return draw(profiles), model, settings, draw(measurements), draw(vitals)
 
 
@@ -159,8 +160,8 @@ def fits_the_device(
     fixed_by_user = model.multiple is not None and settings.device.resolution != "auto"
     assert fixed_by_user or model.fits(plan.resolution)
     assert all(side % (model.multiple or 1) == 0 for side in plan.resolution)
-    assert plan.resolution in plan.rungs.resolutions
-    assert plan.provider in plan.rungs.providers
+    assert plan.resolution in plan.fallbacks.resolutions
+    assert plan.provider in plan.fallbacks.providers
 
 
 def follows_the_user(plan: Plan, model: ModelNeeds, settings: Settings) -> None:
@@ -267,7 +268,7 @@ def thrown_profile(dice: random.Random) -> DeviceProfile:
     )
 
 
-def thrown_wishes(dice: random.Random) -> Device:
+def thrown_wishes(dice: random.Random) -> DeviceSettings:
     """What a user may fix, each with even chances."""
     wishes: dict[str, Any] = {
         "accelerator": dice.choice(PROVIDERS),
@@ -277,4 +278,4 @@ def thrown_wishes(dice: random.Random) -> Device:
         "resolution": dice.randint(32, 4096),
         "batch": dice.randint(1, 256),
     }
-    return Device(**{name: wish for name, wish in wishes.items() if dice.random() < 0.5})
+    return DeviceSettings(**{name: wish for name, wish in wishes.items() if dice.random() < 0.5})

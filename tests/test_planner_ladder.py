@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_matting.core.plan import Plan, Rungs
+from edge_matting.core.plan import Fallbacks, Plan
 from edge_matting.planner import Cause, derated, next_step
 
 FULL = Plan(
@@ -25,7 +25,7 @@ FULL = Plan(
     reasons=("as planned",),
     prefetch=2,
     encode_workers=5,
-    rungs=Rungs(
+    fallbacks=Fallbacks(
         providers=("cuda", "cpu"),
         precisions=("fp32", "fp16", "int8"),
         resolutions=((320, 320), (224, 224)),
@@ -91,9 +91,9 @@ def test_fewer_photos_in_flight_hold_fewer_pixels_and_keep_one_for_the_model():
 
 @pytest.mark.parametrize("cause", list(Cause))
 def test_what_is_fixed_is_never_stepped(cause):
-    fixed = replace(FULL, workers=1, rungs=Rungs(("cuda",), ("fp16",), ((320, 320),), (4,)))
+    fixed = replace(FULL, workers=1, fallbacks=Fallbacks(("cuda",), ("fp16",), ((320, 320),), (4,)))
     assert next_step(fixed, cause) is None
-    off_every_rung = replace(FULL, workers=1, rungs=Rungs())
+    off_every_rung = replace(FULL, workers=1, fallbacks=Fallbacks())
     assert next_step(off_every_rung, cause) is None
 
 
@@ -114,10 +114,10 @@ def test_causes_come_and_go_in_any_order_and_the_plan_is_back_when_all_are_gone(
 @given(st.dictionaries(st.sampled_from(Cause), st.integers(0, 9)))
 def test_any_depths_give_a_plan_on_its_own_rungs_that_asks_for_no_more(depths):
     plan, steps = derated(FULL, depths)
-    assert plan.provider in FULL.rungs.providers
-    assert plan.precision in FULL.rungs.precisions
-    assert plan.resolution in FULL.rungs.resolutions
-    assert plan.batch in FULL.rungs.batches
+    assert plan.provider in FULL.fallbacks.providers
+    assert plan.precision in FULL.fallbacks.precisions
+    assert plan.resolution in FULL.fallbacks.resolutions
+    assert plan.batch in FULL.fallbacks.batches
     assert 1 <= plan.workers <= FULL.workers
     assert plan.pixels_in_flight <= FULL.pixels_in_flight
     assert len(steps) <= sum(depths.values())

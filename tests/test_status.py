@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from house import SNAPSHOT, House
 
 from edge_matting.core.states import JobState
-from edge_matting.status.answers import MAX_KEPT, Answer, Answers
+from edge_matting.status.response_cache import MAX_KEPT, CachedResponse, ResponseCache
 
 
 def test_health_and_readiness_answer_200_when_all_is_well(client: FlaskClient) -> None:
@@ -71,15 +71,15 @@ def test_many_pages_within_a_moment_ask_the_ledger_once(house: House) -> None:
 
 def test_a_slow_snapshot_holds_up_one_reader_only() -> None:
     clock = ManualClock()
-    answers = Answers(clock)
-    old = answers.get("status", lambda: Answer.of(b"old"))
+    answers = ResponseCache(clock)
+    old = answers.get("status", lambda: CachedResponse.of(b"old"))
     clock.time += 10
     begun, go_on = threading.Event(), threading.Event()
 
-    def slow() -> Answer:
+    def slow() -> CachedResponse:
         begun.set()
         assert go_on.wait(5)
-        return Answer.of(b"new")
+        return CachedResponse.of(b"new")
 
     maker = threading.Thread(target=answers.get, args=("status", slow))
     maker.start()
@@ -88,11 +88,11 @@ def test_a_slow_snapshot_holds_up_one_reader_only() -> None:
     answers.clear()  # an action meanwhile: what was begun before it does not count
     go_on.set()
     maker.join()
-    assert answers.get("status", lambda: Answer.of(b"newest")).body == b"newest"
+    assert answers.get("status", lambda: CachedResponse.of(b"newest")).body == b"newest"
 
 
 def test_the_memory_of_answers_is_bounded() -> None:
-    answers = Answers(ManualClock())
+    answers = ResponseCache(ManualClock())
     for number in range(5 * MAX_KEPT):
-        answers.get(number, lambda: Answer.of(b"{}"))
+        answers.get(number, lambda: CachedResponse.of(b"{}"))
     assert len(answers._kept) <= MAX_KEPT

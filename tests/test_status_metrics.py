@@ -14,8 +14,8 @@ from flask.testing import FlaskClient
 from house import SNAPSHOT, House
 from prometheus_client.parser import text_string_to_metric_families
 
-from edge_matting.core.plan import Rail, Vitals
-from edge_matting.status.ports import ExecutionReport
+from edge_matting.core.device_values import Rail, Vitals
+from edge_matting.status.interfaces import ExecutionReport
 
 
 def samples(client: FlaskClient) -> dict[tuple[str, str], float]:

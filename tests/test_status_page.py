@@ -13,11 +13,11 @@ from house import FakeAppliance, FakeJobs, House
 from edge_matting.core.errors import JobError
 from edge_matting.core.states import JobState
 from edge_matting.status.app import create_app
-from edge_matting.status.pages import ASSETS
-from edge_matting.status.ports import (
-    Appliance,
+from edge_matting.status.interfaces import (
+    ApplianceInterface,
     ApplianceState,
 )
+from edge_matting.status.pages import ASSETS
 from edge_matting.status.texts import TEXTS
 
 FOLDER = Path(create_app.__code__.co_filename).parent
@@ -133,5 +133,5 @@ def test_an_unchanged_answer_tells_the_pause_too(house: House) -> None:
 
 
 def test_fakes_satisfy_the_protocols(house: House) -> None:
-    make: Callable[[FakeJobs], Appliance] = FakeAppliance
+    make: Callable[[FakeJobs], ApplianceInterface] = FakeAppliance
     assert make(house.jobs).health() == ()

@@ -11,8 +11,8 @@ import pytest
 
 import edge_matting
 from edge_matting.config import parse_settings
+from edge_matting.core.device_values import DeviceProfile
 from edge_matting.core.errors import PermanentError, TemporaryError
-from edge_matting.core.plan import DeviceProfile
 from edge_matting.hotfolder.condition import folder_problem, space_problem
 from edge_matting.planner import Evaluated, ModelNeeds, make_plan
 from edge_matting.status.texts import SAID, TEXTS

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from house import FOREIGN, JPEG, MARK, TOKEN, House, error_of
 
 from edge_matting.core.errors import ConfigError
-from edge_matting.status.ports import (
+from edge_matting.status.interfaces import (
     ApplianceState,
 )
 from edge_matting.status.security import COOKIE, read_token

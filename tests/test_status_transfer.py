@@ -17,8 +17,8 @@ from house import BYTES_NAME, FOREIGN, MARK, SCRIPT_NAME, TOKEN, House, error_of
 from edge_matting.core.errors import DiskFull
 from edge_matting.core.jobs import Output
 from edge_matting.core.states import JobState
-from edge_matting.status.archive import MISSING_NAME, Entry, archive_name, zip_stream
-from edge_matting.status.ports import PART_BYTES
+from edge_matting.status.archive import MISSING_NAME, ArchiveEntry, archive_name, zip_stream
+from edge_matting.status.interfaces import PART_BYTES
 
 PICTURE = b"\x89PNG a cut-out"
 
@@ -150,7 +150,7 @@ def test_an_archive_takes_the_memory_of_a_chunk_only(tmp_path: Path) -> None:
     large = tmp_path / "large"
     with large.open("wb") as file:
         file.truncate(20 * 2**20)
-    pieces = [len(piece) for piece in zip_stream([Entry(large, "large", 0.0)])]
+    pieces = [len(piece) for piece in zip_stream([ArchiveEntry(large, "large", 0.0)])]
     assert sum(pieces) > 20 * 2**20
     assert max(pieces) < 2 * 2**20
 

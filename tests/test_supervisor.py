@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from edge_matting.config import parse_settings
-from edge_matting.core.exits import DEVICE_LOST, FAULT, RECYCLE, START_ERROR
-from edge_matting.core.plan import DeviceProfile, Gpu
-from edge_matting.core.seat import Seat
-from edge_matting.daemon.process import EngineVoice, _own_card
+from edge_matting.core.device_values import DeviceProfile, Gpu
+from edge_matting.core.engine_identity import EngineIdentity
+from edge_matting.core.exit_codes import DEVICE_LOST, FAULT, RECYCLE, START_ERROR
+from edge_matting.daemon.engine_process import EngineStatus, _own_gpu
 from edge_matting.daemon.supervisor import Supervisor, cards
 from edge_matting.ledger.work import Recovered
 
@@ -23,15 +23,15 @@ TWO = ("GPU-0", "GPU-1")
 class FakeEngine:
     """An engine process that a test lets speak and die."""
 
-    def __init__(self, _settings: Any, _said: Any, seat: Seat) -> None:
-        self.seat = seat
-        self.voice = EngineVoice()
+    def __init__(self, _settings: Any, _said: Any, identity: EngineIdentity) -> None:
+        self.identity = identity
+        self.events = EngineStatus()
         self.status: int | None = None
         self.heard: list[str] = []
-        self.pid = 100 + seat.number
+        self.pid = 100 + identity.number
 
     def ready(self, provider: str = "cuda") -> None:
-        self.voice.ready = {"session": {"actual_provider": provider}}
+        self.events.ready = {"session": {"actual_provider": provider}}
 
     def tell(self, line: str) -> None:
         self.heard.append(line)
@@ -75,11 +75,11 @@ class Shop:
         self.started.append(FakeEngine(*arguments))
         return self.started[-1]
 
-    def seats(self) -> list[int]:
-        return [engine.seat.number for engine in self.started]
+    def identities(self) -> list[int]:
+        return [engine.identity.number for engine in self.started]
 
     def newest(self, number: int) -> FakeEngine:
-        return [engine for engine in self.started if engine.seat.number == number][-1]
+        return [engine for engine in self.started if engine.identity.number == number][-1]
 
     def step(self) -> None:
         for slot in self.supervisor._slots:
@@ -102,15 +102,15 @@ def two() -> Shop:
 def test_the_second_engine_waits_for_the_proof_of_the_first() -> None:
     shop = Shop(*TWO)
     shop.step()
-    assert shop.seats() == [0]
-    assert shop.started[0].seat == Seat(0, 2, "GPU-0")
+    assert shop.identities() == [0]
+    assert shop.started[0].identity == EngineIdentity(0, 2, "GPU-0")
     assert shop.supervisor.is_starting()
     shop.step()
-    assert shop.seats() == [0]
+    assert shop.identities() == [0]
     shop.newest(0).ready()
     shop.step()
-    assert shop.seats() == [0, 1]
-    assert shop.started[1].seat == Seat(1, 2, "GPU-1")
+    assert shop.identities() == [0, 1]
+    assert shop.started[1].identity == EngineIdentity(1, 2, "GPU-1")
     assert shop.supervisor.ready()
     assert shop.supervisor.problem() is None
     assert shop.supervisor.partial_problems() == ("engine 1: the model is being loaded",)
@@ -125,11 +125,11 @@ def test_gpus_that_do_not_work_leave_everything_to_one_engine() -> None:
     shop.newest(0).status = RECYCLE
     shop.step()
     shop.step()
-    assert shop.seats() == [0, 0]
-    assert shop.newest(0).seat.engines == 1
+    assert shop.identities() == [0, 0]
+    assert shop.newest(0).identity.engines == 1
     shop.newest(0).ready("cpu")
     shop.step()
-    assert shop.seats() == [0, 0]
+    assert shop.identities() == [0, 0]
     assert shop.supervisor.restarts == 0
 
 
@@ -141,7 +141,7 @@ def test_a_dead_engine_gives_back_its_own_photos_and_the_other_goes_on(two) -> N
     assert two.supervisor.ready()
     assert two.supervisor.engine is two.newest(0)
     two.step()
-    assert two.seats() == [0, 1, 1]
+    assert two.identities() == [0, 1, 1]
     two.newest(0).status = -9
     two.step()
     assert two.ledger.recovered[2:] == [(False, "0")]
@@ -150,8 +150,8 @@ def test_a_dead_engine_gives_back_its_own_photos_and_the_other_goes_on(two) -> N
 
 def test_the_engines_are_asked_and_told_as_one(two) -> None:
     for number, engine in enumerate(two.started):
-        engine.voice.reused, engine.voice.made = number, 10
-        engine.voice.obstacles = ("the disk is full",)
+        engine.events.reused, engine.events.made = number, 10
+        engine.events.obstacles = ("the disk is full",)
     supervisor = two.supervisor
     assert supervisor.answers() == (1, 20)
     assert supervisor.obstacles() == ("the disk is full",)
@@ -171,24 +171,24 @@ def test_the_engines_are_asked_and_told_as_one(two) -> None:
 def test_one_engine_alone_is_as_before() -> None:
     shop = Shop()
     shop.step()
-    assert shop.started[0].seat == Seat()
+    assert shop.started[0].identity == EngineIdentity()
     shop.newest(0).ready("cpu")
     shop.step()
-    assert shop.seats() == [0]
+    assert shop.identities() == [0]
     assert shop.supervisor.partial_problems() == ()
     shop.newest(0).status = START_ERROR
-    shop.newest(0).voice.problem = "no runtime"
+    shop.newest(0).events.problem = "no runtime"
     shop.step()
     shop.step()
     assert shop.supervisor.start_error == "no runtime"
     assert shop.supervisor.problem() == "no runtime"
-    assert shop.seats() == [0]
+    assert shop.identities() == [0]
 
 
 def lose(shop: Shop, *, finished: int = 0) -> None:
     engine = shop.newest(0)
-    engine.voice.problem = "CUDA failure 700"
-    engine.voice.made = finished
+    engine.events.problem = "CUDA failure 700"
+    engine.events.made = finished
     engine.status = DEVICE_LOST
     shop.step()
     shop.step()
@@ -200,16 +200,16 @@ def test_a_gpu_lost_three_times_without_a_photo_between_is_left_alone() -> None:
     lose(shop)
     lose(shop, finished=1)  # it worked for a while
     lose(shop)
-    assert shop.newest(0).seat.gpu_lost is None
+    assert shop.newest(0).identity.gpu_lost is None
     lose(shop)
-    assert "3 times in a row: CUDA failure 700" in (shop.newest(0).seat.gpu_lost or "")
+    assert "3 times in a row: CUDA failure 700" in (shop.newest(0).identity.gpu_lost or "")
     assert all(not guilty for guilty, _ in shop.ledger.recovered)
-    assert _own_card(shop.newest(0).seat) == {"CUDA_VISIBLE_DEVICES": ""}
+    assert _own_gpu(shop.newest(0).identity) == {"CUDA_VISIBLE_DEVICES": ""}
 
 
 def test_each_process_is_shown_its_card_alone() -> None:
-    assert _own_card(Seat()) == {}
-    assert _own_card(Seat(1, 2, "GPU-1")) == {"CUDA_VISIBLE_DEVICES": "GPU-1"}
+    assert _own_gpu(EngineIdentity()) == {}
+    assert _own_gpu(EngineIdentity(1, 2, "GPU-1")) == {"CUDA_VISIBLE_DEVICES": "GPU-1"}
 
 
 def test_which_cards_get_an_engine() -> None:

@@ -26,8 +26,8 @@ from waiting import wait_for
 from edge_matting.cli import bundle, doctor_service
 from edge_matting.cli.main import main
 from edge_matting.config import HotFolder, Settings
-from edge_matting.config.settings import Status
-from edge_matting.daemon.notify import LifeSigns, Notifier
+from edge_matting.config.settings import StatusSettings
+from edge_matting.daemon.sd_notify import SystemdNotifier, SystemdStatus
 from edge_matting.engine.main import OOM_SCORE_ADJUST
 from edge_matting.status.security import read_token
 
@@ -111,15 +111,17 @@ class Listener:
 
 
 def test_without_systemd_nothing_is_sent():
-    notifier = Notifier({})
+    notifier = SystemdNotifier({})
     notifier.send("READY=1")
     notifier.status("idle")
     assert notifier.watchdog_seconds is None
 
 
 def test_a_watchdog_meant_for_another_process_is_not_fed():
-    assert Notifier({"WATCHDOG_USEC": "2000000", "WATCHDOG_PID": "1"}).watchdog_seconds is None
-    assert Notifier({"WATCHDOG_USEC": "2000000"}).watchdog_seconds == 2.0
+    assert (
+        SystemdNotifier({"WATCHDOG_USEC": "2000000", "WATCHDOG_PID": "1"}).watchdog_seconds is None
+    )
+    assert SystemdNotifier({"WATCHDOG_USEC": "2000000"}).watchdog_seconds == 2.0
 
 
 def test_the_running_appliance_says_ready_status_watchdog_and_stopping(
@@ -142,7 +144,7 @@ def test_the_running_appliance_says_ready_status_watchdog_and_stopping(
         assert systemd.hears("STOPPING=1")
 
 
-class Recorder(Notifier):
+class Recorder(SystemdNotifier):
     """Keeps what systemd would have been told."""
 
     def __init__(self) -> None:
@@ -159,7 +161,7 @@ class Recorder(Notifier):
 
 def test_a_start_that_comes_up_asks_for_time_and_one_that_dies_again_and_again_does_not():
     clock, systemd = ManualClock(), Recorder()
-    life = LifeSigns(systemd, clock.monotonic)
+    life = SystemdStatus(systemd, clock.monotonic)
     life.tell("starting", ready=False, coming_up=True)
     assert systemd.taken() == ["STATUS=starting", "EXTEND_TIMEOUT_USEC=60000000"]
     life.tell("starting", ready=False, coming_up=True)
@@ -173,7 +175,7 @@ def test_a_start_that_comes_up_asks_for_time_and_one_that_dies_again_and_again_d
 
 def test_the_watchdog_is_fed_at_half_its_period_and_starves_when_replacing_engines_is_hopeless():
     clock, systemd = ManualClock(), Recorder()
-    life = LifeSigns(systemd, clock.monotonic)
+    life = SystemdStatus(systemd, clock.monotonic)
     life.tell("idle", ready=True, coming_up=True)
     assert systemd.taken() == ["READY=1", "STATUS=idle", "WATCHDOG=1"]
     clock.time += 29
@@ -228,7 +230,7 @@ def test_the_folders_drop_in_opens_what_the_configuration_names_and_nothing_else
             HotFolder(path=Path("/srv/edge-matting")),
             HotFolder(path=Path("/home/ann/100 % photos"), out=Path("/mnt/out")),
         ),
-        status=Status(host="0.0.0.0", token_file=token),
+        status=StatusSettings(host="0.0.0.0", token_file=token),
     )
     lines = folders_dropin(settings).splitlines()
     assert 'RequiresMountsFor="/home/ann/100 %% photos"' in lines
@@ -299,7 +301,7 @@ def test_the_doctor_names_who_has_the_page_and_what_it_says(appliance, tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         taken.close()
-        (finding,) = doctor_service.page(Settings(status=Status(port=port)))
+        (finding,) = doctor_service.page(Settings(status=StatusSettings(port=port)))
         assert finding.well
         assert "no answer" in finding.found.lower() or "answer" in finding.found
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -310,11 +312,11 @@ def test_the_doctor_names_who_has_the_page_and_what_it_says(appliance, tmp_path)
         assert "set status.port" in problem
     box = appliance().start()
     port = int(box.url().rpartition(":")[2])
-    (finding,) = doctor_service.page(Settings(status=Status(port=port)))
+    (finding,) = doctor_service.page(Settings(status=StatusSettings(port=port)))
     assert (finding.well, finding.found) == (True, f"http://127.0.0.1:{port} answers")
     short = tmp_path / "token"
     short.write_text("short")
-    first, *_ = doctor_service.page(Settings(status=Status(port=port, token_file=short)))
+    first, *_ = doctor_service.page(Settings(status=StatusSettings(port=port, token_file=short)))
     assert first.what == "token"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_matting.core.plan import Vitals
+from edge_matting.core.device_values import Vitals
 
 READINGS = Vitals(
     cpu_percent=20.0,

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_matting.inference.catalog import load_model_manifest
+from edge_matting.models.catalog import load_model_manifest
 from tools.evaluate import QUALITY_GROUPS
 from tools.training.store import Store
 from tools.training.validation import cases, figures, stretched

@@ -30,11 +30,11 @@ from adversary.edits import Rgb, Scene, edits, other_product
 from adversary.reexports import accepted_reexports, doubtful_reexports, resized, saved
 from bench.machine import machine
 
-from edge_matting.cache import Limits, MatteCache, fingerprint_of
-from edge_matting.cache.mattes import PHASH_BITS, alike
+from edge_matting.cache import MatchTolerances, MatteCache, fingerprint_of
+from edge_matting.cache.matte_cache import PHASH_BITS, alike
 from edge_matting.cache.verify import comparable_size, compare
 from edge_matting.config import Settings
-from edge_matting.engine.start import load_tools, plan_for
+from edge_matting.engine.factory import load_tools, plan_for
 from edge_matting.matting import refine
 from edge_matting.matting.preprocess import model_view
 from edge_matting.pipeline.matte import infer, matte_context
@@ -113,7 +113,7 @@ class Judge:
         self.mark = fingerprint_of(bench.view(rgb), _size(rgb))
         self.fresh = fresh
         self.alpha = alpha
-        name = bench.cache.shelves.with_pixels(bench.context, self.mark.pixels)
+        name = bench.cache.store.with_pixels(bench.context, self.mark.pixels)
         assert name is not None
         self.entry = bench.cache.load(name)
         assert self.entry is not None
@@ -181,14 +181,14 @@ def main() -> int:
     report = summary(trials)
     report["photos"] = {"count": len(photos), "mean_doubt": float(np.mean(doubts))}
     report["check"] = faults
-    report["limits"] = asdict(Limits())
+    report["limits"] = asdict(MatchTolerances())
     report["machine"] = machine()
     report["seconds"] = round(time.perf_counter() - begin)
     if options.report:
         everything = {**report, "trials": [asdict(trial) for trial in trials]}
         options.report.write_text(json.dumps(everything), "utf-8")
     if options.plot:
-        options.plot.write_text(draw(_curves(trials), asdict(Limits())), "utf-8")
+        options.plot.write_text(draw(_curves(trials), asdict(MatchTolerances())), "utf-8")
     print(json.dumps(report, indent=2))
     return 0 if not report["false_hits"] and not faults else 1
 
@@ -243,7 +243,7 @@ def summary(trials: list[Trial]) -> dict[str, Any]:
 def _accepted(trial: Trial) -> bool:
     measured = trial.distances
     return measured is not None and all(
-        measured[name] <= limit for name, limit in asdict(Limits()).items()
+        measured[name] <= limit for name, limit in asdict(MatchTolerances()).items()
     )
 
 

@@ -6,7 +6,7 @@
 ``measure`` runs models on photos with known mattes and keeps what the gate measures of each matte
 beside its real IoU, in WORK/gate.jsonl. ``fit`` calibrates on the photos that the default model was
 trained on, judges on those held out from both, and with ``--write`` stores the weights in
-edge_matting/matting/gate_weights.py and the curve in docs/images/gate.png.
+edge_matting/matting/quality_gate/weights.py and the curve in docs/images/gate.png.
 
 Mattes are made hard by real means: the default model at small sizes, models for other subjects.
 """
@@ -25,13 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edge_matting.core.tensors import InputSize, ModelInput, ModelOutput
-from edge_matting.inference import Manifest
-from edge_matting.inference.manifest import load_manifest
-from edge_matting.inference.ort import OrtSession
+from edge_matting.core.model_io import InputSize, ModelInput, ModelOutput
 from edge_matting.matting import refine
-from edge_matting.matting.measurements import Reduced, disagreement, measure
+from edge_matting.matting.quality_gate.features import Reduced, disagreement, measure
+from edge_matting.models import Manifest
+from edge_matting.models.manifest import load_manifest
 from edge_matting.pipeline.matte import infer, second_look
+from edge_matting.runtimes.ort.session import OrtSession
 from tools.gate_fit import fit_gate, write_weights
 from tools.gate_report import draw_curve, table
 from tools.metrics import iou

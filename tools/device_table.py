@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_matting.config import Settings
-from edge_matting.core.plan import DeviceProfile, Plan
+from edge_matting.core.device_values import DeviceProfile
+from edge_matting.core.plan import Plan
 from edge_matting.device import probe_device
-from edge_matting.engine.planning import needs_of
-from edge_matting.engine.start import open_catalog
+from edge_matting.engine.factory import open_catalog
+from edge_matting.engine.tuning.planning import needs_of
 from edge_matting.planner import ModelNeeds, make_plan
 from tests.fixtures.devices import DEVICES
 

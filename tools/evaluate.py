@@ -23,9 +23,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_matting.inference.catalog import load_model_manifest
-from edge_matting.inference.ort import OrtSession
 from edge_matting.matting import from_output, to_tensor
+from edge_matting.models.catalog import load_model_manifest
+from edge_matting.runtimes.ort.session import OrtSession
 from tools.manifest_text import put_behind
 from tools.metrics import boundary_fscore, connectivity_error, gradient_error, iou, mse, sad
 from tools.training.store import Store

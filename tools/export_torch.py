@@ -17,7 +17,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from edge_matting.inference import Catalog, shipped_models_dir
+from edge_matting.models import Catalog, shipped_models_dir
 from tools.training.network import AlphaNet, MattingNet
 from tools.training.warm_start import load_exported
 

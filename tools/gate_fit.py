@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_matting.matting.assess import REASONS, predicted_error, scaled
-from edge_matting.matting.gate_weights import Weights
+from edge_matting.matting.quality_gate.assess import REASONS, predicted_error, scaled
+from edge_matting.matting.quality_gate.weights import Weights
 
 Row = dict[str, Any]
 

@@ -14,17 +14,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 
 def main() -> int:
-    from edge_matting.engine.known_mattes import GOLDEN_NAME, matte_png
-    from edge_matting.inference import Catalog, shipped_models_dir
-    from edge_matting.inference.ort import OrtSession
-    from edge_matting.pipeline import PixelGate, Tools
+    from edge_matting.engine.models.golden import GOLDEN_NAME, matte_png
+    from edge_matting.models import Catalog, shipped_models_dir
+    from edge_matting.pipeline import PixelBudget, Tools
     from edge_matting.pipeline.self_test import sample_matte
+    from edge_matting.runtimes.ort.session import OrtSession
 
     model_id = sys.argv[1] if len(sys.argv) > 1 else "default"
     catalog = Catalog(shipped_models_dir(), Path("/nonexistent"))
     manifest = catalog.get(model_id)
     session = OrtSession(manifest, catalog.verify(model_id))
-    matte = sample_matte(Tools(session, manifest, PixelGate(10**7), lambda _stage: None))
+    matte = sample_matte(Tools(session, manifest, PixelBudget(10**7), lambda _stage: None))
     path = catalog.path(model_id).parent / GOLDEN_NAME
     path.write_bytes(matte_png(matte))
     print(f"{path}: mean alpha {matte.mean() / 255:.4f}")

@@ -36,9 +36,9 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from edge_matting.inference.catalog import load_model_manifest
-from edge_matting.inference.manifest import Manifest, load_manifest
 from edge_matting.matting import to_tensor
+from edge_matting.models.catalog import load_model_manifest
+from edge_matting.models.manifest import Manifest, load_manifest
 from tools.bias_correction import Inputs, correct_biases
 from tools.manifest_text import put_behind
 from tools.one_thread import medians, session_of

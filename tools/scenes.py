@@ -19,11 +19,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_matting.inference.catalog import load_model_manifest
-from edge_matting.inference.manifest import Manifest
-from edge_matting.inference.ort import OrtSession
-from edge_matting.matting import assess
+from edge_matting.matting.quality_gate import assess
+from edge_matting.models.catalog import load_model_manifest
+from edge_matting.models.manifest import Manifest
 from edge_matting.pipeline.matte import second_look
+from edge_matting.runtimes.ort.session import OrtSession
 from tools.contact_sheet import finished_alpha
 from tools.training.augment import exposed
 from tools.training.dataset import HAIR, LACE, MOTION, Sampler

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import psutil
 
-from edge_matting.core.plan import DeviceProfile, Gpu, Vitals
-from edge_matting.device import cards, host, tegra, thermal
+from edge_matting.core.device_values import DeviceProfile, Gpu, Vitals
+from edge_matting.device import gpus as cards
+from edge_matting.device import host, tegra, thermal
 from edge_matting.device.nvml import Nvml, NvmlGone, card_on_bus, worth_asking
 from edge_matting.device.system import System
 from edge_matting.device.tegra import Jetson

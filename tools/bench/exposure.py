@@ -20,7 +20,7 @@ from training.split import held_out
 
 from edge_matting.config import Settings
 from edge_matting.core.errors import EdgeMattingError
-from edge_matting.engine.start import load_tools, plan_for
+from edge_matting.engine.factory import load_tools, plan_for
 from edge_matting.matting.exposure import equalised
 from edge_matting.matting.preprocess import from_output, model_view, to_tensor
 

@@ -29,10 +29,10 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]  # `tools` is no installed package
 
 from edge_matting.config import Settings  # noqa: E402
-from edge_matting.engine.start import open_catalog  # noqa: E402
-from edge_matting.inference.ort import OrtSession  # noqa: E402
+from edge_matting.engine.factory import open_catalog  # noqa: E402
 from edge_matting.matting import estimate_foreground, refine, resample  # noqa: E402
 from edge_matting.pipeline.matte import infer  # noqa: E402
+from edge_matting.runtimes.ort.session import OrtSession  # noqa: E402
 from tools.bench.machine import machine  # noqa: E402
 from tools.bench.rendered import SIZE_12MP, Scene, built_in, scenes  # noqa: E402
 from tools.metrics import gradient_error, iou, sad  # noqa: E402

@@ -31,7 +31,7 @@ TRIALS = 200
 
 
 def by_size(sources: Sequence[Path], scratch: Path, recipe: str) -> list[dict[str, float]]:
-    """Pace of `process` by megapixels."""
+    """EtaEstimator of `process` by megapixels."""
     rows = []
     for megapixels, count in SIZES.items():
         size = round((megapixels * 1e6 * 4 / 3) ** 0.5), round((megapixels * 1e6 * 3 / 4) ** 0.5)
@@ -53,7 +53,7 @@ def by_size(sources: Sequence[Path], scratch: Path, recipe: str) -> list[dict[st
 def by_backlog(
     sources: Sequence[Path], scratch: Path, counts: Sequence[int]
 ) -> list[dict[str, float]]:
-    """Pace of the daemon by how many photos wait at its start."""
+    """EtaEstimator of the daemon by how many photos wait at its start."""
     few = make_photos(scratch / "few", 40, sources, BACKLOG_SIZE)
     rows = []
     for count in counts:

@@ -1,7 +1,7 @@
 """What an idle appliance uses of one processor: with nobody there, and with its page open.
 
 Processor time of daemon and engine together over a window, after the appliance has come to rest.
-The page is a client that asks as the real one does (``pages.Crowd``).
+The page is a client that asks as the real one does (``pages.PollRate``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance import PATIENCE_SECONDS, Appliance, wait_for
-from pages import Crowd
+from pages import PollRate
 
 REST_SECONDS = 15.0
 
@@ -26,7 +26,7 @@ def idle(photos: Sequence[Path], scratch: Path, seconds: float) -> dict[str, Any
         wait_for(lambda: not box.has_work(), "end of the photos", PATIENCE_SECONDS)
         time.sleep(REST_SECONDS)
         alone = _percent(box, seconds)
-        crowd = Crowd(int(box.url.rpartition(":")[2]), 1)
+        crowd = PollRate(int(box.url.rpartition(":")[2]), 1)
         crowd.awake.set()
         crowd.wait_open()
         time.sleep(REST_SECONDS)

@@ -26,9 +26,10 @@ from PIL import Image
 
 from edge_matting.cli.sample import sample_bytes, sample_photo
 from edge_matting.config import OutputSpec, Recipe, Settings
-from edge_matting.engine.start import load_tools, plan_for
+from edge_matting.engine.factory import load_tools, plan_for
 from edge_matting.imaging import before_after, decode, encode
-from edge_matting.matting import assess, from_output, refine, to_tensor
+from edge_matting.matting import from_output, refine, to_tensor
+from edge_matting.matting.quality_gate import assess
 from edge_matting.pipeline.outputs import render_outputs
 from edge_matting.planner import BYTES_PER_PIXEL
 

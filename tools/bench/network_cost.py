@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edge_matting.inference.catalog import load_model_manifest
+from edge_matting.models.catalog import load_model_manifest
 from tools.one_thread import medians, session_of
 from tools.training.network import Encoder
 

@@ -63,7 +63,7 @@ def main() -> int:
 
 def measure(root: Path, options: argparse.Namespace) -> dict[str, Any]:
     with Busy(root, options.photos) as busy, Control() as control:
-        crowd = Crowd(busy.port, options.pages)
+        crowd = PollRate(busy.port, options.pages)
         try:
             crowd.awake.set()
             crowd.wait_open()
@@ -153,7 +153,7 @@ class Busy:
         self._process.terminate()
         self._process.wait(60)
 
-    def pair(self, crowd: Crowd, seconds: float) -> tuple[Window, Window]:
+    def pair(self, crowd: PollRate, seconds: float) -> tuple[Window, Window]:
         """One window without and one with the pages; which comes first is left to chance."""
         windows = {}
         for awake in random.sample([False, True], 2):
@@ -200,7 +200,7 @@ class Page:
 
 
 @final
-class Crowd:
+class PollRate:
     """Open pages, each with a connection of its own, driven by a few threads."""
 
     THREADS = 4

@@ -7,8 +7,8 @@ The device is calibrated as at a first start, in an empty state dir. Then every 
 precision within the model's quality floor, session threads, photos in flight) is timed, one short
 look each in turn, for several rounds, so that a noisy machine is noisy for all; the medians of
 seconds a photo are compared. Where others keep the processors busy, they are processor seconds
-over the processors that a candidate can use (``engine/meter.py``). Only the model's part of the
-work is timed.
+over the processors that a candidate can use (``engine/tuning/cpu_timer.py``). Only the model's
+part of the work is timed.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ from machine import machine
 from edge_matting.config import Settings
 from edge_matting.core.plan import Plan
 from edge_matting.device import probe_device
-from edge_matting.engine.meter import Meter
-from edge_matting.engine.planning import CALIBRATION_SECONDS
-from edge_matting.engine.sessions import SessionMaker
-from edge_matting.engine.start import open_catalog, planning_for
-from edge_matting.inference import Manifest, Session
+from edge_matting.engine.factory import open_catalog, planning_for
+from edge_matting.engine.models.session_factory import SessionMaker
+from edge_matting.engine.tuning.cpu_timer import CpuTimer
+from edge_matting.engine.tuning.planning import CALIBRATION_SECONDS
+from edge_matting.models import Manifest
+from edge_matting.runtimes import Session
 
 LOOK_SECONDS = 0.15
 LIMIT = 1.10
@@ -80,7 +81,7 @@ def sweep(
     sessions: dict[Candidate, Session],
     tensors: dict[Candidate, np.ndarray],
     rounds: int,
-    meter: Meter,
+    meter: CpuTimer,
 ) -> dict[Candidate, float]:
     """Median seconds a photo of each candidate."""
     seconds: dict[Candidate, list[float]] = {each: [] for each in sessions}
@@ -94,7 +95,7 @@ def sweep(
 
 
 def _look(
-    session: Session, tensor: np.ndarray, way: Candidate, pool: ThreadPoolExecutor, meter: Meter
+    session: Session, tensor: np.ndarray, way: Candidate, pool: ThreadPoolExecutor, meter: CpuTimer
 ) -> float:
     """Seconds a photo while all callers call."""
     until = time.perf_counter() + LOOK_SECONDS
@@ -133,7 +134,7 @@ def main() -> int:
             picture = (*shape, each.side[1], each.side[0]) + ((3,) if len(shape) == 1 else ())
             noise = np.random.default_rng(1).random(picture, np.float32)
             tensors[each] = noise.astype(manifest.input.dtype)
-        seconds = sweep(sessions, tensors, options.rounds, Meter(profile.usable_cpus))
+        seconds = sweep(sessions, tensors, options.rounds, CpuTimer(profile.usable_cpus))
     chosen, best = Candidate.of(plan), min(seconds, key=seconds.__getitem__)
     report = {
         "machine": machine(),

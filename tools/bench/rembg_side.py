@@ -30,7 +30,7 @@ import psutil
 from appliance import command, environment, start, write_config
 from PIL import Image
 from throughput import ratios, summary
-from watching import Pace, Watch, pace, published
+from watching import EtaEstimator, Watch, pace, published
 
 PACKAGE = "rembg[cpu,cli]"
 MODEL = "compared"
@@ -109,7 +109,7 @@ class Rembg:
 class Run:
     """One program once over the photos."""
 
-    pace: Pace
+    pace: EtaEstimator
     first_seconds: float
     peak_mb: float
 

@@ -38,8 +38,9 @@ from PIL import Image
 
 from edge_matting.cli.sample import sample_bytes
 from edge_matting.config import Settings
-from edge_matting.engine.start import load_tools, plan_for
-from edge_matting.inference import Manifest, Session
+from edge_matting.engine.factory import load_tools, plan_for
+from edge_matting.models import Manifest
+from edge_matting.runtimes import Session
 
 SIZES = {"1080p": 1920 * 1080, "12 MP": 12_000_000}
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
