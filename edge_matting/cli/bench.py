@@ -22,6 +22,7 @@ from edge_matting.cli.output import print_json, print_line
 from edge_matting.cli.sample import sample_photo
 from edge_matting.cli.settings import read_settings
 from edge_matting.config import Settings
+from edge_matting.core.anchored import anchored_file
 from edge_matting.core.errors import ConfigError
 from edge_matting.core.plan import Plan
 from edge_matting.device import probe_device
@@ -71,7 +72,8 @@ def _measure(
     def one(number: int) -> dict[str, float]:
         photo = InputPhoto(path, f"{number}.jpg")
         results = DirectoryResults(places, photo, recipe, tools.manifest.sha256)
-        task = PhotoTask(path, photo.relative, None, recipe, settings.limits.max_pixels)
+        file, max_pixels = anchored_file(path), settings.limits.max_pixels
+        task = PhotoTask(file, photo.relative, None, recipe, max_pixels)
         begin = time.perf_counter()
         done = process_photo(task, tools, results, data)
         return {**done.result.seconds, "total": time.perf_counter() - begin}

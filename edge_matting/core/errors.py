@@ -24,9 +24,13 @@
             │   └── GpuOutOfMemory    not the photo's fault: the attempt is refunded
             ├── InferenceFailed
             ├── InternalFault      a mistake of ours; its traceback is in the log
+            ├── PathRefused        the file system refuses this one file or folder
             └── Blocked        not the photo's fault: the attempt is refunded
                 ├── SourceChanged
+                ├── SourceGrows        it ends too early and somebody may still be writing it
                 ├── SourceUnreadable
+                ├── ResourcesShort     too few descriptors, no memory in the kernel
+                ├── LedgerUnavailable
                 ├── DiskFull
                 ├── FolderUnavailable
                 └── DeviceLost     the GPU is lost to this process; a new one is started
@@ -183,6 +187,13 @@ class InternalFault(TemporaryError):
     default_hint = "please report it with the log"
 
 
+class PathRefused(TemporaryError):
+    """The operating system refuses an act on one file or folder, and would do others."""
+
+    code = "path_refused"
+    default_hint = "rename the file, or move away what is in its way"
+
+
 class Blocked(TemporaryError):
     """The surroundings are at fault, not the photo: its attempt is refunded."""
 
@@ -192,6 +203,22 @@ class Blocked(TemporaryError):
 
 class SourceChanged(Blocked):
     code = "source_changed"
+
+
+class SourceGrows(Blocked):
+    code = "source_grows"
+    default_hint = "it is tried again when the rest has come"
+
+
+class ResourcesShort(Blocked):
+    code = "resources_short"
+    default_hint = "it is tried again; if it stays so, raise the limit of open files"
+
+
+class LedgerUnavailable(Blocked):
+    """The ledger could not be read or written while the photo was in work."""
+
+    code = "ledger_unavailable"
 
 
 class SourceUnreadable(Blocked):

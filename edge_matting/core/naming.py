@@ -1,4 +1,4 @@
-"""Output names: which stem a source gets, so that no two sources' outputs ever meet.
+"""Names: which stem a source gets, so that no two sources' outputs ever meet; numbers; lengths.
 
 A source's outputs are ``STEM.EXT``, ``STEM.KIND.EXT`` and ``STEM.json``; the stem mirrors the
 source's sub-folder. Who gets which stem is remembered by the caller; here are only the rules.
@@ -21,6 +21,10 @@ NAME_BYTES: Final = 255
 
 _STEM_BYTES: Final = NAME_BYTES - len(".foreground.json")
 
+_MARK_BYTES: Final = 1 + 16  # "~" and 16 hex digits
+_EXTENSION_BYTES: Final = 32
+"""What is longer after the last dot is no extension."""
+
 
 def stem_candidates(source: str) -> Iterator[str]:
     """Yield the stems ``source`` may take, best first: ``a``, ``a~jpg``, ``a~jpg~2``, ...
@@ -34,6 +38,11 @@ def stem_candidates(source: str) -> Iterator[str]:
     if longer != base:
         yield posixpath.join(folder, _fitted(longer, "", name))
     yield from (posixpath.join(folder, _fitted(longer, f"~{number}", name)) for number in count(2))
+
+
+def numbered_stem(stem: str, number: int) -> str:
+    """``a``, ``a~2``, ``a~3`` for 1, 2, 3; short enough for the names of outputs."""
+    return stem if number == 1 else _fitted(stem, f"~{number}", stem)
 
 
 def conflicts(a: str, b: str) -> bool:
@@ -61,3 +70,25 @@ def _cut(text: str, size: int) -> str:
     while len(os.fsencode(text)) > size:
         text = text[:-1]
     return text
+
+
+def fit(stem: str, suffix: str) -> str:
+    """``stem + suffix`` if a name may be that long, else cut, with a hash of the whole stem."""
+    room = NAME_BYTES - len(os.fsencode(suffix))
+    if len(os.fsencode(stem)) <= room:
+        return stem + suffix
+    mark = hashlib.sha256(os.fsencode(stem)).hexdigest()[: _MARK_BYTES - 1]
+    kept = stem
+    while len(os.fsencode(kept)) > room - _MARK_BYTES:
+        kept = kept[:-1]  # by characters: half of one would be an undecodable byte
+    return f"{kept}~{mark}{suffix}"
+
+
+def numbered(name: str, number: int) -> str:
+    """``a.jpg``, ``a~2.jpg``, ``a~3.jpg`` for 1, 2, 3."""
+    if number == 1:
+        return name
+    stem, extension = posixpath.splitext(name)
+    if len(os.fsencode(extension)) > _EXTENSION_BYTES:
+        stem, extension = name, ""
+    return fit(stem, f"~{number}{extension}")

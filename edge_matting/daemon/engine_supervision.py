@@ -30,6 +30,11 @@ HOPELESS = 3
 BACKOFF_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Pause before a restart, by the number of deaths in a row without a ready engine between."""
 
+ENDED_UNHEALTHY = 6
+"""So many engines in a row that ended, however, without a photo: one bad file costs four."""
+
+LONG_LIFE_SECONDS = 600.0
+
 LOST_IN_A_ROW = 3
 """Engines that lost the GPU and finished nothing, before one is started without it."""
 
@@ -72,6 +77,7 @@ class EngineSupervision:
         self._reused = 0  # by the engines before this one
         self._made = 0
         self.replaced_in_a_row = 0  # replaced for want of progress, none in between
+        self.ended_in_a_row = 0  # however they ended, without having finished a photo
         self.start_error: str | None = None
         self.last_problem: str | None = None
 
@@ -104,7 +110,7 @@ class EngineSupervision:
 
     def is_hopeless(self) -> bool:
         """Whether engines are replaced one after the other and none finishes anything."""
-        return self.replaced_in_a_row >= HOPELESS
+        return self.replaced_in_a_row >= HOPELESS or self.ended_in_a_row >= ENDED_UNHEALTHY
 
     def step(self) -> None:
         """Notice death or hanging, bring a new engine up."""
@@ -117,7 +123,7 @@ class EngineSupervision:
             elif engine.events.ready is not None:
                 self._deaths = 0
                 if engine.events.finished:
-                    self.replaced_in_a_row = 0
+                    self.replaced_in_a_row = self.ended_in_a_row = 0
         if self._engine is None and self.start_error is None and now >= self._start_at:
             self._start()
 
@@ -180,7 +186,14 @@ class EngineSupervision:
             self._start_at = time.monotonic() + 1.0
             return
         self._suspected = None
-        self._engine = self._launch(self._settings, self._said, self.identity)
+        try:
+            self._engine = self._launch(self._settings, self._said, self.identity)
+        except (OSError, RuntimeError) as error:  # no process, no memory, no thread to be had
+            self._deaths += 1
+            self.last_problem = f"the engine cannot be started: {error}"
+            log.error("%s; it is tried again", self.last_problem)
+            self._start_at = time.monotonic() + max(1.0, self._backoff())
+            return
         log.info("engine %sstarted (process %d)", self._name, self._engine.pid)
         if self._paused:
             self._engine.tell("pause")
@@ -221,12 +234,17 @@ class EngineSupervision:
         elif status != RECYCLE:
             self._deaths += 1
             self.restarts += 1
+            self.ended_in_a_row = 0 if _was_of_use(engine) else self.ended_in_a_row + 1
             said = engine.events.problem
             self.last_problem = said or f"the engine {_cause(status)} and is being restarted"
             log.error("engine %d %s", engine.pid, _cause(status))
-        delay = BACKOFF_SECONDS[min(self._deaths, len(BACKOFF_SECONDS) - 1)]
-        self._start_at = time.monotonic() + (delay if self._deaths > 1 else 0.0)
+        several = max(self._deaths, self.ended_in_a_row) > 1
+        self._start_at = time.monotonic() + (self._backoff() if several else 0.0)
         self._give_back(guilty=guilty)
+
+    def _backoff(self) -> float:
+        times = max(self._deaths, self.ended_in_a_row)
+        return BACKOFF_SECONDS[min(times, len(BACKOFF_SECONDS) - 1)]
 
     def _note_loss(self, engine: EngineProcess, status: int | None) -> None:
         """Engine after engine that loses the GPU and finishes nothing: the next does without."""
@@ -264,6 +282,12 @@ class EngineSupervision:
                 len(recovered.failed),
             )
         return True
+
+
+def _was_of_use(engine: EngineProcess) -> bool:
+    """Whether it finished a photo, or lived so long that its end tells nothing."""
+    lived = time.monotonic() - engine.events.started
+    return engine.events.finished > 0 or lived > LONG_LIFE_SECONDS
 
 
 def _cause(status: int | None) -> str:

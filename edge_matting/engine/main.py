@@ -238,7 +238,7 @@ class Engine:
         now = self._clock.monotonic()
         if now >= self._next_put_away:
             self._next_put_away = now + PUT_AWAY_SECONDS
-            self._originals.put_away_all()
+            self._originals.put_away_all(progress=self._reporter.alive)
         if now >= self._next_listing:
             self._next_listing = now + LISTING_SECONDS
             models = open_catalog(self._settings).list()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
 
 from edge_matting.config import Settings
 from edge_matting.core.clock import Clock
+from edge_matting.core.durable import blocked
 from edge_matting.core.errors import (
     DeviceLost,
     DiskFull,
@@ -17,14 +19,19 @@ from edge_matting.core.errors import (
     InternalFault,
     JobError,
     LedgerError,
+    LedgerUnavailable,
     OutOfMemory,
     PermanentError,
+    ResourcesShort,
     SourceGone,
+    SourceGrows,
     TemporaryError,
+    Truncated,
 )
 from edge_matting.core.jobs import Claim, Done, Failed, Job, JobSource, Outcome, Place
 from edge_matting.core.logs import about_job, shown
 from edge_matting.core.states import JobState
+from edge_matting.core.writers import has_writer
 from edge_matting.engine.jobs.folders import Folders
 from edge_matting.engine.jobs.originals import Originals
 from edge_matting.engine.jobs.recipes import recipe_of
@@ -92,8 +99,7 @@ class Worker:
         job = None if outcome is None else self._record(claim, outcome)
         if job is not None and outcome is not None:
             _tell(job, outcome)
-            waits = job.state is JobState.PENDING and job.code in _PLACE_CODES
-            self._obstacle(job.folder, job.message if waits else None)
+            self._obstacle(job.folder, job.message if self._is_blocked(job) else None)
             if isinstance(outcome, Done):
                 self._finished(outcome.result.cache != "miss")
             self._originals.put_away(job)
@@ -105,6 +111,11 @@ class Worker:
         except ClaimLost:
             log.info("%s: the claim was given to another; nothing was changed", _name(claim.job))
             return None
+        except Truncated as error:
+            grows = self._may_still_grow(claim.job)
+            return Failed(SourceGrows(error.message) if grows else error)
+        except LedgerError as error:
+            return Failed(LedgerUnavailable(str(error)))  # says nothing about the photo
         except JobError as error:
             if isinstance(error, DeviceLost):
                 self._device_lost(error)
@@ -117,6 +128,8 @@ class Worker:
             return Failed(problem)
         except EdgeMattingError as error:
             return Failed(InternalFault(f"{_name(claim.job)}: {error}"))
+        except OSError as error:
+            return Failed(_refused(claim.job, error))
         except Exception as error:
             # A mistake of ours must cost this photo its attempt, never the whole engine.
             log.exception("%s: internal fault", _name(claim.job))
@@ -130,10 +143,10 @@ class Worker:
         max_bytes = int(limits.max_file_mb * 1e6)
         # An original that was already put away keeps its content, not its inode.
         signature = job.signature if job.original.place is Place.IN else None
-        path = self._folders.original(job)
+        file = self._folders.original(job)
         self._progress("read")
         try:
-            data = read_source(path, signature, max_bytes)
+            data = read_source(file, signature, max_bytes)
         except SourceGone as error:
             problem = folder_problem(folder, 0.0)
             if problem is None:
@@ -141,7 +154,7 @@ class Worker:
             # Not the photo went, its whole folder did: unmounted or moved away, it may come back.
             raise FolderUnavailable(problem) from error
         task = PhotoTask(
-            path=path,
+            file=file,
             source=job.source,
             signature=signature,
             recipe=recipe,
@@ -157,6 +170,32 @@ class Worker:
             may_reuse=job.model is None and self._settings.cache.enabled,
         )
         return process_photo(task, tools, results, data)
+
+    def _is_blocked(self, job: Job) -> bool:
+        """Whether the whole folder, not this one photo alone, is what it waits for."""
+        if job.state is not JobState.PENDING or job.code not in _PLACE_CODES:
+            return False
+        if job.code == DiskFull.code:
+            return True
+        return folder_problem(self._folders.of(job.folder), 0.0) is not None
+
+    def _may_still_grow(self, job: Job) -> bool:
+        """Whether somebody may still be writing a file that ends too early."""
+        if job.original.place is not Place.IN:
+            return False
+        try:
+            descriptor = self._folders.original(job).open()
+        except (OSError, JobError):
+            return False
+        try:
+            if has_writer(descriptor) is False:
+                return False
+            changed = os.fstat(descriptor).st_mtime
+        finally:
+            os.close(descriptor)
+        now = self._clock.now()
+        silent = now - max(job.created_at, min(changed, now))
+        return silent < self._settings.intake.stalled_seconds
 
     def _record(self, claim: Claim, outcome: Outcome) -> Job | None:
         """Write the outcome to the ledger, again and again while its disk has no room."""
@@ -176,6 +215,15 @@ class Worker:
             else:
                 self._obstacle(LEDGER, None)
                 return job
+
+
+def _refused(job: Job, error: OSError) -> JobError:
+    """A full disk or too few descriptors are nobody's fault; the rest may be one of ours."""
+    meaning = blocked(error, _name(job))
+    if isinstance(meaning, DiskFull | ResourcesShort):
+        return meaning
+    log.error("%s: %s", _name(job), error, exc_info=error)
+    return InternalFault(f"{_name(job)}: {type(error).__name__}: {error}")
 
 
 def _name(job: Job) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_matting.config import HotFolder
+from edge_matting.core.errors import FolderUnavailable
 
 
 def folder_problem(folder: HotFolder, min_free_mb: float) -> str | None:
@@ -38,14 +39,23 @@ def free_bytes(path: Path) -> int | None:
 
 
 def _problems(folder: HotFolder, min_free_mb: float) -> Iterator[str]:
-    if not folder.inbox.is_dir():
-        yield f"{folder.inbox} is not there; mount it or make it again"
-    elif not os.access(folder.inbox, os.R_OK | os.X_OK):
-        yield f"{folder.inbox} cannot be read; give the service's user the right to"
+    reads = "cannot be read; give the service's user the right to"
+    yield from _part_problems(folder, folder.inbox, os.R_OK | os.X_OK, reads)
+    writes = "cannot be written to; it is read-only or belongs to another user"
     for path in (folder.outbox, folder.review, folder.done, folder.failed):
-        if not path.is_dir():
-            yield f"{path} is not there; mount it or make it again"
-        elif not os.access(path, os.W_OK | os.X_OK):
-            yield f"{path} cannot be written to; it is read-only or belongs to another user"
-        elif (full := space_problem(path, min_free_mb)) is not None:
+        yield from _part_problems(folder, path, os.W_OK | os.X_OK, writes)
+        if (full := space_problem(path, min_free_mb)) is not None:
             yield full
+
+
+def _part_problems(folder: HotFolder, path: Path, right: int, refused: str) -> Iterator[str]:
+    try:
+        with folder.door(path).opened() as descriptor:
+            # By its descriptor: the path may lead elsewhere the moment after.
+            allowed = os.access(f"/proc/self/fd/{descriptor}", right)
+    except FolderUnavailable as error:
+        missing = isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
+        yield f"{path} is not there; mount it or make it again" if missing else str(error)
+        return
+    if not allowed:
+        yield f"{path} {refused}"

@@ -60,6 +60,10 @@ class Ledger:
     def close(self) -> None:
         self._database.close()
 
+    def fault(self) -> str | None:
+        """Why what is open is not the ledger any more: replaced, deleted, cut; None when it is."""
+        return self._database.fault()
+
     def __enter__(self) -> Ledger:
         return self
 
@@ -149,10 +153,15 @@ class Ledger:
         with self._database.read() as connection:
             return originals.misplaced(connection, limit)
 
-    def put_away_before(self, place: Place, before: float, limit: int) -> Sequence[Job]:
-        """Jobs finished before that moment whose original lies in ``place``, oldest first."""
+    def put_away_before(
+        self, place: Place, before: float, limit: int, *, skip: int = 0
+    ) -> Sequence[Job]:
+        """Jobs finished before that moment whose original lies in ``place``, oldest first.
+
+        The oldest ``skip`` of them are left out.
+        """
         with self._database.read() as connection:
-            return originals.put_away_before(connection, place, before, limit)
+            return originals.put_away_before(connection, place, before, limit, skip)
 
     # Actions.
 

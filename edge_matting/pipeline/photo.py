@@ -13,6 +13,7 @@ from typing import Protocol
 
 from edge_matting.cache import MatteCache, content_digest
 from edge_matting.config import Recipe
+from edge_matting.core.anchored import AnchoredFile
 from edge_matting.core.errors import SourceChanged
 from edge_matting.core.jobs import Done, Execution, Quality, Result, Signature, StoredResult
 from edge_matting.core.logs import shown
@@ -42,9 +43,9 @@ _SMALL = (PREVIEW_HEIGHT, PREVIEW_HEIGHT)  # least sides; the gate looks at less
 
 @dataclass(frozen=True, slots=True)
 class PhotoTask:
-    """What one photo needs to be done; paths are absolute."""
+    """What one photo needs to be done."""
 
-    path: Path
+    file: AnchoredFile
     source: str
     signature: Signature | None
     recipe: Recipe
@@ -234,12 +235,9 @@ def _still_the_same(task: PhotoTask) -> None:
     """A source replaced while it was in work gets no output of its old content."""
     if task.signature is None:
         return
-    try:
-        now = Signature.of(task.path.lstat())
-    except OSError:
-        now = None
-    if now != task.signature:
-        raise SourceChanged(f"{shown(task.path)}: changed while it was in work")
+    now = task.file.status()
+    if now is None or not task.signature.agrees(now):
+        raise SourceChanged(f"{shown(task.file.shown)}: changed while it was in work")
 
 
 def _result(

@@ -1,7 +1,8 @@
 """What leaves the appliance: outputs, sidecars and originals, each whole or not at all."""
 
 from edge_matting.publish.accept import accept_result
-from edge_matting.publish.originals import build_report, dispose
+from edge_matting.publish.originals import dispose
+from edge_matting.publish.report import build_report
 from edge_matting.publish.results import (
     EncodedOutput,
     copy_result,
@@ -10,7 +11,7 @@ from edge_matting.publish.results import (
     remove_stale,
     result_intact,
 )
-from edge_matting.publish.sidecar import build_sidecar, sidecar_name
+from edge_matting.publish.sidecar import build_sidecar, published_stem, read_sidecar, sidecar_name
 
 __all__ = [
     "EncodedOutput",
@@ -20,6 +21,8 @@ __all__ = [
     "copy_result",
     "dispose",
     "publish_result",
+    "published_stem",
+    "read_sidecar",
     "remove_result",
     "remove_stale",
     "result_intact",

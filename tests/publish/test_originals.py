@@ -21,7 +21,7 @@ from edge_matting.core.jobs import Job, Original, Place, Signature
 from edge_matting.core.states import JobState
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.publish import build_report, dispose
-from edge_matting.publish.names import fit, numbered
+from edge_matting.core.naming import fit, numbered
 
 REPORT = b'{"code": "not_an_image"}\n'
 

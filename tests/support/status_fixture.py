@@ -222,8 +222,8 @@ class FakeAppliance:
         self.ledger.rows[job_id] = replace(old, state=after)
         return self.ledger.rows[job_id]
 
-    def results_folder(self, job: Job) -> Path | None:
-        return self.results
+    def results_folder(self, job: Job) -> AnchoredFolder | None:
+        return None if self.results is None else AnchoredFolder(self.results)
 
     def begin_upload(
         self,

@@ -21,6 +21,7 @@ from pathlib import Path
 from edge_matting import __version__
 from edge_matting.cache import content_digest
 from edge_matting.config import Recipe, load_settings
+from edge_matting.core.anchored import anchored_file
 from edge_matting.core.jobs import (
     Execution,
     Job,
@@ -68,7 +69,7 @@ class Bare:
     def do(self, path: Path, stage: Stage = unwatched) -> None:
         """The whole way of one photo."""
         with stage("read"):
-            data = read_source(path, None, LIMIT)
+            data = read_source(anchored_file(path), None, LIMIT)
         with stage("digest"):
             digest = content_digest(data)
         with stage("decode"):

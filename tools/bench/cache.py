@@ -29,6 +29,7 @@ from edge_matting.cache.entry import entry_name
 from edge_matting.cache.index import HammingIndex
 from edge_matting.cli.directory import DirectoryResults, InputPhoto, Places
 from edge_matting.config import Recipe, Settings
+from edge_matting.core.anchored import anchored_file
 from edge_matting.engine.factory import load_tools, plan_for
 from edge_matting.pipeline import PhotoTask, PixelBudget, Tools, process_photo
 from tools.bench.machine import machine
@@ -70,7 +71,7 @@ class Passes:
         places = Places(self.scratch / way, "cutout", reuse=tools.cache is not None)
         photo = InputPhoto(self.scratch / name, name)
         results = DirectoryResults(places, photo, self.recipe, tools.manifest.sha256)
-        task = PhotoTask(photo.path, name, None, self.recipe, 10**9)
+        task = PhotoTask(anchored_file(photo.path), name, None, self.recipe, 10**9)
         begin, processor = time.perf_counter(), time.process_time()
         done = process_photo(task, tools, results, data)
         self.spent[way].append(time.perf_counter() - begin)

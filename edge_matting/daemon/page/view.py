@@ -9,11 +9,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 from edge_matting import __version__
 from edge_matting.config import Settings
+from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.clock import Clock
 from edge_matting.core.device_values import DeviceProfile
 from edge_matting.core.errors import LedgerError
@@ -21,6 +21,7 @@ from edge_matting.core.jobs import Job, TimeBucket
 from edge_matting.core.logs import shown
 from edge_matting.core.states import JobState
 from edge_matting.daemon.intake import Intake
+from edge_matting.daemon.engine_supervision import ENDED_UNHEALTHY
 from edge_matting.daemon.page import reports
 from edge_matting.daemon.page.actions import Actions
 from edge_matting.daemon.page.eta import EtaEstimator
@@ -127,7 +128,12 @@ class View:
         if still > LOOP_SECONDS:
             reasons.append(f"the main loop has not moved for {still:.0f} s")
         supervisor = None if self._parts is None else self._parts.supervisor
-        if supervisor is not None and supervisor.replaced_in_a_row and not supervisor.ready():
+        if supervisor is not None and supervisor.ended_in_a_row >= ENDED_UNHEALTHY:
+            reasons.append(
+                f"{supervisor.ended_in_a_row} engines in a row ended without finishing a photo: "
+                f"{supervisor.problem() or supervisor.last_problem or 'see the log'}"
+            )
+        elif supervisor is not None and supervisor.replaced_in_a_row and not supervisor.ready():
             reasons.append(
                 f"the engine was replaced {supervisor.replaced_in_a_row} times without progress"
             )
@@ -204,11 +210,12 @@ class View:
         self._tell_queue_changed()
         return job
 
-    def results_folder(self, job: Job) -> Path | None:
+    def results_folder(self, job: Job) -> AnchoredFolder | None:
         for intake in () if self._parts is None else self._parts.intakes:
             if str(intake.folder.path) == job.folder:
                 folder = intake.folder
-                return folder.review if job.state is JobState.REVIEW else folder.outbox
+                path = folder.review if job.state is JobState.REVIEW else folder.outbox
+                return folder.door(path)
         return None
 
     def begin_upload(

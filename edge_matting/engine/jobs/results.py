@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from edge_matting import __version__
+from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.clock import Clock
 from edge_matting.core.jobs import Claim, JobSource, Output, Result, StoredResult
 from edge_matting.core.states import JobState
@@ -59,9 +62,11 @@ class HotFolderResults:
         outputs = copy_result(
             origin,
             stored.result.outputs,
-            self.root(stored.state),
+            self._door(stored.state),
             job.stem,
             lambda copies: self._sidecar(result, copies),
+            earlier=self._earlier(stored.state),
+            is_ours=self._is_ours,
         )
         if outputs is None:
             return None
@@ -70,21 +75,43 @@ class HotFolderResults:
             self._copy_preview(stored.job_id)
         return replace(result, outputs=outputs)
 
-    def _origin(self, stored: StoredResult) -> Path | None:
+    def _origin(self, stored: StoredResult) -> AnchoredFolder | None:
         """What the stored outputs are relative to; None for a folder that nobody knows now."""
         if stored.root is not None:
-            return Path(stored.root)
+            return AnchoredFolder(Path(stored.root))
         if not self.folders.known(stored.folder):
             return None
-        return self.folders.results(stored.folder, stored.state)
+        return self.folders.results_door(stored.folder, stored.state)
+
+    def _door(self, state: JobState) -> AnchoredFolder:
+        return self.folders.results_door(self.claim.job.folder, state)
+
+    def _previous(self) -> StoredResult | None:
+        """The result that this one replaces."""
+        job = self.claim.job
+        earlier = self.jobs.previous_outputs(job.folder, job.source, job.id)
+        return earlier if earlier is not None and self.folders.known(earlier.folder) else None
+
+    def _earlier(self, state: JobState) -> tuple[Output, ...]:
+        """The files of that result which lie where ones of ``state`` do."""
+        earlier = self._previous()
+        return earlier.result.outputs if earlier is not None and earlier.state is state else ()
+
+    def _is_ours(self, sidecar: Mapping[str, Any]) -> bool:
+        """In a hot folder a newer photo of the same name replaces the older one's result."""
+        return bool(sidecar.get("source") == self.claim.job.source)
 
     def publish(self, state: JobState, files: tuple[EncodedOutput, ...], result: Result) -> Result:
         self.computed()
         self._check_claim()
         job = self.claim.job
-        root = self.folders.results(job.folder, state)
         outputs = publish_result(
-            root, job.stem, files, lambda published: self._sidecar(result, published)
+            self._door(state),
+            job.stem,
+            files,
+            lambda published: self._sidecar(result, published),
+            earlier=self._earlier(state),
+            is_ours=self._is_ours,
         )
         self._replace_earlier(state, outputs)
         return replace(result, outputs=outputs)
@@ -120,12 +147,11 @@ class HotFolderResults:
 
     def _replace_earlier(self, state: JobState, outputs: tuple[Output, ...]) -> None:
         """Remove what the new result replaces; a doubted one never removes a good one."""
-        job = self.claim.job
-        earlier = self.jobs.previous_outputs(job.folder, job.source, job.id)
-        if earlier is None or not self.folders.known(earlier.folder):
+        earlier = self._previous()
+        if earlier is None:
             return
-        root = self.folders.results(earlier.folder, earlier.state)
+        root = self._door(earlier.state)
         if earlier.state is state:
             remove_stale(root, earlier.result.outputs, outputs)
         elif earlier.state is JobState.REVIEW:
-            remove_result(root, job.stem, earlier.result.outputs)
+            remove_result(root, self.claim.job.stem, earlier.result.outputs)
