@@ -106,7 +106,8 @@ def neck_widened(scene: Scene, chance: np.random.Generator, share: float) -> Rgb
     middle = (
         float(np.nonzero(band > 0.5)[1].mean()) if (band > 0.5).any() else scene.alpha.shape[1] / 2
     )
-    across = (middle + (x - middle) / (1 + share * near)).astype(np.float32)
+    across = np.empty(scene.alpha.shape, np.float32)
+    across[:] = (x - middle) / (1 + share * near) + middle
     return _remapped(scene, across, y)
 
 
@@ -212,4 +213,5 @@ def _blurred(values: Floats, sigma: float) -> Floats:
     size = max(1, values.shape[1] // shrink), max(1, values.shape[0] // shrink)
     small = cv2.resize(values, size, interpolation=cv2.INTER_AREA) if shrink > 1 else values
     small = cv2.GaussianBlur(small, (0, 0), sigma / shrink)
-    return cv2.resize(small, (values.shape[1], values.shape[0]), interpolation=cv2.INTER_LINEAR)
+    whole = cv2.resize(small, (values.shape[1], values.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(whole, np.float32)
