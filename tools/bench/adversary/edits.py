@@ -100,14 +100,14 @@ def neck_widened(scene: Scene, chance: np.random.Generator, share: float) -> Rgb
     rows = np.flatnonzero((scene.alpha > 0.5).any(axis=1))
     row = chance.uniform(rows[0], rows[-1])
     tall = 0.08 * scene.alpha.shape[0]
-    y, x = np.indices(scene.alpha.shape, np.float32)
+    grid = np.indices(scene.alpha.shape, np.float32)
+    y, x = np.atleast_2d(grid[0]), np.atleast_2d(grid[1])
     near = np.exp(-(((y - row) / tall) ** 2)).astype(np.float32)
     band = scene.alpha[max(0, int(row - tall)) : int(row + tall) + 1]
     middle = (
         float(np.nonzero(band > 0.5)[1].mean()) if (band > 0.5).any() else scene.alpha.shape[1] / 2
     )
-    across = np.empty(scene.alpha.shape, np.float32)
-    across[:] = (x - middle) / (1 + share * near) + middle
+    across = ((x - middle) / (1 + share * near) + middle).astype(np.float32)
     return _remapped(scene, across, y)
 
 
