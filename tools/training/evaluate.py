@@ -39,8 +39,6 @@ QUALITY_COMMENT = (
     "# tools/training/evaluate.py on the held-out pictures; models/MODEL_CARD.md says more"
 )
 QUALITY_BLOCK = r"^(?:# tools/.*\n)?quality:\n(?:  - .*\n)*(?:quality_floor: .*\n)?"
-    r"^(?:# tools/training/evaluate.*\n)?quality:\n(?:  - .*\n)*(?:quality_floor: .*\n)?"
-)
 MAGENTA = (255, 0, 255)
 THIN_OPENING, THIN_QUARTILE = 0.02, 0.75
 SHEET_ROWS, SHEET_COLUMNS, TILE = 12, 2, 160
