@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from edge_matting.core.durable import (
     temporary_name,
     write_synced,
 )
-from edge_matting.core.errors import FolderUnavailable, PathRefused
+from edge_matting.core.errors import FolderUnavailable
 from edge_matting.core.naming import numbered
 from edge_matting.core.pins import Pin, open_pinned
 from edge_matting.core.renames import Spot, rename_no_replace, rename_over

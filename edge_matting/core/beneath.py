@@ -11,10 +11,10 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Final
+from typing import Final, NoReturn, cast
 
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 FOLDER_PATH: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -30,11 +30,9 @@ _RESOLVE_NO_SYMLINKS: Final = 0x04
 _RESOLVE_BENEATH: Final = 0x08
 _MISSING: Final = frozenset({errno.ENOSYS, errno.EPERM, errno.E2BIG})
 
-_NOT_REGULAR: Final = errno.ENXIO
-
 
 class _OpenHow(ctypes.Structure):
-    _fields_ = [  # noqa: RUF012  # ctypes' own form
+    _fields_ = [  # ctypes' own form
         ("flags", ctypes.c_uint64),
         ("mode", ctypes.c_uint64),
         ("resolve", ctypes.c_uint64),
@@ -74,11 +72,15 @@ def open_regular(folder: int, relative: str, flags: int = os.O_RDONLY) -> int:
     descriptor = open_beneath(folder, relative, flags | _FILE)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(_NOT_REGULAR, "not a regular file", relative)
+            _refuse(relative)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _refuse(relative: str) -> NoReturn:
+    raise OSError(errno.ENXIO, "not a regular file", relative)
 
 
 @contextmanager
@@ -131,7 +133,9 @@ def open_by_component(folder: int, names: Sequence[str], flags: int, mode: int =
 
 
 def _openat2(folder: int, path: str, flags: int, mode: int) -> int:
-    how = _OpenHow(flags, mode if flags & os.O_CREAT else 0, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS)
+    how = _OpenHow(
+        flags, mode if flags & os.O_CREAT else 0, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS
+    )
     name = os.fsencode(path)
     while True:
         descriptor = int(
@@ -152,10 +156,10 @@ def _openat2(folder: int, path: str, flags: int, mode: int) -> int:
 
 
 @cache
-def _syscall() -> ctypes._NamedFuncPointer:  # type: ignore[name-defined]  # no public name
+def _syscall() -> Callable[..., int]:
     call = ctypes.CDLL(None, use_errno=True).syscall
     call.restype = ctypes.c_long
-    return call
+    return cast("Callable[..., int]", call)
 
 
 def _at_fdcwd() -> int:

@@ -15,7 +15,6 @@ from typing import Final, Protocol
 from edge_matting.core.errors import JobError
 from edge_matting.core.states import JobState
 
-
 COARSE_NS: Final = 2_000_000_000
 """FAT keeps times to two seconds, other file systems to a second or to a hundred nanoseconds."""
 

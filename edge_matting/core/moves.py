@@ -14,6 +14,7 @@ from edge_matting.core.errors import SourceChanged
 from edge_matting.core.jobs import COARSE_NS, Signature
 from edge_matting.core.renames import Spot, rename_no_replace
 
+
 def move_no_replace(
     source_folder: AnchoredFolder, source: str, target_folder: AnchoredFolder, target: str
 ) -> None:

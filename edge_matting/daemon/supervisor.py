@@ -101,6 +101,11 @@ class Supervisor:
         return sum(engine.restarts for engine in self._engines)
 
     @property
+    def last_problem(self) -> str | None:
+        found = (engine.last_problem for engine in self._engines)
+        return next((problem for problem in found if problem is not None), None)
+
+    @property
     def ended_in_a_row(self) -> int:
         """However they ended, without having finished a photo."""
         return max(engine.ended_in_a_row for engine in self._engines)

@@ -28,9 +28,7 @@ class ScanProblem:
     reason: str
 
 
-def scan(
-    inbox: AnchoredFolder, *, stable_inodes: bool = True
-) -> Iterator[FoundFile | ScanProblem]:
+def scan(inbox: AnchoredFolder, *, stable_inodes: bool = True) -> Iterator[FoundFile | ScanProblem]:
     """Everything to take in ``inbox`` and its sub-folders.
 
     Without ``stable_inodes`` signatures have none (see `filesystems.has_stable_inodes`). Raises

@@ -83,7 +83,6 @@ class Database:
             connection.execute("BEGIN")
             yield connection
 
-
     def fault(self) -> str | None:
         """Why what is open here is not what lies under the ledger's name; None when it is."""
         try:

@@ -2,6 +2,7 @@
 
 from edge_matting.publish.accept import accept_result
 from edge_matting.publish.originals import dispose
+from edge_matting.publish.publication import digest_of
 from edge_matting.publish.report import build_report
 from edge_matting.publish.results import (
     EncodedOutput,
@@ -11,7 +12,13 @@ from edge_matting.publish.results import (
     remove_stale,
     result_intact,
 )
-from edge_matting.publish.sidecar import build_sidecar, published_stem, read_sidecar, sidecar_name
+from edge_matting.publish.sidecar import (
+    build_sidecar,
+    published_stem,
+    read_sidecar,
+    sidecar_name,
+    sidecar_outputs,
+)
 
 __all__ = [
     "EncodedOutput",
@@ -19,6 +26,7 @@ __all__ = [
     "build_report",
     "build_sidecar",
     "copy_result",
+    "digest_of",
     "dispose",
     "publish_result",
     "published_stem",
@@ -27,4 +35,5 @@ __all__ = [
     "remove_stale",
     "result_intact",
     "sidecar_name",
+    "sidecar_outputs",
 ]

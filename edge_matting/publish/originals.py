@@ -11,7 +11,6 @@ import os
 import posixpath
 import stat
 from collections.abc import Callable, Iterator
-from typing import Final
 
 from edge_matting.config.settings import HotFolder
 from edge_matting.core.anchored import MAX_SAME_NAME, AnchoredFile, AnchoredFolder
@@ -159,9 +158,7 @@ def _is_original(file: AnchoredFile, job: Job) -> bool:
     return digest_of(file.folder, file.relative) == job.sha256
 
 
-def _is_moved(
-    file: AnchoredFile, status: os.stat_result, origin: AnchoredFolder, job: Job
-) -> bool:
+def _is_moved(file: AnchoredFile, status: os.stat_result, origin: AnchoredFolder, job: Job) -> bool:
     """Whether a file in the target folder is the job's, moved or copied there from ``origin``."""
     copied = _is_elsewhere(status, origin)
     if not (stat.S_ISREG(status.st_mode) and job.signature.agrees(status, copied=copied)):

@@ -84,9 +84,7 @@ class _Place:
             for n, draft in enumerate(self.drafts)
         )  # fmt: skip
 
-    def look(
-        self, earlier: Sequence[Output], is_ours: Callable[[Mapping[str, Any]], bool]
-    ) -> None:
+    def look(self, earlier: Sequence[Output], is_ours: Callable[[Mapping[str, Any]], bool]) -> None:
         """Find out what may be replaced; ``_TakenError`` where something may not."""
         self.known = _pairs((*earlier, *self.outputs)) | self._journalled()
         content = self._sidecar(is_ours)

@@ -174,7 +174,8 @@ def _sent(file: AnchoredFile, mimetype: str) -> Response:
     except (OSError, TemporaryError) as error:
         raise _missing("the file is no longer there") from error
     answer = Response(chain([first], chunks), mimetype=mimetype)
-    answer.content_length = None if status is None else status.st_size
+    if status is not None:
+        answer.content_length = status.st_size
     _as_download(answer, archive_name(file.relative).rpartition("/")[2])
     return answer
 

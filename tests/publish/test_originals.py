@@ -18,10 +18,10 @@ from edge_matting.config.settings import HotFolder
 from edge_matting.core.durable import move_no_replace
 from edge_matting.core.errors import FolderUnavailable, SourceChanged, SourceGone
 from edge_matting.core.jobs import Job, Original, Place, Signature
+from edge_matting.core.naming import fit, numbered
 from edge_matting.core.states import JobState
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.publish import build_report, dispose
-from edge_matting.core.naming import fit, numbered
 
 REPORT = b'{"code": "not_an_image"}\n'
 

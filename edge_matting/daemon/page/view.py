@@ -20,8 +20,8 @@ from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Job, TimeBucket
 from edge_matting.core.logs import shown
 from edge_matting.core.states import JobState
-from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.engine_supervision import ENDED_UNHEALTHY
+from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.page import reports
 from edge_matting.daemon.page.actions import Actions
 from edge_matting.daemon.page.eta import EtaEstimator
@@ -131,7 +131,7 @@ class View:
         if supervisor is not None and supervisor.ended_in_a_row >= ENDED_UNHEALTHY:
             reasons.append(
                 f"{supervisor.ended_in_a_row} engines in a row ended without finishing a photo: "
-                f"{supervisor.problem() or supervisor.last_problem or 'see the log'}"
+                f"{supervisor.last_problem or 'see the log'}"
             )
         elif supervisor is not None and supervisor.replaced_in_a_row and not supervisor.ready():
             reasons.append(
