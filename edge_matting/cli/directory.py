@@ -27,6 +27,7 @@ from edge_matting.publish import (
     EncodedOutput,
     build_sidecar,
     copy_result,
+    digest_of,
     publish_result,
     read_sidecar,
     remove_result,

@@ -34,7 +34,7 @@ from edge_matting.core.durable import (
     write_synced,
 )
 from edge_matting.core.errors import FolderUnavailable
-from edge_matting.core.naming import numbered
+from edge_matting.core.naming import fit
 from edge_matting.core.pins import Pin, open_pinned
 from edge_matting.core.renames import Spot, rename_no_replace, rename_over
 
@@ -140,14 +140,13 @@ class AnchoredFolder:
         The anchored folder itself must be there: below the mount point of a disk that is not
         mounted, folders would be made on the wrong disk.
         """
-        with blocking(f"cannot make the folder {self.shown(relative)}"):
-            with self.opened() as base:
-                if _is_folder(base, relative):
-                    return relative
-                made = ""
-                for name in components(relative):
-                    made = _make_folder(base, made, name)
-                return made
+        with blocking(f"cannot make the folder {self.shown(relative)}"), self.opened() as base:
+            if _is_folder(base, relative):
+                return relative
+            made = ""
+            for name in components(relative):
+                made = _make_folder(base, made, name)
+            return made
 
     def stage(self, folder: str, data: bytes | Iterable[bytes], mode: int = 0o666) -> str:
         """Write a hidden file in ``folder``, synced, and return its path; `put` names it."""
@@ -240,6 +239,8 @@ class AnchoredFolder:
             if self.root is None:
                 return os.open(self.path, FOLDER_PATH)
             return open_pinned(self.path, self.root, self.pins)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FolderUnavailable(f"{self.path} is not there") from error
         except OSError as error:
             raise FolderUnavailable(f"cannot open {self.path}: {error.strerror}") from error
 
@@ -306,7 +307,7 @@ def _is_folder(base: int, relative: str) -> bool:
 def _make_folder(base: int, above: str, name: str) -> str:
     """One more level; the first of ``name``, ``name~2``, ... that is a folder or free."""
     for number in range(1, MAX_SAME_NAME):
-        relative = posixpath.join(above, numbered(name, number))
+        relative = posixpath.join(above, name if number == 1 else fit(name, f"~{number}"))
         with parent_of(base, relative) as (folder, wanted):
             try:
                 os.mkdir(wanted, dir_fd=folder)

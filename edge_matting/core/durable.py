@@ -98,16 +98,10 @@ def durable_remove(path: Path) -> bool:
     return True
 
 
-def make_folders(path: Path, within: Path | None = None) -> None:
-    """Make the folder and its parents, each synced into the one above it.
-
-    ``within`` must exist already: below the mount point of a disk that is not mounted, folders
-    would be made on the wrong disk.
-    """
+def make_folders(path: Path) -> None:
+    """Make the folder and its parents, each synced into the one above it."""
     with blocking(f"cannot make the folder {path}"):
         missing = list(takewhile(lambda folder: not folder.is_dir(), (path, *path.parents)))
-        if within in missing:
-            raise FolderUnavailable(f"the folder {within} is not there")
         for folder in reversed(missing):
             _make_folder(folder)
             sync_folder(folder.parent)

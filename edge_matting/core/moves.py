@@ -69,8 +69,7 @@ def copy_no_replace(here: Spot, there: Spot) -> None:
         try:
             times = (before.st_atime_ns, before.st_mtime_ns)
             os.utime(hidden.name, ns=times, dir_fd=hidden.folder, follow_symlinks=False)
-            if Signature.of(here.status()) != Signature.of(before):
-                raise SourceChanged(f"{here.name} changed while it was moved")
+            _check_unchanged(here, before)
             rename_no_replace(hidden, there)
         except BaseException:
             hidden.unlink()
@@ -84,6 +83,11 @@ def copy_no_replace(here: Spot, there: Spot) -> None:
         if made:
             there.unlink()
         raise
+
+
+def _check_unchanged(here: Spot, before: os.stat_result) -> None:
+    if not Signature.of(before).agrees(here.status()):
+        raise SourceChanged(f"{here.name} changed while it was moved")
 
 
 def _is_same_file(status: os.stat_result, there: Spot) -> bool:

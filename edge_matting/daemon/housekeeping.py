@@ -16,6 +16,7 @@ from edge_matting.core.jobs import Job, Original, Place
 from edge_matting.core.walks import sweep_temporaries
 from edge_matting.ledger import Ledger
 from edge_matting.publish import dispose
+from edge_matting.publish.publication import roll_back
 
 log = logging.getLogger(__name__)
 
@@ -158,6 +159,7 @@ def sweep(folder: HotFolder, parts: Iterable[Path], before: float | None = None)
     removed = 0
     for part in parts:
         try:
+            removed += roll_back(folder.door(part), before=before)
             removed += sweep_temporaries(folder.door(part), before=before)
         except TemporaryError as error:
             log.debug("%s is not swept: %s", part, error)

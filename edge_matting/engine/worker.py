@@ -111,29 +111,34 @@ class Worker:
         except ClaimLost:
             log.info("%s: the claim was given to another; nothing was changed", _name(claim.job))
             return None
-        except Truncated as error:
-            grows = self._may_still_grow(claim.job)
-            return Failed(SourceGrows(error.message) if grows else error)
-        except LedgerError as error:
-            return Failed(LedgerUnavailable(str(error)))  # says nothing about the photo
-        except JobError as error:
-            if isinstance(error, DeviceLost):
-                self._device_lost(error)
-            if isinstance(error, OutOfMemory):
-                self._out_of_memory(error.message)
-            return Failed(error, seconds=round(time.perf_counter() - begin, 4))
-        except MemoryError:
-            problem = OutOfMemory(f"{_name(claim.job)}: not enough memory")
-            self._out_of_memory(problem.message)
-            return Failed(problem)
-        except EdgeMattingError as error:
-            return Failed(InternalFault(f"{_name(claim.job)}: {error}"))
-        except OSError as error:
-            return Failed(_refused(claim.job, error))
+        except (EdgeMattingError, MemoryError, OSError) as error:
+            meaning = self._meaning(claim.job, error)
+            return Failed(meaning, seconds=round(time.perf_counter() - begin, 4))
         except Exception as error:
             # A mistake of ours must cost this photo its attempt, never the whole engine.
             log.exception("%s: internal fault", _name(claim.job))
             return Failed(InternalFault(f"{_name(claim.job)}: {type(error).__name__}: {error}"))
+
+    def _meaning(self, job: Job, error: Exception) -> JobError:
+        """What became of the photo; who has to know of a lost device or full memory, does."""
+        match error:
+            case Truncated() if self._may_still_grow(job):
+                return SourceGrows(error.message)
+            case MemoryError():
+                error = OutOfMemory(f"{_name(job)}: not enough memory")
+            case LedgerError():
+                error = LedgerUnavailable(str(error))  # says nothing about the photo
+            case OSError():
+                error = _refused(job, error)
+            case JobError():
+                pass
+            case _:
+                error = InternalFault(f"{_name(job)}: {error}")
+        if isinstance(error, DeviceLost):
+            self._device_lost(error)
+        if isinstance(error, OutOfMemory):
+            self._out_of_memory(error.message)
+        return error
 
     def _process(self, claim: Claim, computed: Computed) -> Done:
         job, limits = claim.job, self._settings.limits

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from edge_matting.core.anchored import MAX_SAME_NAME, AnchoredFolder
+from edge_matting.core.beneath import components
 from edge_matting.core.durable import TEMPORARY_PREFIX
 from edge_matting.core.errors import PathRefused, TemporaryError
 from edge_matting.core.jobs import Output
 from edge_matting.core.naming import numbered_stem
+from edge_matting.core.walks import Entry, walk
 from edge_matting.publish.sidecar import read_json, read_sidecar, sidecar_name, sidecar_outputs
 
 JOURNAL_SUFFIX: Final = ".publishing"
@@ -43,6 +46,7 @@ def publish(
     stem: str,
     drafts: Sequence[Draft],
     sidecar: Callable[[tuple[Output, ...]], bytes],
+    *,
     earlier: Sequence[Output],
     is_ours: Callable[[Mapping[str, Any]], bool],
 ) -> tuple[Output, ...]:
@@ -166,15 +170,63 @@ class _Place:
         return posixpath.join(self._folder, f"{TEMPORARY_PREFIX}{mark}{JOURNAL_SUFFIX}")
 
     def _journalled(self) -> set[tuple[str, str]]:
-        content = read_json(self.root, self._journal) or {}
-        listed = content.get("known")
-        if not isinstance(listed, list):
-            return set()
-        return {(str(one[0]), str(one[1])) for one in listed if isinstance(one, list) and one[1:]}
+        return _journal_pairs(read_json(self.root, self._journal) or {}, "known")
 
     def _keep_journal(self) -> None:
-        text = json.dumps({"known": sorted(self.known)})
+        made = sorted(_pairs(self.outputs) - set(self.present.items()))
+        text = json.dumps({"stem": self.stem, "known": sorted(self.known), "new": made})
         self.root.scribble(self._journal, text.encode())
+
+
+def roll_back(root: AnchoredFolder, *, before: float | None = None) -> int:
+    """Remove what publications that died have put under ``root``; return how many there were.
+
+    Without ``before`` (seconds since the epoch) for a moment in which nothing is published there.
+    The outputs of an older result, which lost its sidecar to the one that died, stay.
+    """
+    latest = math.inf if before is None else before
+    journals = [
+        entry.path
+        for entry in walk(root)
+        if isinstance(entry, Entry)
+        and entry.path.rpartition("/")[2].startswith(TEMPORARY_PREFIX)
+        and entry.path.endswith(JOURNAL_SUFFIX)
+        and entry.status.st_mtime < latest
+    ]
+    for journal in journals:
+        _roll_back(root, journal)
+    return len(journals)
+
+
+def _roll_back(root: AnchoredFolder, journal: str) -> None:
+    content = read_json(root, journal) or {}
+    sidecar = read_sidecar(root, str(content.get("stem", ""))) if _is_below(content) else None
+    finished = _pairs(sidecar_outputs(sidecar or {}))
+    for file, sha256 in _journal_pairs(content, "new") - finished:
+        if digest_of(root, file) == sha256:
+            root.remove(file)
+    root.discard(journal)
+
+
+def _is_below(content: Mapping[str, Any]) -> bool:
+    try:
+        components(str(content.get("stem", "")))
+    except ValueError:
+        return False
+    return "stem" in content
+
+
+def _journal_pairs(content: Mapping[str, Any], key: str) -> set[tuple[str, str]]:
+    """Files and digests that a journal lists; it may be anybody's, so paths are looked at."""
+    listed = content.get(key)
+    pairs = set()
+    for one in listed if isinstance(listed, list) else ():
+        match one:
+            case [str(file), str(sha256)] if _is_below({"stem": file}):
+                pairs.add((file, sha256))
+            case _:
+                continue
+    return pairs
 
 
 def digest_of(root: AnchoredFolder, relative: str) -> str | None:

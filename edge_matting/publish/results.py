@@ -63,7 +63,7 @@ def publish_result(
         Draft(file.kind, file.format, hashlib.sha256(file.data).hexdigest(), file.data)
         for file in files
     ]
-    return publish(root, stem, drafts, sidecar, earlier, is_ours)
+    return publish(root, stem, drafts, sidecar, earlier=earlier, is_ours=is_ours)
 
 
 def copy_result(
@@ -87,7 +87,7 @@ def copy_result(
         Draft(o.kind, o.format, o.sha256, _Verified(from_root, o.file, o.sha256)) for o in stored
     ]
     try:
-        return publish(to_root, stem, drafts, sidecar, earlier, is_ours)
+        return publish(to_root, stem, drafts, sidecar, earlier=earlier, is_ours=is_ours)
     except _AlteredError:  # between the check and the copy
         return None
 
@@ -116,6 +116,8 @@ def remove_stale(
 
 def remove_result(root: AnchoredFolder, stem: str, outputs: Sequence[Output]) -> None:
     """Take a result away, its sidecar first; one that somebody has edited stays."""
+    if root.status_of_itself() is None:
+        return  # gone with its folder
     if any(_is_foreign(root, output) for output in outputs):
         return
     _remove_sidecar(root, published_stem(stem, outputs), outputs)

@@ -15,6 +15,7 @@ from harness import PHOTO
 from edge_matting.cache import MatteCache
 from edge_matting.cli.main import main
 from edge_matting.config import Recipe
+from edge_matting.core.anchored import anchored_file
 from edge_matting.core.errors import InferenceFailed
 from edge_matting.core.jobs import Done, StoredResult
 from edge_matting.core.model_io import InputSize, ModelInput
@@ -72,7 +73,7 @@ class House:
 
     def do(self, data: bytes, **recipe) -> Done:
         tools = Tools(self.session, MODEL, PixelBudget(10**8), self.told.append, self.cache)
-        task = PhotoTask(PHOTO, "a.jpg", None, Recipe.model_validate(recipe), 10**8)
+        task = PhotoTask(anchored_file(PHOTO), "a.jpg", None, Recipe.model_validate(recipe), 10**8)
         return process_photo(task, tools, self.shelf, data)
 
 

@@ -13,6 +13,7 @@ import pytest
 from harness import PHOTO
 
 from edge_matting.config import Recipe
+from edge_matting.core.anchored import anchored_file
 from edge_matting.core.errors import (
     InferenceFailed,
     SourceChanged,
@@ -103,7 +104,7 @@ def tools(matte: np.ndarray, stages: list[str] | None = None) -> Tools:
 
 
 def task(path: Path = PHOTO, **recipe) -> PhotoTask:
-    return PhotoTask(path, path.name, None, Recipe.model_validate(recipe), 10**7)
+    return PhotoTask(anchored_file(path), path.name, None, Recipe.model_validate(recipe), 10**7)
 
 
 def test_the_stages_come_in_order_and_are_timed():
@@ -196,7 +197,7 @@ def test_a_source_replaced_while_in_work_gets_no_output_of_its_old_content(tmp_p
     path = tmp_path / "a.jpg"
     path.write_bytes(PHOTO.read_bytes())
     settled = Signature.of(path.lstat())
-    data = read_source(path, settled, 10**7)
+    data = read_source(anchored_file(path), settled, 10**7)
     path.write_bytes(b"another")
     shelf = Shelf()
     with pytest.raises(SourceChanged):
@@ -211,12 +212,12 @@ def test_a_source_is_read_only_if_it_is_the_file_that_settled(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(b"12345")
     settled = Signature.of(path.lstat())
-    assert read_source(path, settled, 100) == b"12345"
+    assert read_source(anchored_file(path), settled, 100) == b"12345"
     with pytest.raises(TooLarge, match="the limit is"):
-        read_source(path, settled, 4)
+        read_source(anchored_file(path), settled, 4)
     path.write_bytes(b"123456")
     with pytest.raises(SourceChanged):
-        read_source(path, settled, 100)
+        read_source(anchored_file(path), settled, 100)
 
 
 def test_nothing_but_a_regular_file_is_opened(tmp_path):
@@ -225,7 +226,7 @@ def test_nothing_but_a_regular_file_is_opened(tmp_path):
     (tmp_path / "link").symlink_to(PHOTO)
     for name in ("fifo", "folder", "link", "none"):
         with pytest.raises(SourceGone):
-            read_source(tmp_path / name, None, 100)
+            read_source(anchored_file(tmp_path / name), None, 100)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -234,7 +235,7 @@ def test_an_unreadable_source_is_not_its_own_fault(tmp_path):
     path.write_bytes(b"1")
     path.chmod(0)
     with pytest.raises(SourceUnreadable):
-        read_source(path, None, 100)
+        read_source(anchored_file(path), None, 100)
 
 
 def test_waiting_for_room_is_a_sign_of_life(monkeypatch):

@@ -11,6 +11,7 @@ from typing import Any
 from fakes import ManualClock
 from flask.testing import FlaskClient
 
+from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.device_values import DeviceProfile, Gpu, Vitals
 from edge_matting.core.jobs import (
     Execution,

@@ -21,7 +21,7 @@ from pathlib import Path
 from edge_matting import __version__
 from edge_matting.cache import content_digest
 from edge_matting.config import Recipe, load_settings
-from edge_matting.core.anchored import anchored_file
+from edge_matting.core.anchored import AnchoredFolder, anchored_file
 from edge_matting.core.arrays import Alpha
 from edge_matting.core.jobs import (
     Execution,
@@ -79,7 +79,8 @@ class Bare:
             files = render_outputs(photo, alpha, self.recipe)
         with stage("publish"):
             result = self._result(digest, photo, quality)
-            publish_result(self.out, path.stem, files, lambda made: _sidecar(path, result, made))
+            root = AnchoredFolder(self.out)
+            publish_result(root, path.stem, files, lambda made: _sidecar(path, result, made))
 
     def _matte(self, photo: Photo, stage: Stage) -> tuple[Alpha, Quality]:
         equalise = self.recipe.exposure == "auto"

@@ -11,6 +11,7 @@ from fakes import ManualClock
 from harness import PHOTO, files
 
 from edge_matting.config import parse_settings
+from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.errors import FolderUnavailable
 from edge_matting.core.jobs import Signature, Source
 from edge_matting.daemon.page import uploads as uploads_module
@@ -60,7 +61,9 @@ class Desk:
     def take_in(self) -> dict[str, str | None]:
         """Make jobs of all that lies in in/, as the intake would; their parameters."""
         hot = str(self.inbox.parent)
-        found = [entry for entry in scan(self.inbox) if isinstance(entry, FoundFile)]
+        found = [
+            entry for entry in scan(AnchoredFolder(self.inbox)) if isinstance(entry, FoundFile)
+        ]
         self.ledger.enqueue([Source(hot, one.path, one.signature, "cutout") for one in found])
         return {job.source: job.parameters for job in self.ledger.jobs(None, 99)}
 
