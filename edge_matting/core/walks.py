@@ -72,6 +72,28 @@ def walk(
                 waiting += below
 
 
+def folder_inodes(folder: AnchoredFolder, max_depth: int = MAX_DEPTH) -> Iterator[int]:
+    """The inode of ``folder`` and of every folder below it that can be looked into."""
+    waiting = [""]
+    with folder.opened() as base:
+        yield os.fstat(base).st_ino
+        while waiting:
+            relative = waiting.pop()
+            try:
+                entries = _listed(base, relative, lambda _name: False)
+            except OSError:  # moved away, or not for us
+                continue
+            below: list[str] = []
+            statuses = dict(entries)
+            for _ in _looked_at(entries, relative, below):
+                continue
+            for path in below if relative.count("/") + 2 <= max_depth else ():
+                status = statuses[path.rpartition("/")[2]]
+                if isinstance(status, os.stat_result):
+                    yield status.st_ino
+                waiting.append(path)
+
+
 def sweep_temporaries(folder: AnchoredFolder, *, before: float | None = None) -> int:
     """Remove what killed writers of ours left below ``folder``; return how many files.
 

@@ -151,6 +151,7 @@ class Intake:
             intake.watch,
             self._hint,
             poll_seconds=min(POLLING_SECONDS, intake.rescan_seconds),
+            door=self._inbox,
         )
         try:
             self._watcher.start()

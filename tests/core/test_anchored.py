@@ -133,8 +133,8 @@ def test_a_swap_between_two_looks_never_leads_out(door: AnchoredFolder, secret: 
     def swap() -> None:
         while not stop.is_set():
             for name in ("real", "link"):
-                os.rename(door.path / name, door.path / "sub")
-                os.rename(door.path / "sub", door.path / name)
+                (door.path / name).rename(door.path / "sub")
+                (door.path / "sub").rename(door.path / name)
 
     thread = threading.Thread(target=swap)
     thread.start()

@@ -220,7 +220,7 @@ def test_folders_are_made_with_their_parents_and_again_without_harm(tmp_path: Pa
 
 def test_a_file_in_the_way_of_a_folder_is_said(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"")
-    with pytest.raises(PathRefused, match="not a folder|Not a directory"):
+    with pytest.raises(PathRefused, match=r"not a folder|Not a directory"):
         make_folders(tmp_path / "a")
 
 

@@ -200,7 +200,10 @@ def test_a_source_that_changes_while_it_is_copied_stays(tmp_path: Path) -> None:
                     file.write(b"more")
             return super().status()
 
-    with spot(source) as here, spot(tmp_path / "b") as there:
-        with pytest.raises(SourceChanged, match="changed while"):
-            copy_no_replace(Growing(here.folder, here.name), there)
+    with (
+        spot(source) as here,
+        spot(tmp_path / "b") as there,
+        pytest.raises(SourceChanged, match="changed while"),
+    ):
+        copy_no_replace(Growing(here.folder, here.name), there)
     assert os.listdir(tmp_path) == ["pipe"]
