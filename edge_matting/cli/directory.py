@@ -138,10 +138,12 @@ class Places:
         """Results that lie under the photo's names, of whatever photo."""
         for name in dict.fromkeys((stem, *islice(stem_candidates(photo.relative), LOOKED_AT))):
             folder, base = posixpath.split(name)
+            missing = 0  # in a row, for a number may be somebody else's file
             for number in range(1, MAX_SAME_NAME):
                 found = list(self._lying_at(posixpath.join(folder, numbered_stem(base, number))))
                 yield from found
-                if not found:
+                missing = 0 if found else missing + 1
+                if missing >= LOOKED_AT:
                     break
 
     def remember(self, key: tuple[str, str, str], result: StoredResult) -> None:
@@ -173,7 +175,7 @@ class Places:
 
 RESULT_STATES: Final = (JobState.SUCCEEDED, JobState.REVIEW)
 LOOKED_AT: Final = 3
-"""So many names of a photo are looked under for a result of an earlier run."""
+"""So many names of a photo, or numbers of a name, are looked under in vain for its results."""
 
 
 @dataclass(frozen=True, slots=True)

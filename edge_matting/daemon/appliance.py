@@ -161,7 +161,7 @@ class Appliance:
         if not self._swept:
             self._swept = True
             _sweep(settings)
-        housekeeping = Housekeeping(settings, ledger, self._clock)
+        housekeeping = Housekeeping(settings, ledger, self._clock, view.note_new_work)
         housekeeping.start()
         view.attach(settings, supervisor, intakes, server.url)
         try:

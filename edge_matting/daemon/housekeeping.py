@@ -6,7 +6,7 @@ import contextlib
 import logging
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from edge_matting.config import HotFolder, Settings
@@ -14,6 +14,7 @@ from edge_matting.core.clock import Clock
 from edge_matting.core.errors import LedgerError, SourceChanged, SourceGone, TemporaryError
 from edge_matting.core.jobs import Job, Original, Place
 from edge_matting.core.walks import sweep_temporaries
+from edge_matting.daemon.changed_originals import ChangedOriginals
 from edge_matting.ledger import Ledger
 from edge_matting.publish import dispose
 from edge_matting.publish.publication import roll_back
@@ -37,8 +38,15 @@ class Housekeeping:
     Each round goes on until nothing is left to do, so that it keeps up with any pace of photos.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        clock: Clock,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
+        self._changed = ChangedOriginals(settings, ledger, clock, wake)
         self._ledger = ledger
         self._clock = clock
         self._next = clock.monotonic() + FIRST_SECONDS
@@ -59,6 +67,7 @@ class Housekeeping:
     def _run(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):
             try:
+                self._changed.step()
                 self.step()
             except Exception:
                 # What cannot be tidied now is tried again in an hour; the thread must not end.

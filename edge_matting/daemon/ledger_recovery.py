@@ -69,6 +69,8 @@ def _results(folder: HotFolder) -> Iterator[tuple[str, str]]:
     """(source, stem) of every sidecar of ours in ``out/`` and ``review/``."""
     for path in (folder.outbox, folder.review):
         root = folder.door(path)
+        if root.status_of_itself() is None:
+            continue  # not made yet, or not mounted
         try:
             stems = sorted(
                 entry.path.removesuffix(SIDECAR_SUFFIX)

@@ -165,14 +165,17 @@ class Ledger:
 
     # Actions.
 
-    def retry(self, job_id: int, *, model: str | None = None) -> Job | None:
+    def retry(
+        self, job_id: int, *, model: str | None = None, signature: Signature | None = None
+    ) -> Job | None:
         """Put a failed or reviewed job back in the queue; None if there is no such job.
 
+        ``signature`` is what its original looks like now, where somebody has changed that.
         Raises ``LedgerError`` when a newer photo took its place, or its original is gone or
         still on its way.
         """
         with self._database.write() as connection:
-            return actions.retry(connection, job_id, model, self._clock.now())
+            return actions.retry(connection, job_id, model, self._clock.now(), signature)
 
     def retry_failed(self) -> int:
         """Put all failed jobs back in the queue that `retry` would not refuse."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,8 @@ from edge_matting.publish import EncodedOutput, publish_result
 from edge_matting.status.interfaces import ActionRefused
 from tools.waiting import wait_for
 
+SHA256 = hashlib.sha256(PHOTO.read_bytes()).hexdigest()
+
 
 class Box:
     """A ledger and a hot folder with finished jobs in them; no process runs."""
@@ -81,14 +85,29 @@ class Box:
         return job.id
 
     def _result(self, stem: str, state: JobState) -> Result:
-        root = self.folder.review if state is JobState.REVIEW else self.folder.outbox
+        part = self.folder.review if state is JobState.REVIEW else self.folder.outbox
+        root = self.folder.door(part)
         picture = EncodedOutput("cutout", "png", b"a picture")
-        sidecar = json.dumps({"source_sha256": "s", "quality": {"verdict": "review"}}).encode()
-        outputs = publish_result(root, stem, [picture], lambda _outputs: sidecar)
+        content = {"source_sha256": SHA256, "quality": {"verdict": "review"}}
+        outputs = publish_result(
+            root,
+            stem,
+            [picture],
+            lambda made: json.dumps({**content, "outputs": [asdict(one) for one in made]}).encode(),
+        )
         execution = Execution("ort", "cpu", "fp32", (320, 320), 1)
         quality = Quality("review", ("no_subject",), 0.0, 0.0, 0.0)
         return Result(
-            "s", (1, 1), outputs, "key", "default", "m", execution, "miss", quality, {"total": 1.0}
+            SHA256,
+            (1, 1),
+            outputs,
+            "key",
+            "default",
+            "m",
+            execution,
+            "miss",
+            quality,
+            {"total": 1.0},
         )
 
 

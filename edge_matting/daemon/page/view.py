@@ -200,14 +200,14 @@ class View:
                 "unknown_model", f"there is no model {model}; known: {', '.join(known)}"
             )
         job = self._actions.retry(job_id, model)
-        self._tell_queue_changed()
+        self.note_new_work()
         return job
 
     def accept(self, job_id: int) -> Job:
         parts = self._parts
         folders = [] if parts is None else [intake.folder for intake in parts.intakes]
         job = self._actions.accept(job_id, folders)
-        self._tell_queue_changed()
+        self.note_new_work()
         return job
 
     def results_folder(self, job: Job) -> AnchoredFolder | None:
@@ -301,7 +301,7 @@ class View:
             counts=tuple(AdaptationCount(*key, count) for key, count in sorted(counts.items())),
         )
 
-    def _tell_queue_changed(self) -> None:
+    def note_new_work(self) -> None:
         """The main loop wakes the engine; the page's threads never talk to it."""
         self._queue_changed = True
         self._wake()

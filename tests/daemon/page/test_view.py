@@ -45,6 +45,7 @@ def supervisor(**changes: Any) -> SimpleNamespace:
         "ready": lambda: True,
         "is_starting": lambda: False,
         "replaced_in_a_row": 0,
+        "ended_in_a_row": 0,
         "engine": None,
         "engines": (),
         "restarts": 0,
