@@ -77,8 +77,10 @@ def test_relative_paths_are_taken_from_the_file(tmp_path):
         (
             {"recipes": {"cutout": {"outputs": [{"kind": "cutout", "format": "jpg"}]}}},
             [
-                "recipes.cutout.outputs[0]: jpg cannot carry transparency; "
-                "use png, webp, tiff or avif"
+                (
+                    "recipes.cutout.outputs[0]: jpg cannot carry transparency; "
+                    "use png, webp, tiff or avif"
+                )
             ],
         ),
         (
