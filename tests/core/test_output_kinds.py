@@ -20,9 +20,7 @@ from edge_matting.core.errors import ConfigError
 from edge_matting.core.output_kinds import OUTPUT_KINDS, OutputKind, output_kind
 from edge_matting.core.references import load_reference
 
-PROJECT = Path(__file__).resolve().parent
-while not (PROJECT / "pyproject.toml").is_file():
-    PROJECT = PROJECT.parent
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("kind", OUTPUT_KINDS.values(), ids=lambda kind: kind.name)
