@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edge_matting.config import OutputSpec, Recipe
 from edge_matting.core.arrays import Alpha, Rgb
+from edge_matting.core.jobs import EncodedOutput
 from edge_matting.imaging import Photo, before_after, encode, output_exif, to_srgb
 from edge_matting.matting import (
     Backdrop,
@@ -35,7 +36,6 @@ from edge_matting.matting import (
     with_shadow,
 )
 from edge_matting.pipeline.backdrops import make_backdrop, make_shadow
-from edge_matting.publish import EncodedOutput
 
 Pixels = npt.NDArray[Any]
 
