@@ -1,4 +1,4 @@
-"""The story of one photo, from its bytes to its encoded outputs; nothing is read or written here."""
+"""The story of one photo, from its bytes to its encoded outputs; nothing is read or written."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def publish_result(
     files: Sequence[EncodedOutput],
     sidecar: bytes,
 ) -> None:
-    """Write a result under ``root``: ``files`` as ``outputs`` (see `named_outputs`), then the sidecar.
+    """Write ``files`` under ``root`` as ``outputs`` (see `named_outputs`), the sidecar last.
 
     ``stem`` is one of ``core.naming``: unique under ``root`` and short enough. Its sub-folders
     are made; ``root`` must exist, for it may be on a disk that is not mounted. An older result of
