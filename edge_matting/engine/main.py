@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _only_engine(settings: Settings, identity: EngineIdentity) -> Iterator[None]:
-    """Hold this engine's lock; the one before may take a moment to end, so it is tried again later."""
+    """Hold this engine's lock; the one before may take a moment to end, so try for a while."""
     with ExitStack() as stack:
         try:
             path = settings.state_dir / identity.lock_name
