@@ -20,7 +20,7 @@ from edge_matting.core.jobs import Job, Original, Output, Place, Result, Signatu
 from edge_matting.core.logs import shown
 from edge_matting.core.naming import conflicting_stems, stem_candidates
 from edge_matting.core.states import JobState
-from edge_matting.hotfolder.scan import Found, scan
+from edge_matting.hotfolder.scan import FoundFile, scan
 from edge_matting.publish import (
     EncodedOutput,
     build_sidecar,
@@ -33,37 +33,37 @@ from edge_matting.publish import (
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class InputPhoto:
     """A file to do; ``relative`` decides its name and sub-folder among the results."""
 
     path: Path
     relative: str
 
 
-def find_photos(paths: Sequence[Path], out: Path) -> list[Photo]:
+def find_photos(paths: Sequence[Path], out: Path) -> list[InputPhoto]:
     """Every photo under ``paths``, folders recursively, in a stable order.
 
     ``ConfigError`` for a path that is not there, or a folder that would take its own results in.
     """
-    photos: list[Photo] = []
+    photos: list[InputPhoto] = []
     for path in paths:
         if path.is_dir():
             if out.resolve().is_relative_to(path.resolve()):
                 raise ConfigError(f"--out {out}: lies inside {path}, whose photos it would join")
             photos += sorted(_in_folder(path), key=lambda photo: photo.relative)
         elif path.is_file():
-            photos.append(Photo(path, path.name))
+            photos.append(InputPhoto(path, path.name))
         else:
             raise ConfigError(f"{path}: there is no such file or folder")
     return list({photo.path.resolve(): photo for photo in reversed(photos)}.values())[::-1]
 
 
-def _in_folder(folder: Path) -> list[Photo]:
+def _in_folder(folder: Path) -> list[InputPhoto]:
     photos = []
     try:
         for entry in scan(folder):
-            if isinstance(entry, Found):
-                photos.append(Photo(folder / entry.path, entry.path))
+            if isinstance(entry, FoundFile):
+                photos.append(InputPhoto(folder / entry.path, entry.path))
             else:
                 complain(f"{shown(folder / entry.path)}: {entry.reason}")
     except FolderUnavailable as error:
@@ -78,7 +78,7 @@ class Places:
         self.out = out
         self.recipe = recipe
         self.reuses = reuse
-        self._taken: dict[str, Photo] = {}
+        self._taken: dict[str, InputPhoto] = {}
         self._made: dict[tuple[str, str, str], StoredResult] = {}
         self._lock = threading.Lock()
 
@@ -91,7 +91,7 @@ class Places:
         make_folders(root)
         return root
 
-    def stem(self, photo: Photo) -> str:
+    def stem(self, photo: InputPhoto) -> str:
         """The photo's output name: free in this run, and not another source's from an earlier."""
         with self._lock:
             for stem in stem_candidates(photo.relative):
@@ -108,7 +108,7 @@ class Places:
         with self._lock:
             return self._made.get(key)
 
-    def _is_free(self, stem: str, photo: Photo) -> bool:
+    def _is_free(self, stem: str, photo: InputPhoto) -> bool:
         if any(other in self._taken for other in conflicting_stems(stem)):
             return self._taken.get(stem) is photo
         sources = [read_sidecar(self.root(state), stem).get("source") for state in RESULT_STATES]
@@ -141,7 +141,9 @@ def sidecar_outputs(sidecar: dict[str, Any]) -> tuple[Output, ...]:
 class DirectoryResults:
     """`pipeline.Results` for one photo of the one-shot command."""
 
-    def __init__(self, places: Places, photo: Photo, recipe: Recipe, model_sha256: str) -> None:
+    def __init__(
+        self, places: Places, photo: InputPhoto, recipe: Recipe, model_sha256: str
+    ) -> None:
         self._places = places
         self._photo = photo
         self._recipe_key = recipe.key()

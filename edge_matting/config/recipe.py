@@ -192,7 +192,7 @@ class Canvas(Frozen):
         return round(self.size[0] * scale), round(self.size[1] * scale)
 
 
-class Shadow(Frozen):
+class ShadowSettings(Frozen):
     """A drop shadow under cutouts and composites; lengths in percent of the longer side."""
 
     opacity: Annotated[float, Field(gt=0, le=1)] = 0.35
@@ -225,7 +225,7 @@ class Recipe(Frozen):
     """A cast of this colour is taken off the edge; auto: the background's, where it has one."""
     crop: Crop | None = None
     canvas: Canvas | None = None
-    shadow: Shadow | None = None
+    shadow: ShadowSettings | None = None
     background: Background = Background(colour="#ffffff")
     """Under composites."""
     colour: Literal["keep", "srgb"] = "keep"

@@ -173,7 +173,7 @@ class StoredResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class TimeBucket:
     """What finished within one stretch of time."""
 
     finished: int

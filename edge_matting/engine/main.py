@@ -20,6 +20,7 @@ import psutil
 from edge_matting.config import Settings
 from edge_matting.core import logs
 from edge_matting.core.clock import SystemClock
+from edge_matting.core.engine_identity import EngineIdentity
 from edge_matting.core.errors import (
     DeviceLost,
     EdgeMattingError,
@@ -27,25 +28,24 @@ from edge_matting.core.errors import (
     SelfTestFailed,
     StartError,
 )
-from edge_matting.core.exits import CLEAN, DEVICE_LOST, FAULT, RECYCLE, START_ERROR
+from edge_matting.core.exit_codes import CLEAN, DEVICE_LOST, FAULT, RECYCLE, START_ERROR
 from edge_matting.core.jobs import Claim
-from edge_matting.core.lock import SharedLock, exclusive_lock
-from edge_matting.core.seat import Seat
+from edge_matting.core.locks import SharedLock, exclusive_lock
 from edge_matting.device import VitalsReader, probe_device
-from edge_matting.engine.at_work import ModelsAtWork
 from edge_matting.engine.channel import Reporter, listen
-from edge_matting.engine.checkup import CheckUp
-from edge_matting.engine.folders import Folders
+from edge_matting.engine.factory import open_cache, open_catalog, planning_for
+from edge_matting.engine.jobs.folders import Folders
+from edge_matting.engine.jobs.originals import Originals
 from edge_matting.engine.loop import Computed, WorkLoop
-from edge_matting.engine.native import hand_back, settle_in
-from edge_matting.engine.opening import Opener
-from edge_matting.engine.originals import Originals
-from edge_matting.engine.start import open_cache, open_catalog, planning_for
-from edge_matting.engine.steering import Steering
+from edge_matting.engine.models.loader import ModelLoader
+from edge_matting.engine.models.manager import ModelManager
+from edge_matting.engine.models.self_test_schedule import SelfTestSchedule
+from edge_matting.engine.process_tuning import return_free_memory, tune_process
+from edge_matting.engine.tuning.controller import PlanController
 from edge_matting.engine.worker import LEDGER, Worker
 from edge_matting.hotfolder.condition import folder_problem, space_problem
-from edge_matting.inference import Catalog
 from edge_matting.ledger import Ledger
+from edge_matting.models import Catalog
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ LOCK_SECONDS = 10.0
 LISTING_SECONDS = 30.0
 """How soon a model that was added can be chosen on the page."""
 
-SETTLE_SECONDS = 10.0
+PUT_AWAY_SECONDS = 10.0
 """How often originals that could not be put away are tried again."""
 
 HAND_BACK_SECONDS = 60.0
@@ -69,14 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _die_with_the_daemon()
     _be_taken_first()
     faulthandler.enable()  # a native crash leaves its stack in the log
-    settle_in()
+    tune_process()
     logs.configure()
     reporter = Reporter(int(arguments[0]))
-    seat = Seat.from_argument(arguments[1])
+    identity = EngineIdentity.from_argument(arguments[1])
     settings = Settings.model_validate_json(sys.stdin.readline())
     try:
-        with _only_engine(settings, seat):
-            return Engine(settings, reporter, seat).run()
+        with _only_engine(settings, identity):
+            return Engine(settings, reporter, identity).run()
     except StartError as error:
         log.error("the engine cannot start: %s", error)
         reporter.send("problem", message=str(error))
@@ -92,11 +92,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _only_engine(settings: Settings, seat: Seat) -> Iterator[None]:
+def _only_engine(settings: Settings, identity: EngineIdentity) -> Iterator[None]:
     """Hold the seat's lock; the one before may take a moment to be gone, so try again later."""
     with ExitStack() as stack:
         try:
-            path = settings.state_dir / seat.lock_name
+            path = settings.state_dir / identity.lock_name
             stack.enter_context(exclusive_lock(path, "engine", LOCK_SECONDS))
         except StartError as error:
             raise EdgeMattingError(str(error)) from error
@@ -106,51 +106,51 @@ def _only_engine(settings: Settings, seat: Seat) -> Iterator[None]:
 class Engine:
     """One life of the work process."""
 
-    def __init__(self, settings: Settings, reporter: Reporter, seat: Seat) -> None:
+    def __init__(self, settings: Settings, reporter: Reporter, identity: EngineIdentity) -> None:
         self._settings = settings
         self._reporter = reporter
         self._clock = SystemClock()
         self._folders = Folders(settings.hot_folders)
         self._status = CLEAN
-        self._next_settling = 0.0
+        self._next_put_away = 0.0
         self._next_listing = 0.0
         self._next_hand_back = 0.0
         self._ledger = Ledger.open(
             settings.ledger_path,
             clock=self._clock,
             max_attempts=settings.limits.max_attempts,
-            owner=seat.owner,
+            owner=identity.owner,
         )
-        moving = SharedLock(settings.state_dir / "originals.lock") if seat.engines > 1 else None
+        moving = SharedLock(settings.state_dir / "originals.lock") if identity.engines > 1 else None
         self._originals = Originals(self._ledger, self._folders, self._clock, moving)
         self._cache = open_cache(settings)
         self._passed_at = self._clock.now()
-        profile = seat.share_of(probe_device())
+        profile = identity.share_of(probe_device())
         self._profile = profile
         self._planning = planning_for(settings, profile)
         self._readings = VitalsReader()
         plan = self._planning.plan(self._readings.read())
-        self._steering: Steering | None = None  # once the models have started
-        self._models = ModelsAtWork(
-            Opener(settings, open_catalog(settings), profile),
+        self._steering: PlanController | None = None  # once the models have started
+        self._models = ModelManager(
+            ModelLoader(settings, open_catalog(settings), profile),
             plan,
             settings.model,
             reporter,
             plan_of=self._planning.plan_of,
             cache=self._cache,
             device_lost=self._device_lost,
-            gpu_lost=seat.gpu_lost,
+            gpu_lost=identity.gpu_lost,
             # Who wants the accelerator or nothing waits for it.
             serves_meanwhile=settings.device.missing_accelerator != "fail",
         )
-        self._check_up = CheckUp(
+        self._check_up = SelfTestSchedule(
             now=self._clock.monotonic(),
             test=self._test,
             reopen=self._models.reopen,
             told=self._unable,
         )
         self._loop = WorkLoop(
-            claim=self._claim, perform=self._perform, tick=self._tick, slots=plan.workers
+            claim=self._claim, perform=self._perform, tick=self._tick, workers=plan.workers
         )
         self._worker = Worker(
             jobs=self._ledger,
@@ -175,14 +175,14 @@ class Engine:
         if self._cache is not None:
             self._cache.keep_models(_digests(open_catalog(settings)))
         self._models.start()
-        self._steering = Steering(
+        self._steering = PlanController(
             planning=self._planning,
             profile=self._profile,
             models=self._models,
             read=self._readings.read,
-            work_with=self._loop.work_with,
+            use_workers=self._loop.use_workers,
             photos_wait=lambda: self._loop.woken or self._loop.stopping,
-            voice=self._reporter,
+            events=self._reporter,
             now=self._clock.monotonic(),
         )
         try:
@@ -230,15 +230,15 @@ class Engine:
 
     def _wake(self) -> None:
         """There may be new work, or an accepted result whose original is to be put away."""
-        self._next_settling = 0.0
+        self._next_put_away = 0.0
         self._loop.wake()
 
     def _tick(self) -> None:
         self._reporter.alive(cache=self._tended())
         now = self._clock.monotonic()
-        if now >= self._next_settling:
-            self._next_settling = now + SETTLE_SECONDS
-            self._originals.settle_all()
+        if now >= self._next_put_away:
+            self._next_put_away = now + PUT_AWAY_SECONDS
+            self._originals.put_away_all()
         if now >= self._next_listing:
             self._next_listing = now + LISTING_SECONDS
             models = open_catalog(self._settings).list()
@@ -248,7 +248,7 @@ class Engine:
             self._steering.step(now, idle=self._loop.idle)
         if now >= self._next_hand_back:
             self._next_hand_back = now + HAND_BACK_SECONDS
-            hand_back()
+            return_free_memory()
         self._mind_memory()
 
     def _test(self) -> None:
@@ -273,7 +273,7 @@ class Engine:
         budget = self._models.plan.memory_bytes
         if self._loop.stopping or self._models.is_building or _used_bytes() <= budget:
             return
-        hand_back()  # what is free counts as used until then
+        return_free_memory()  # what is free counts as used until then
         if _used_bytes() <= budget:
             return
         if self._models.pool.unload_one():

@@ -25,15 +25,15 @@ from edge_matting.core.errors import (
 from edge_matting.core.jobs import Claim, Done, Failed, Job, JobSource, Outcome, Place
 from edge_matting.core.logs import about_job, shown
 from edge_matting.core.states import JobState
-from edge_matting.engine.folders import Folders
+from edge_matting.engine.jobs.folders import Folders
+from edge_matting.engine.jobs.originals import Originals
+from edge_matting.engine.jobs.recipes import recipe_of
+from edge_matting.engine.jobs.results import ClaimLost, HotFolderResults
 from edge_matting.engine.loop import Computed
-from edge_matting.engine.models import ModelPool
-from edge_matting.engine.originals import Originals
-from edge_matting.engine.recipes import recipe_of
-from edge_matting.engine.results import ClaimLost, HotFolderResults
+from edge_matting.engine.models.pool import ModelPool
 from edge_matting.hotfolder.condition import folder_problem
 from edge_matting.pipeline import PhotoTask, process_photo
-from edge_matting.pipeline.source import read_source
+from edge_matting.pipeline.read_source import read_source
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Worker:
             self._obstacle(job.folder, job.message if waits else None)
             if isinstance(outcome, Done):
                 self._finished(outcome.result.cache != "miss")
-            self._originals.settle(job)
+            self._originals.put_away(job)
 
     def _outcome(self, claim: Claim, computed: Computed) -> Outcome | None:
         begin = time.perf_counter()

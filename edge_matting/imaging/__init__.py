@@ -5,7 +5,7 @@ from edge_matting.imaging.decode import Photo, decode
 from edge_matting.imaging.encode import encode
 from edge_matting.imaging.header import Header, check_limits, read_header
 from edge_matting.imaging.metadata import output_exif
-from edge_matting.imaging.preview import PREVIEW_HEIGHT, before_after
+from edge_matting.imaging.thumbnail import PREVIEW_HEIGHT, before_after
 
 __all__ = [
     "PREVIEW_HEIGHT",

@@ -16,11 +16,12 @@ import numpy as np
 from edge_matting.cache import MatteCache, fingerprint_of
 from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.imaging import Photo
-from edge_matting.inference import Manifest, Session, SessionInfo
 from edge_matting.matting import Look
 from edge_matting.matting.exposure import equalised
 from edge_matting.matting.preprocess import from_output, model_view, to_tensor
+from edge_matting.models import Manifest
 from edge_matting.pipeline.batching import joined
+from edge_matting.runtimes import Session, SessionInfo
 
 PREPROCESSING_VERSION: Final = 3
 """Rises when the same photo would reach the model with other pixels; older mattes are not used."""

@@ -26,13 +26,14 @@ from edge_matting.imaging import (
     decode,
     read_header,
 )
-from edge_matting.inference import Manifest, Session
 from edge_matting.matting import Look, assess, halved, refine
+from edge_matting.models import Manifest
+from edge_matting.pipeline.admission import PixelBudget
 from edge_matting.pipeline.batching import on_its_way
-from edge_matting.pipeline.gate import PixelGate
 from edge_matting.pipeline.matte import Matted, matte, second_look
 from edge_matting.pipeline.outputs import render_outputs
 from edge_matting.publish import EncodedOutput
+from edge_matting.runtimes import Session
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Tools:
 
     session: Session
     manifest: Manifest
-    gate: PixelGate
+    gate: PixelBudget
     progress: Callable[[str], None]
     cache: MatteCache | None = None
 

@@ -105,14 +105,14 @@ def _fewer_workers(plan: Plan, workers: int) -> Lowered | None:
 
 
 def _lower_batch(plan: Plan) -> Lowered | None:
-    batch = _after(plan.rungs.batches, plan.batch)
+    batch = _after(plan.fallbacks.batches, plan.batch)
     if batch is None:
         return None
     return "batch", str(plan.batch), str(batch), replace(plan, batch=batch)
 
 
 def _lower_resolution(plan: Plan) -> Lowered | None:
-    lower = _after(plan.rungs.resolutions, plan.resolution)
+    lower = _after(plan.fallbacks.resolutions, plan.resolution)
     if lower is None:
         return None
     before, after = (f"{width} x {height}" for width, height in (plan.resolution, lower))
@@ -120,11 +120,11 @@ def _lower_resolution(plan: Plan) -> Lowered | None:
 
 
 def _smaller_precision(plan: Plan) -> Lowered | None:
-    return _precision(plan, _after(plan.rungs.precisions, plan.precision))
+    return _precision(plan, _after(plan.fallbacks.precisions, plan.precision))
 
 
 def _exacter_precision(plan: Plan) -> Lowered | None:
-    return _precision(plan, _after(plan.rungs.precisions[::-1], plan.precision))
+    return _precision(plan, _after(plan.fallbacks.precisions[::-1], plan.precision))
 
 
 def _precision(plan: Plan, precision: str | None) -> Lowered | None:
@@ -136,10 +136,10 @@ def _precision(plan: Plan, precision: str | None) -> Lowered | None:
 def _next_provider(plan: Plan) -> Lowered | None:
     """The processor computes in fp32 what an accelerator computes in fp16: it has no fp16 units
     worth using (onnxruntime inserts casts)."""
-    provider = _after(plan.rungs.providers, plan.provider)
+    provider = _after(plan.fallbacks.providers, plan.provider)
     if provider is None:
         return None
-    exact = plan.rungs.precisions[:1]
+    exact = plan.fallbacks.precisions[:1]
     halved = provider == "cpu" and plan.precision in {"fp16", "bf16"} and exact == ("fp32",)
     precision = "fp32" if halved else plan.precision
     prefetch, encoders = split_workers(plan.workers, provider)
@@ -153,12 +153,12 @@ def _next_provider(plan: Plan) -> Lowered | None:
     return "provider", plan.provider, provider, lowered
 
 
-def _after(rungs: tuple[T, ...], current: T) -> T | None:
+def _after(fallbacks: tuple[T, ...], current: T) -> T | None:
     """The rung that follows; None at the last one, or where the plan stands on none of them."""
-    if current not in rungs:
+    if current not in fallbacks:
         return None
-    following = rungs.index(current) + 1
-    return rungs[following] if following < len(rungs) else None
+    following = fallbacks.index(current) + 1
+    return fallbacks[following] if following < len(fallbacks) else None
 
 
 Rung = Callable[[Plan], Lowered | None]

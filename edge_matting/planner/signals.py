@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from edge_matting.core.plan import DeviceProfile, Vitals
+from edge_matting.core.device_values import DeviceProfile, Vitals
 from edge_matting.planner.ladder import Cause
 
 DERATE_HEADROOM_CELSIUS: Final = 10.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge_matting.core.plan import DeviceProfile
+from edge_matting.core.device_values import DeviceProfile
 
 MAX_WORKERS: Final = 8
 PREFETCH: Final = 2

@@ -16,7 +16,7 @@ from waitress.server import BaseWSGIServer, create_server
 from waitress.task import WSGITask
 
 from edge_matting.core.errors import StartError
-from edge_matting.status.ports import PART_BYTES
+from edge_matting.status.interfaces import PART_BYTES
 
 log = logging.getLogger(__name__)
 

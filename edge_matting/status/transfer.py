@@ -20,9 +20,10 @@ from edge_matting.core.durable import read_chunks
 from edge_matting.core.jobs import Job
 from edge_matting.core.states import JobState
 from edge_matting.publish import sidecar_name
-from edge_matting.status.archive import Entry, archive_name, zip_stream
-from edge_matting.status.ports import PART_BYTES, ActionRefused, Appliance, JobReader
-from edge_matting.status.questions import (
+from edge_matting.status.archive import ArchiveEntry, archive_name, zip_stream
+from edge_matting.status.interfaces import PART_BYTES, ActionRefused, ApplianceInterface, JobReader
+from edge_matting.status.render import plain
+from edge_matting.status.request_validation import (
     JOB,
     MAX_ID,
     bad_request,
@@ -31,7 +32,6 @@ from edge_matting.status.questions import (
     number,
     only,
 )
-from edge_matting.status.render import plain
 from edge_matting.status.security import Guard
 
 DOWNLOADS_AT_ONCE: Final = 2
@@ -45,7 +45,7 @@ FORMATS: Final = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
 class Transfer:
     """The answers behind the routes; each method is one route."""
 
-    def __init__(self, appliance: Appliance, jobs: JobReader, guard: Guard) -> None:
+    def __init__(self, appliance: ApplianceInterface, jobs: JobReader, guard: Guard) -> None:
         self._appliance = appliance
         self._jobs = jobs
         self._guard = guard
@@ -129,7 +129,7 @@ class Transfer:
         _as_download(answer, name)
         return answer
 
-    def _entries(self, ids: list[int]) -> Iterator[Entry]:
+    def _entries(self, ids: list[int]) -> Iterator[ArchiveEntry]:
         for job_id in ids:
             job = self._jobs.get(job_id)
             if job is None or job.state not in WITH_RESULT:
@@ -157,11 +157,11 @@ class Transfer:
         self._guard.check_trusted(request)
 
 
-def _entries_of(job: Job, folder: Path) -> Iterator[Entry]:
+def _entries_of(job: Job, folder: Path) -> Iterator[ArchiveEntry]:
     # The job's number leads, for two hot folders may hold results of the same name.
     moment = job.finished_at or job.updated_at
     for file in (*(output.file for output in job.outputs), sidecar_name(job.stem)):
-        yield Entry(folder / file, f"{job.id}/{archive_name(file)}", moment)
+        yield ArchiveEntry(folder / file, f"{job.id}/{archive_name(file)}", moment)
 
 
 def _sent(path: Path, name: str, mimetype: str) -> Response:

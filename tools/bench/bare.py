@@ -1,6 +1,6 @@
 """The bare loop: the work of `process` in two threads that take photos from one list.
 
-    python tools/bench/bare.py IN OUT -c CONFIG --recipe NAME
+    python -m tools.bench.bare IN OUT -c CONFIG --recipe NAME
 
 It calls the same functions as the pipeline, in its order and with its syncs, and has no queue, no
 ledger, no cache, no names to keep apart and no bookkeeping: what a pipeline costs beside its work
@@ -32,17 +32,19 @@ from edge_matting.core.jobs import (
     Signature,
 )
 from edge_matting.core.states import JobState
-from edge_matting.engine.native import settle_in
-from edge_matting.engine.start import load_tools, plan_for
+from edge_matting.engine.factory import load_tools, plan_for
+from edge_matting.engine.process_tuning import tune_process
 from edge_matting.imaging import Photo, decode
-from edge_matting.inference import Manifest, Session
-from edge_matting.matting import assess, refine
+from edge_matting.matting import refine
 from edge_matting.matting.exposure import equalised
 from edge_matting.matting.preprocess import model_view
+from edge_matting.matting.quality_gate import assess
+from edge_matting.models import Manifest
 from edge_matting.pipeline.matte import infer, second_look
 from edge_matting.pipeline.outputs import render_outputs
-from edge_matting.pipeline.source import read_source
+from edge_matting.pipeline.read_source import read_source
 from edge_matting.publish import build_sidecar, publish_result
+from edge_matting.runtimes import Session
 
 LIMIT = 10**9
 
@@ -136,7 +138,7 @@ def open_bare(config: Path | None, recipe: str, out: Path) -> tuple[Bare, int]:
     """The loop with a warm model, and how many threads the plan has."""
     settings = load_settings(config)
     plan = plan_for(settings)
-    settle_in()  # as `process` and the engine do
+    tune_process()  # as `process` and the engine do
     session, manifest = load_tools(settings, plan, settings.model)
     out.mkdir(parents=True, exist_ok=True)
     return Bare(session, manifest, settings.recipes[recipe], out), plan.workers
