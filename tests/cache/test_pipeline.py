@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 from harness import PHOTO
-from test_pipeline import MANIFEST, Shelf
 
 from edge_matting.cache import MatteCache
 from edge_matting.cli.main import main
@@ -23,6 +22,7 @@ from edge_matting.core.states import JobState
 from edge_matting.pipeline import PhotoTask, PixelBudget, Tools, process_photo
 from edge_matting.pipeline.matte import matte_context
 from edge_matting.runtimes import SessionInfo
+from tests.pipeline.test_photo import MANIFEST, Shelf
 from tools.bench.adversary.reexports import exposed, resized
 
 MODEL = MANIFEST.model_copy(update={"input": ModelInput("x", InputSize(320, 320))})

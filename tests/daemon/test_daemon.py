@@ -77,7 +77,7 @@ class Box:
         else:
             job = self.ledger.finish(claim, Done(state, self._result(claim.job.stem, state)))
         assert job is not None
-        self.originals.settle(job)
+        self.originals.put_away(job)
         return job.id
 
     def _result(self, stem: str, state: JobState) -> Result:
