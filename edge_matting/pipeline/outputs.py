@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edge_matting.config import OutputSpec, Recipe
 from edge_matting.core.arrays import Alpha, Rgb
+from edge_matting.core.jobs import EncodedOutput
 from edge_matting.core.output_kinds import output_kind
 from edge_matting.core.references import load_reference
 from edge_matting.imaging import Photo, encode, output_exif, to_srgb
@@ -30,7 +31,6 @@ from edge_matting.matting import (
     subject_box,
 )
 from edge_matting.pipeline.backdrops import make_backdrop, make_shadow
-from edge_matting.publish import EncodedOutput
 
 Pixels = npt.NDArray[Any]
 

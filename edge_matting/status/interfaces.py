@@ -23,9 +23,15 @@ class ActionRefused(Exception):
     """An action was understood and not done; ``message`` says why and what to do."""
 
     def __init__(
-        self, code: str, message: str, http_status: int = HTTPStatus.CONFLICT.value
+        self,
+        code: str,
+        message: str,
+        http_status: int = HTTPStatus.CONFLICT.value,
+        *,
+        retry_seconds: int | None = None,
     ) -> None:
         super().__init__(message)
+        self.retry_seconds = retry_seconds
         self.code = code
         self.message = message
         self.http_status = http_status
