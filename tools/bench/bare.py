@@ -1,6 +1,6 @@
 """The bare loop: the work of `process` in two threads that take photos from one list.
 
-    python tools/bench/bare.py IN OUT -c CONFIG --recipe NAME
+    python -m tools.bench.bare IN OUT -c CONFIG --recipe NAME
 
 It calls the same functions as the pipeline, in its order and with its syncs, and has no queue, no
 ledger, no cache, no names to keep apart and no bookkeeping: what a pipeline costs beside its work

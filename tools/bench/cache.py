@@ -1,6 +1,6 @@
 """What the matte cache saves and costs: photos again, photos that all miss, look-up, cold start.
 
-    python tools/bench/cache.py --photos DIR --count 1000
+    python -m tools.bench.cache --photos DIR --count 1000
 
 Each photo goes through the whole path four times in a row, so that other work on the machine
 slows all alike: without a cache, with one that misses, the same bytes again under another name
@@ -23,7 +23,6 @@ from typing import Any
 import cv2
 import numpy as np
 import psutil
-from machine import machine
 
 from edge_matting.cache import Fingerprint, MatteCache
 from edge_matting.cache.entry import entry_name
@@ -32,6 +31,7 @@ from edge_matting.cli.directory import DirectoryResults, InputPhoto, Places
 from edge_matting.config import Recipe, Settings
 from edge_matting.engine.factory import load_tools, plan_for
 from edge_matting.pipeline import PhotoTask, PixelBudget, Tools, process_photo
+from tools.bench.machine import machine
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 ENTRY_BYTES = 75_000  # about what one takes at 320 x 320

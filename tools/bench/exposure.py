@@ -1,6 +1,6 @@
 """Whether equalising the model's input helps on photos that are far too dark or too bright.
 
-    python tools/bench/exposure.py IMAGES MASKS [IMAGES MASKS ...]
+    python -m tools.bench.exposure IMAGES MASKS [IMAGES MASKS ...]
 
 Photos held out of training are exposed by so many stops (in linear light, with the noise and the
 rounding of an 8-bit camera) and matted with and without ``exposure: auto``. Printed are the mean
@@ -14,15 +14,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from machine import machine
-from training.augment import exposed
-from training.split import held_out
 
 from edge_matting.config import Settings
 from edge_matting.core.errors import EdgeMattingError
 from edge_matting.engine.factory import load_tools, plan_for
 from edge_matting.matting.exposure import equalised
 from edge_matting.matting.preprocess import from_output, model_view, to_tensor
+from tools.bench.machine import machine
+from tools.training.augment import exposed
+from tools.training.split import held_out
 
 STOPS = (0.0, 3.5, 2.5, -4.0, -5.0, -6.0)
 

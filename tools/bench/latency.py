@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from appliance import PATIENCE_SECONDS, Appliance, wait_for
-from bare import open_bare
-from costs import Costs
+from tools.bench.appliance import PATIENCE_SECONDS, Appliance, wait_for
+from tools.bench.bare import open_bare
+from tools.bench.costs import Costs
 
 SETTLE_SECONDS = 0.5
 PAUSE_SECONDS = 1.2

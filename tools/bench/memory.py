@@ -1,7 +1,7 @@
 """Peak memory of one photo from decoding to encoding, in bytes a pixel.
 
-    python tools/bench/memory.py
-    python tools/bench/memory.py --megapixels 24 --json
+    python -m tools.bench.memory
+    python -m tools.bench.memory --megapixels 24 --json
 
 Each photo is done in a process of its own, after a small one that pays for what is loaded late.
 The peak is the kernel's high-water mark of resident memory (VmHWM, reset in between); unlike
@@ -21,7 +21,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from machine import machine
 from PIL import Image
 
 from edge_matting.cli.sample import sample_bytes, sample_photo
@@ -32,6 +31,7 @@ from edge_matting.matting import from_output, refine, to_tensor
 from edge_matting.matting.quality_gate import assess
 from edge_matting.pipeline.outputs import render_outputs
 from edge_matting.planner import BYTES_PER_PIXEL
+from tools.bench.machine import ROOT, machine
 
 LIMIT = 10**9
 RECIPES = {
@@ -97,8 +97,8 @@ def _measured(megapixels: float, kind: str, depth: type, recipe: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "photo")
         path.write_bytes(_photo(megapixels, kind, depth))
-        command = (sys.executable, __file__, "--one", str(path), recipe)
-        answer = json.loads(subprocess.check_output(command))
+        command = (sys.executable, "-m", "tools.bench.memory", "--one", str(path), recipe)
+        answer = json.loads(subprocess.check_output(command, cwd=ROOT))
     return round((answer["peak"] - answer["before"]) / answer["pixels"], 1)
 
 

@@ -1,6 +1,6 @@
 """The quality gate: what a matte measures, what error that predicts, and its verdict.
 
-Two logistic models, calibrated by tools/calibrate_gate.py on photos with known mattes, give the
+Two logistic models, calibrated by tools/gate/calibrate.py on photos with known mattes, give the
 chance that the matte is wrong (IoU with the true one below 0.9). The first needs the photo and its
 matte only. Where it is in doubt, the model looks a second time, and how far both mattes differ
 decides with the rest.
