@@ -17,6 +17,7 @@ from edge_matting.config import Settings
 from edge_matting.core.engine_identity import EngineIdentity
 from edge_matting.core.errors import LedgerError
 from edge_matting.core.exit_codes import DEVICE_LOST, RECYCLE, START_ERROR
+from edge_matting.core.reasons import Reason
 from edge_matting.daemon.engine_process import EngineProcess
 from edge_matting.ledger import Ledger
 
@@ -72,8 +73,8 @@ class EngineSupervision:
         self._reused = 0  # by the engines before this one
         self._made = 0
         self.replaced_in_a_row = 0  # replaced for want of progress, none in between
-        self.start_error: str | None = None
-        self.last_problem: str | None = None
+        self.start_error: Reason | None = None
+        self.last_problem: Reason | None = None
 
     @property
     def engine(self) -> EngineProcess | None:
@@ -156,19 +157,19 @@ class EngineSupervision:
         engine.close()
         self._give_back(guilty=False)
 
-    def problem(self) -> str | None:
+    def problem(self) -> Reason | None:
         """Why nothing can be done at the moment, as far as the engine is concerned."""
         if self.start_error is not None:
             return self.start_error
         engine = self._engine
         if engine is None:
-            return self.last_problem or "the engine is being restarted"
+            return self.last_problem or Reason("engine_restarting")
         events = engine.events
         if events.problem is not None:
             return events.problem
-        return None if events.ready is not None else "the model is being loaded"
+        return None if events.ready is not None else Reason("model_loading")
 
-    def obstacles(self) -> tuple[str, ...]:
+    def obstacles(self) -> tuple[Reason, ...]:
         """What photos in the queue wait for: room, a folder, a ledger that can be written."""
         engine = self._engine
         return () if engine is None else engine.events.obstacles
@@ -201,9 +202,8 @@ class EngineSupervision:
     def _replace(self, engine: EngineProcess, now: float) -> None:
         held = engine.stopped_by_signal()
         seconds = engine.events.silent_seconds(now)
-        reason = "held by SIGSTOP" if held else "without progress"
-        log.error("engine %d %s for %.0f s: replaced", engine.pid, reason, seconds)
-        self.last_problem = f"the engine was {reason} and is being replaced"
+        self.last_problem = Reason("engine_held" if held else "engine_stalled")
+        log.error("engine %d: %s (%.0f s)", engine.pid, self.last_problem, seconds)
         engine.kill()
         self.replaced_in_a_row += 1
         self._bury(engine, guilty=not held)
@@ -217,13 +217,12 @@ class EngineSupervision:
         self._made += engine.events.made
         self._note_loss(engine, status)
         if status == START_ERROR:
-            self.start_error = engine.events.problem or "the engine cannot start; see the log"
+            self.start_error = engine.events.problem or Reason("engine_cannot_start")
         elif status != RECYCLE:
             self._deaths += 1
             self.restarts += 1
-            said = engine.events.problem
-            self.last_problem = said or f"the engine {_cause(status)} and is being restarted"
-            log.error("engine %d %s", engine.pid, _cause(status))
+            self.last_problem = engine.events.problem or _cause(status)
+            log.error("engine %d: %s", engine.pid, _cause(status))
         delay = BACKOFF_SECONDS[min(self._deaths, len(BACKOFF_SECONDS) - 1)]
         self._start_at = time.monotonic() + (delay if self._deaths > 1 else 0.0)
         self._give_back(guilty=guilty)
@@ -234,7 +233,7 @@ class EngineSupervision:
             return
         self._lost_in_a_row = 1 if engine.events.finished else self._lost_in_a_row + 1
         if self._lost_in_a_row >= LOST_IN_A_ROW:
-            why = f"it was lost {self._lost_in_a_row} times in a row: {engine.events.problem}"
+            why = Reason("gpu_lost_again", n=self._lost_in_a_row, why=engine.events.problem or "")
             log.error("the GPU is left alone: %s", why)
             self.identity = replace(self.identity, gpu_lost=why)
             self._lost_in_a_row = 0
@@ -250,7 +249,7 @@ class EngineSupervision:
                 guilty=guilty, owner=self._recover_whom
             )
         except LedgerError as error:
-            problem = f"what was in work cannot be handed back yet: {error}"
+            problem = Reason("jobs_not_handed_back", why=error.reason)
             if problem != self.last_problem:
                 log.error("%s", problem)
             self.last_problem = problem
@@ -266,9 +265,9 @@ class EngineSupervision:
         return True
 
 
-def _cause(status: int | None) -> str:
+def _cause(status: int | None) -> Reason:
     if status is None:
-        return "was lost"
+        return Reason("engine_lost")
     if status < 0:
-        return f"was ended by {signal.Signals(-status).name}"
-    return f"ended with status {status}"
+        return Reason("engine_killed", signal=signal.Signals(-status).name)
+    return Reason("engine_ended", status=status)

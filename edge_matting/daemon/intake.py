@@ -11,6 +11,7 @@ from edge_matting.core.clock import Clock
 from edge_matting.core.errors import FolderUnavailable, LedgerError
 from edge_matting.core.jobs import Source
 from edge_matting.core.logs import shown
+from edge_matting.core.reasons import Reason
 from edge_matting.hotfolder.condition import folder_problem, space_problem
 from edge_matting.hotfolder.layout import prepare, recipe_for
 from edge_matting.hotfolder.scan import FoundFile, ScanProblem, look, scan
@@ -44,8 +45,8 @@ class Intake:
         wake: Callable[[], None],
     ) -> None:
         self.folder = folder
-        self.problem: str | None = None
-        self.ledger_problem: str | None = None
+        self.problem: Reason | None = None
+        self.ledger_problem: Reason | None = None
         """Why settled files cannot be written to the ledger; tried again at every rescan."""
         self._settings = settings
         self._ledger = ledger
@@ -60,9 +61,9 @@ class Intake:
         self._scan_problems: tuple[ScanProblem, ...] = ()
 
     @property
-    def watch(self) -> str:
+    def watch(self) -> Reason:
         """How the folder is watched, in words."""
-        return self._watcher.describe() if self._watcher else "not watched"
+        return self._watcher.describe() if self._watcher else Reason("watch_none")
 
     @property
     def scan_problems(self) -> tuple[ScanProblem, ...]:
@@ -98,12 +99,12 @@ class Intake:
             self._observe(now)
             added = self._enqueue()
         except FolderUnavailable as error:
-            self._set_problem(str(error))
+            self._set_problem(error.reason)
             return 0, CHECK_SECONDS
         except LedgerError as error:
             if self.ledger_problem is None:
                 log.error("%s: nothing can be taken in: %s", self.folder.path, error)
-            self.ledger_problem = str(error)
+            self.ledger_problem = error.reason
             self._next_scan = 0.0
             return 0, CHECK_SECONDS
         return added, self._seconds_until_due()
@@ -123,7 +124,7 @@ class Intake:
             self._watch()
             self._next_scan = now
 
-    def _set_problem(self, problem: str | None) -> None:
+    def _set_problem(self, problem: Reason | None) -> None:
         if problem == self.problem:
             return
         if problem is None:

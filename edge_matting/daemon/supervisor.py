@@ -16,6 +16,7 @@ from dataclasses import replace
 from edge_matting.config import Settings
 from edge_matting.core.device_values import DeviceProfile
 from edge_matting.core.engine_identity import EngineIdentity
+from edge_matting.core.reasons import Reason
 from edge_matting.daemon.engine_process import EngineProcess
 from edge_matting.daemon.engine_supervision import EngineSupervision, Launch
 from edge_matting.ledger import Ledger
@@ -106,7 +107,7 @@ class Supervisor:
         return max(engine.replaced_in_a_row for engine in self._engines)
 
     @property
-    def start_error(self) -> str | None:
+    def start_error(self) -> Reason | None:
         """Why no engine can start, and starting again unchanged would not help."""
         return self._first.start_error
 
@@ -133,19 +134,23 @@ class Supervisor:
         """Whether engines are replaced one after the other and none finishes anything."""
         return all(engine.is_hopeless() for engine in self._engines)
 
-    def problem(self) -> str | None:
+    def problem(self) -> Reason | None:
         """Why nothing can be done at the moment, as far as the engines are concerned."""
         problems = [engine.problem() for engine in self._engines]
         return None if None in problems else problems[0]
 
-    def partial_problems(self) -> tuple[str, ...]:
+    def partial_problems(self) -> tuple[Reason, ...]:
         """What keeps some of several engines from working."""
         if len(self._engines) == 1 or not self._proved:
             return ()
         found = ((engine.identity.number, engine.problem()) for engine in self._engines)
-        return tuple(f"engine {number}: {why}" for number, why in found if why is not None)
+        return tuple(
+            Reason("engine_of_several", number=number, why=why)
+            for number, why in found
+            if why is not None
+        )
 
-    def obstacles(self) -> tuple[str, ...]:
+    def obstacles(self) -> tuple[Reason, ...]:
         """What photos in the queue wait for: room, a folder, a ledger that can be written."""
         found = [what for engine in self._engines for what in engine.obstacles()]
         return tuple(dict.fromkeys(found))

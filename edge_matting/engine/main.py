@@ -31,6 +31,7 @@ from edge_matting.core.errors import (
 from edge_matting.core.exit_codes import CLEAN, DEVICE_LOST, FAULT, RECYCLE, START_ERROR
 from edge_matting.core.jobs import Claim
 from edge_matting.core.locks import SharedLock, exclusive_lock
+from edge_matting.core.reasons import Reason
 from edge_matting.device import VitalsReader, probe_device
 from edge_matting.engine.channel import Reporter, listen
 from edge_matting.engine.factory import open_cache, open_catalog, planning_for
@@ -79,15 +80,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return Engine(settings, reporter, identity).run()
     except StartError as error:
         log.error("the engine cannot start: %s", error)
-        reporter.send("problem", message=str(error))
+        reporter.send("problem", message=error.reason)
         return START_ERROR
     except DeviceLost as error:
         log.error("this process cannot use the GPU any more: %s", error)
-        reporter.send("problem", message=str(error))
+        reporter.send("problem", message=error.reason)
         return DEVICE_LOST
     except EdgeMattingError as error:
         log.error("the engine cannot work: %s", error)
-        reporter.send("problem", message=str(error))
+        reporter.send("problem", message=error.reason)
         return FAULT
 
 
@@ -216,7 +217,7 @@ class Engine:
         try:
             claims = self._ledger.claim(limit)
         except LedgerError as error:
-            self._reporter.obstacle(LEDGER, str(error))
+            self._reporter.obstacle(LEDGER, error.reason)
             raise
         self._reporter.obstacle(LEDGER, None)
         return claims
@@ -286,7 +287,7 @@ class Engine:
         self._status = RECYCLE
         self._loop.stop()
 
-    def _unable(self, problem: str | None) -> None:
+    def _unable(self, problem: Reason | None) -> None:
         """Nothing is claimed meanwhile, and the daemon is not ready."""
         if problem is None:
             self._models.announce()
@@ -301,7 +302,7 @@ class Engine:
         """Each photo in work fails so and is refunded; the daemon starts another process."""
         if self._status != DEVICE_LOST:
             log.error("this process cannot use the GPU any more: %s", error)
-            self._reporter.send("problem", message=str(error))
+            self._reporter.send("problem", message=error.reason)
         self._status = DEVICE_LOST
         self._loop.stop()
 

@@ -24,6 +24,7 @@ from edge_matting.core.errors import (
 )
 from edge_matting.core.jobs import Claim, Done, Failed, Job, JobSource, Outcome, Place
 from edge_matting.core.logs import about_job, shown
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 from edge_matting.engine.jobs.folders import Folders
 from edge_matting.engine.jobs.originals import Originals
@@ -57,7 +58,7 @@ class Worker:
         rest: Callable[[], None],
         finished: Callable[[bool], None],
         stopping: Callable[[], bool],
-        obstacle: Callable[[str, str | None], None] = lambda _place, _what: None,
+        obstacle: Callable[[str, Reason | None], None] = lambda _place, _what: None,
         device_lost: Callable[[DeviceLost], None] = lambda _error: None,
         out_of_memory: Callable[[str], None] = lambda _what: None,
     ) -> None:
@@ -92,8 +93,7 @@ class Worker:
         job = None if outcome is None else self._record(claim, outcome)
         if job is not None and outcome is not None:
             _tell(job, outcome)
-            waits = job.state is JobState.PENDING and job.code in _PLACE_CODES
-            self._obstacle(job.folder, job.message if waits else None)
+            self._obstacle(job.folder, _place_problem(job, outcome))
             if isinstance(outcome, Done):
                 self._finished(outcome.result.cache != "miss")
             self._originals.put_away(job)
@@ -165,7 +165,7 @@ class Worker:
             try:
                 job = self._jobs.finish(claim, outcome)
             except LedgerError as error:
-                self._obstacle(LEDGER, str(error))
+                self._obstacle(LEDGER, error.reason)
                 if not told:
                     log.error("%s: the outcome cannot be recorded yet: %s", _name(claim.job), error)
                 told = True
@@ -180,6 +180,12 @@ class Worker:
 
 def _name(job: Job) -> str:
     return f"job {job.id} {shown(job.source)}"
+
+
+def _place_problem(job: Job, outcome: Outcome) -> Reason | None:
+    """What keeps the job's folder from being worked in, as far as this outcome shows."""
+    waits = job.state is JobState.PENDING and job.code in _PLACE_CODES
+    return outcome.error.reason if waits and isinstance(outcome, Failed) else None
 
 
 def _tell(job: Job, outcome: Outcome) -> None:

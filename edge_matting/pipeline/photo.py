@@ -16,6 +16,7 @@ from edge_matting.config import Recipe
 from edge_matting.core.errors import SourceChanged
 from edge_matting.core.jobs import Done, Execution, Quality, Result, Signature, StoredResult
 from edge_matting.core.logs import shown
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 from edge_matting.imaging import (
     PREVIEW_HEIGHT,
@@ -262,7 +263,7 @@ def _result(
         ),
         cache=finished.matted.cache,
         cache_evidence=finished.matted.evidence,
-        notes=finished.notes,
+        notes=Reason.all_of(finished.notes),
         quality=finished.quality,
         seconds=watch.reading(),
     )

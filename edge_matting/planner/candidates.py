@@ -8,6 +8,7 @@ from typing import Final
 
 from edge_matting.config import Settings
 from edge_matting.core.device_values import DeviceProfile, Gpu
+from edge_matting.core.reasons import Reason
 from edge_matting.planner.model_requirements import ModelNeeds, Resolution
 
 MAX_THREADS: Final = 16
@@ -57,7 +58,7 @@ def choices(
     model: ModelNeeds,
     settings: Settings,
     available: tuple[str, ...],
-    reasons: list[str],
+    reasons: list[Reason],
 ) -> Choices:
     """The choices on this device, adding the reasons for what is fixed."""
     backend = _backend(model, settings, reasons)
@@ -78,73 +79,76 @@ def choices(
     )
 
 
-def _backend(model: ModelNeeds, settings: Settings, reasons: list[str]) -> str:
+def _backend(model: ModelNeeds, settings: Settings, reasons: list[Reason]) -> str:
     wanted = settings.device.backend
     offered = tuple(dict.fromkeys(backend for backend, _ in model.files))
     if wanted == "auto" or wanted in offered:
         backend = offered[0] if wanted == "auto" else wanted
         if wanted != "auto":
-            reasons.append(f"{backend}: set by device.backend")
+            reasons.append(Reason("set_by", what=backend, key="device.backend"))
         return backend
-    reasons.append(f"{offered[0]}: the model has no file for device.backend {wanted}")
+    reasons.append(Reason("backend_without_file", backend=offered[0], wanted=wanted))
     return offered[0]
 
 
 def _provider(
-    profile: DeviceProfile, settings: Settings, available: tuple[str, ...], reasons: list[str]
+    profile: DeviceProfile, settings: Settings, available: tuple[str, ...], reasons: list[Reason]
 ) -> str:
-    reasons += [f"{gpu.name} is not used: {gpu.problem}" for gpu in profile.gpus if gpu.problem]
+    reasons += [
+        Reason("gpu_not_used", name=gpu.name, why=gpu.problem)
+        for gpu in profile.gpus
+        if gpu.problem
+    ]
     wanted = settings.device.accelerator
     if wanted != "auto":
-        reasons.append(f"{wanted}: set by device.accelerator")
+        reasons.append(Reason("set_by", what=wanted, key="device.accelerator"))
         return wanted
     if not profile.usable_gpus:
-        reasons.append("cpu: no usable GPU found")
+        reasons.append(Reason("cpu_no_gpu"))
         return "cpu"
     name = profile.usable_gpus[0].name
     if "cuda" not in available:
-        reasons.append(f"cpu: {name} found, but the installed runtime has no CUDA")
+        reasons.append(Reason("cpu_no_cuda", name=name))
         return "cpu"
-    reasons.append(f"cuda: {name} found and the runtime has CUDA")
+    reasons.append(Reason("cuda_found", name=name))
     return "cuda"
 
 
 def _precisions(
-    backend: str, provider: str, model: ModelNeeds, settings: Settings, reasons: list[str]
+    backend: str, provider: str, model: ModelNeeds, settings: Settings, reasons: list[Reason]
 ) -> tuple[str, ...]:
     """Precisions to choose from, the exact ones first; never empty."""
     wanted = settings.device.precision
     offered = model.precisions(backend)
     if wanted != "auto":
         if wanted in offered or wanted in _COMPUTED.get((backend, provider), ()):
-            reasons.append(f"{wanted}: set by device.precision")
+            reasons.append(Reason("set_by", what=wanted, key="device.precision"))
             return (wanted,)
-        reasons.append(
-            f"{offered[0]}: the model has no {wanted} file, device.precision is not used"
-        )
+        reasons.append(Reason("precision_without_file", precision=offered[0], wanted=wanted))
         return offered[:1]
     native = [each for each in PRECISIONS[provider] if each in offered]
     return tuple(native) or offered[:1]
 
 
 def _without_int8(
-    precisions: tuple[str, ...], settings: Settings, reasons: list[str]
+    precisions: tuple[str, ...], settings: Settings, reasons: list[Reason]
 ) -> tuple[str, ...]:
     """Only the user, or a model with nothing else, has int8 where its sums are not exact."""
     others = tuple(each for each in precisions if each != "int8")
     if others == precisions:
         return precisions
-    why = "this processor has no VNNI, without which sums of 8-bit products saturate"
+    why = Reason("no_vnni")
     if others:
-        reasons.append(f"int8 is not used: {why}")
+        reasons.append(Reason("int8_not_used", why=why))
         return others
-    set_by = "device.precision" if settings.device.precision == "int8" else "the model's only file"
-    reasons.append(f"int8 by {set_by} costs quality here: {why}")
+    by_user = settings.device.precision == "int8"
+    who = "device.precision" if by_user else Reason("only_file")
+    reasons.append(Reason("int8_costs_quality", who=who, why=why))
     return precisions
 
 
 def _ways(
-    precisions: tuple[str, ...], model: ModelNeeds, settings: Settings, reasons: list[str]
+    precisions: tuple[str, ...], model: ModelNeeds, settings: Settings, reasons: list[Reason]
 ) -> tuple[tuple[str, Resolution], ...]:
     """Allowed pairs of precision and size, the best picture first; never empty."""
     fixed = _fixed_resolution(model, settings, reasons)
@@ -155,7 +159,7 @@ def _ways(
         return tuple((each, fixed) for each in known or precisions[:1])
     pairs = [(each, size) for each in precisions for size in model.good_enough(each)]
     if not pairs:
-        reasons.append("the size the model was made for: no other is known to be good enough")
+        reasons.append(Reason("models_own_size"))
         return ((precisions[0], model.resolution),)
     order = {each: place for place, each in enumerate(precisions)}
     return tuple(sorted(pairs, key=lambda way: (-(model.iou(*way) or 0.0), order[way[0]], way[1])))
@@ -170,18 +174,18 @@ def _reaches_floor(model: ModelNeeds, precision: str, size: Resolution) -> bool:
 
 
 def _fixed_resolution(
-    model: ModelNeeds, settings: Settings, reasons: list[str]
+    model: ModelNeeds, settings: Settings, reasons: list[Reason]
 ) -> Resolution | None:
     wanted = settings.device.resolution
     width, height = model.resolution
     if model.multiple is None:
-        unused = "" if wanted == "auto" else "; device.resolution is not used"
-        reasons.append(f"{width} x {height}: fixed by the model{unused}")
+        code = "size_fixed" if wanted == "auto" else "size_fixed_unused"
+        reasons.append(Reason(code, size=f"{width} x {height}"))
         return width, height
     if wanted == "auto":
         return None
     side = max(model.multiple, round(wanted / model.multiple) * model.multiple)
-    reasons.append(f"{side} x {side}: device.resolution, as a multiple of {model.multiple}")
+    reasons.append(Reason("size_set", size=f"{side} x {side}", multiple=model.multiple))
     return side, side
 
 

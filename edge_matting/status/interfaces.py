@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from edge_matting.core.device_values import DeviceProfile, Vitals
 from edge_matting.core.jobs import Job, Result, TimeBucket
 from edge_matting.core.plan import Plan
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 
 
@@ -50,12 +51,12 @@ class ExecutionReport:
     requested: str
     actual: str | None  # None until a session is warm
     precision: str | None
-    cause: str | None  # why they differ
+    cause: Reason | None  # why they differ
     nodes: Mapping[str, int] = field(default_factory=dict)  # of the graph, by provider
     seconds: float | None = None  # of one picture through the model
     cpu_seconds: float | None = None  # the same on the processor, where another is in use
     self_test: float | None = None  # difference to the known matte, mean absolute, 0 to 1
-    notes: tuple[str, ...] = ()  # what was given up and why, and what speaks against the proof
+    notes: tuple[Reason, ...] = ()  # what was given up and why, and what speaks against the proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +86,16 @@ class CacheReport:
     memory_bytes: int = 0
     disk_bytes: int = 0
     evictions: int = 0  # since the start of the work process
-    problem: str | None = None  # why the disk is not used, if it should be
+    problem: Reason | None = None  # why the disk is not used, if it should be
 
 
 @dataclass(frozen=True, slots=True)
 class FolderReport:
     path: str
     recipe: str
-    watch: str  # how it is watched, in words: "native", "polling: file system is nfs"
+    watch: Reason  # how it is watched
     free_bytes: int | None
-    problem: str | None
+    problem: Reason | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class AdaptationCount:
 class AdaptationReport:
     """How the plan is adapted to the device while it runs."""
 
-    lowered: tuple[str, ...] = ()  # steps in force, in words: "workers 4 -> 2: heat"
+    lowered: tuple[Reason, ...] = ()  # steps in force, in words: "workers 4 -> 2: heat"
     counts: tuple[AdaptationCount, ...] = ()
 
 
@@ -182,7 +183,7 @@ class StatusSnapshot:
     """The whole appliance at one moment."""
 
     state: ApplianceState
-    reasons: tuple[str, ...]  # why it is in this state, where that needs saying
+    reasons: tuple[Reason, ...]  # why it is in this state, where that needs saying
     version: str
     started_at: float  # seconds since the epoch, UTC
     uptime_seconds: float
@@ -207,10 +208,10 @@ class StatusSnapshot:
 class ApplianceInterface(Protocol):
     """The running appliance; actions raise ``ActionRefused`` or an ``EdgeMattingError``."""
 
-    def health(self) -> tuple[str, ...]:
+    def health(self) -> tuple[Reason, ...]:
         """Reasons why it is stuck; empty when it makes progress or is idle."""
 
-    def readiness(self) -> tuple[str, ...]:
+    def readiness(self) -> tuple[Reason, ...]:
         """Reasons why it cannot work now; empty when it can."""
 
     def snapshot(self) -> StatusSnapshot:

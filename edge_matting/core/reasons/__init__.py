@@ -8,9 +8,9 @@ have the English sentence; who speaks another language asks for it by code and v
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, final
 
 from edge_matting.core.reasons import device, folders, notes, photos, planning, work
 
@@ -36,8 +36,11 @@ LANGUAGES: Final = ("en", "zh")
 PLACE: Final = re.compile(r"\{(\w+)(?::([^|{}]*)\|([^{}]*))?\}")
 
 
+@final
 class Reason(str):
     """An English sentence that also knows its code and values."""
+
+    __slots__ = ("code", "values")
 
     code: str
     values: Mapping[str, Value]
@@ -61,6 +64,12 @@ class Reason(str):
     def all_of(cls, texts: Iterable[str]) -> tuple[Reason, ...]:
         """Each text as a reason, each once."""
         return tuple(dict.fromkeys(map(cls.of, texts)))
+
+    @classmethod
+    def joined(cls, reasons: Sequence[Reason]) -> Reason:
+        """Several as one; at least one is given."""
+        first, *rest = reasons
+        return cls("several", first=first, rest=cls.joined(rest)) if rest else first
 
     def coded(self) -> dict[str, Any]:
         """As JSON: ``{"code": ..., "values": {...}}``."""

@@ -102,7 +102,7 @@ WORDS: Final = MappingProxyType(
             "zh": "{total} 个节点中有 {on_cpu} 个在处理器上运行，而不在 {actual} 上",
         },
         "slower_than_cpu": {
-            "en": "{actual} takes {ms} ms for one photo, the processor alone {cpu_ms} ms",
+            "en": "{actual} takes {ms} ms for one picture, the processor alone {cpu_ms} ms",
             "zh": "{actual} 处理一张照片需 {ms} 毫秒，单用处理器需 {cpu_ms} 毫秒",
         },
     }

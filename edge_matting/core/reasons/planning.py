@@ -54,7 +54,7 @@ WORDS: Final = MappingProxyType(
         },
         "way_measured": {
             "en": "{way}: {quality}; measured here at {ms} ms a photo, {alone} ms alone: fastest "
-            "of {n:way|ways} tried, among equals the better result",
+            "of {n:way|ways} tried, among equals the better picture",
             "zh": "{way}：{quality}；本机实测每张 {ms} 毫秒，单独 {alone} 毫秒："
             "试过的 {n} 种方式中最快，相同时取画质更好者",
         },
@@ -77,25 +77,21 @@ WORDS: Final = MappingProxyType(
             "zh": "同时处理 {photos} 张，{threads} 个推理线程，未测量：{cpus} 个可用处理器",
         },
         "batch_one": {
-            "en": "batch 1: the engine gives the model one photo at a time",
-            "zh": "批量 1：引擎每次给模型一张照片",
-        },
-        "batch_one_measured": {
-            "en": "batch 1: the engine gives the model one photo at a time; n photos take {slope} "
-            "n + {fixed} ms",
-            "zh": "批量 1：引擎每次给模型一张照片；n 张照片用时 {slope} n + {fixed} 毫秒",
+            "en": "batch 1: the engine gives the model one photo at a time{known}",
+            "zh": "批量 1：引擎每次给模型一张照片{known}",
         },
         "batch_set": {
-            "en": "batch at most {batch}, of photos that wait at the same time: device.batch",
-            "zh": "批量最多 {batch}，取同时等待的照片：device.batch",
+            "en": "batch at most {batch}, of photos that wait at the same time: device.batch"
+            "{full}{known}",
+            "zh": "批量最多 {batch}，取同时等待的照片：device.batch{full}{known}",
         },
         "batch_never_full": {
-            "en": "{photos:photo|photos} in flight never fill a batch of {batch}",
-            "zh": "同时处理 {photos} 张，永远凑不满 {batch} 张的批量",
+            "en": "; {photos:photo|photos} in flight never fill it",
+            "zh": "；同时处理 {photos} 张，永远凑不满",
         },
         "batch_takes": {
-            "en": "a batch of n photos takes {slope} n + {fixed} ms",
-            "zh": "n 张照片的批量用时 {slope} n + {fixed} 毫秒",
+            "en": "; n photos take {slope} n + {fixed} ms",
+            "zh": "；n 张照片用时 {slope} n + {fixed} 毫秒",
         },
         "pixels_in_flight": {
             "en": "at most {megapixels} megapixels in flight: {why}; a larger photo runs alone",

@@ -19,6 +19,7 @@ from edge_matting.core.device_values import DeviceProfile
 from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Job, TimeBucket
 from edge_matting.core.logs import shown
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.page import reports
@@ -76,7 +77,7 @@ class View:
         self._tally = JobMetrics(ledger, clock)
         self._adapted: Counter[tuple[str, str]] = Counter()  # by parts that were replaced
         self._pace = EtaEstimator()
-        self._unreadable: str | None = None  # why the ledger could not be read just now
+        self._unreadable: Reason | None = None  # why the ledger could not be read just now
         self._actions = Actions(ledger, clock)
 
     # -- for the main loop ------------------------------------------------------------
@@ -121,29 +122,27 @@ class View:
 
     # -- for the page -----------------------------------------------------------------
 
-    def health(self) -> tuple[str, ...]:
+    def health(self) -> tuple[Reason, ...]:
         reasons = []
         still = self._clock.monotonic() - self._ticked
         if still > LOOP_SECONDS:
-            reasons.append(f"the main loop has not moved for {still:.0f} s")
+            reasons.append(Reason("loop_stalled", seconds=round(still)))
         supervisor = None if self._parts is None else self._parts.supervisor
         if supervisor is not None and supervisor.replaced_in_a_row and not supervisor.ready():
-            reasons.append(
-                f"the engine was replaced {supervisor.replaced_in_a_row} times without progress"
-            )
+            reasons.append(Reason("engine_replaced", n=supervisor.replaced_in_a_row))
         return tuple(reasons)
 
-    def readiness(self) -> tuple[str, ...]:
+    def readiness(self) -> tuple[Reason, ...]:
         parts = self._parts
         if parts is None:
-            return ("it is starting",)
+            return (Reason("starting"),)
         problem = parts.supervisor.problem()
         reasons = [why for why in (problem, self._unreadable) if why is not None]
         for intake in parts.intakes:
             reasons += [why for why in (intake.problem, intake.ledger_problem) if why is not None]
         reasons += parts.supervisor.obstacles()
         if reports.is_degraded(parts):
-            reasons.append(reports.missing_accelerator(parts) or "the accelerator is missing")
+            reasons.append(reports.missing_accelerator(parts) or Reason("accelerator_missing"))
         return tuple(dict.fromkeys(reasons))
 
     def snapshot(self) -> StatusSnapshot:
@@ -257,23 +256,24 @@ class View:
         working = _count(counts, JobState.RUNNING) + _count(counts, JobState.PENDING)
         return ApplianceState.WORKING if working else ApplianceState.IDLE
 
-    def _reasons(self) -> tuple[str, ...]:
+    def _reasons(self) -> tuple[Reason, ...]:
         parts = self._parts
         reasons = [*self.health(), *self.readiness()]
         for intake in () if parts is None else parts.intakes:
             reasons += [
-                f"{shown(intake.folder.inbox / problem.path)} cannot be looked into: "
-                f"{problem.reason}; what lies there is not taken"
+                Reason(
+                    "subfolder_unreadable",
+                    path=shown(intake.folder.inbox / problem.path),
+                    why=problem.reason,
+                )
                 for problem in intake.scan_problems[:SHOWN_PROBLEMS]
             ]
-        if parts is not None and (missing := reports.missing_accelerator(parts)) not in {
-            None,
-            *reasons,
-        }:
-            reasons.append(str(missing))
         if parts is not None:
+            missing = reports.missing_accelerator(parts)
+            reasons += [] if missing is None else [missing]
             reasons += parts.supervisor.partial_problems()
-            reasons += (reports.session_report(parts) or {}).get("notes", ())
+            session = reports.session_report(parts)
+            reasons += () if session is None else reports.notes(session)
         return tuple(dict.fromkeys(reasons))
 
     def _engine(self) -> EngineReport:
@@ -322,7 +322,7 @@ class View:
             self._tally.step()
             active = _active(self._ledger.counts())
         except LedgerError as error:
-            self._unreadable = str(error)
+            self._unreadable = error.reason
             return  # what is missed now is counted later
         self._unreadable = None
         busy = active > 0 and not self._paused and not self.readiness()

@@ -18,10 +18,12 @@ from edge_matting.core.errors import (
     SessionError,
 )
 from edge_matting.core.plan import Plan
+from edge_matting.core.reasons import Reason
 from edge_matting.engine.keepalive import preparing
 from edge_matting.engine.models.loader import LoadedModel, ModelLoader
 from edge_matting.engine.models.pool import ModelPool
 from edge_matting.pipeline import PixelBudget, Tools, batched
+from edge_matting.planner.ladder import is_step_of
 from edge_matting.runtimes.verification import Proof
 
 log = logging.getLogger(__name__)
@@ -73,7 +75,7 @@ class ModelManager:
         self._plan = plan
         self._opened: LoadedModel | None = None
         self._wanted = plan.provider  # what stays asked for when another provider serves
-        self._why: str | None = None  # why it does not serve, as far as a session told
+        self._why: Reason | None = None  # why it does not serve, as far as a session told
         self._builder: threading.Thread | None = None
         self.pool = ModelPool(self._load)
 
@@ -169,8 +171,8 @@ class ModelManager:
         and why."""
         if self._wanted in {proof.actual, proof.requested}:
             return proof
-        steps = (reason for reason in reversed(plan.reasons) if reason.startswith("provider "))
-        reason = proof.reason or self._why or next(steps, "the plan was lowered")
+        steps = (reason for reason in reversed(plan.reasons) if is_step_of(reason, "provider"))
+        reason = proof.reason or self._why or next(steps, Reason("plan_lowered"))
         return replace(proof, requested=self._wanted, reason=reason)
 
     def _tools(self, opened: LoadedModel) -> Tools:
@@ -202,7 +204,7 @@ class ModelManager:
             self._device_lost(error)
             return
         except EdgeMattingError as error:
-            self._without_tensorrt(str(error))
+            self._without_tensorrt(error.reason)
         else:
             if opened.proof.actual == "tensorrt":
                 self.want("tensorrt")
@@ -210,10 +212,10 @@ class ModelManager:
                 self.pool.put(self._default, self._tools(opened))
             else:
                 opened.session.close()
-                self._without_tensorrt(opened.proof.reason or "")
+                self._without_tensorrt(opened.proof.reason or Reason("plan_lowered"))
         self.announce()
 
-    def _without_tensorrt(self, reason: str) -> None:
+    def _without_tensorrt(self, reason: Reason) -> None:
         """CUDA stays; that TensorRT was wanted and why it is not used is told."""
         self._wanted, self._why = "tensorrt", reason
         log.warning("cuda stays in use, tensorrt was asked for: %s", reason)

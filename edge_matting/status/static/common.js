@@ -4,40 +4,29 @@
 const TEXTS = JSON.parse(document.getElementById("texts").textContent);
 const PAGE = Math.random().toString(36).slice(2); // tells the server how many pages are open
 const LANGUAGE = document.documentElement.lang;
+// {name} is a value's place, {n:photo|photos} a value with its noun in singular or plural.
+const PLACE = /\{(\w+)(?::([^|{}]*)\|([^{}]*))?\}/g;
+const REASONS = JSON.parse(document.getElementById("reason-texts").textContent);
 const SVG = "http://www.w3.org/2000/svg";
 
 export const may = { trusted: false };
 export const pace = { seconds: 2 }; // between two polls, as the server asks for
 
 export const at = (id) => document.getElementById(id);
-const filled = (words, values) =>
-  words.replace(/\{(\w+)\}/g, (all, name) => String(values[name] ?? all));
+const filled =(words, values) =>
+  words.replace(PLACE, (all, name, one, many) => {
+    if (!(name in values)) return all;
+    const value = values[name];
+    const shown = typeof value === "object" && value !== null ? sentence(value) : String(value);
+    return one === undefined ? shown : `${shown} ${shown === "1" ? one : many}`;
+  });
 export const text = (key, values = {}) => filled(TEXTS[key] ?? key, values);
 export const hasText = (key) => key in TEXTS;
 
-// From a sentence with {places} to what finds them in one that has values there.
-function finder(sentence) {
-  const parts = sentence.split(/(\{\w+\}|\(s\))/).map((part) => {
-    if (part === "(s)") return "s?";
-    if (part.startsWith("{")) return `(?<${part.slice(1, -1)}>.+?)`;
-    return part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  });
-  return new RegExp(`^${parts.join("")}$`, "s");
-}
-
-const SAID = Object.entries(JSON.parse(document.getElementById("said").textContent))
-  .map(([sentence, words]) => [finder(sentence), words]);
-
-// What the appliance says, in the page's language where there are words for it.
-export function said(sentence) {
-  for (const [pattern, words] of SAID) {
-    const values = pattern.exec(sentence)?.groups;
-    if (values !== undefined || pattern.test(sentence)) {
-      const known = Object.entries(values ?? {}).map(([name, value]) => [name, said(value)]);
-      return filled(words, Object.fromEntries(known));
-    }
-  }
-  return sentence;
+// A reason ({code, values}) in the page's language; one that this page does not know, by its code.
+export function sentence({ code, values }) {
+  const words = REASONS[code];
+  return words === undefined ? [code, ...Object.values(values)].join(" ") : filled(words, values);
 }
 
 function build(node, attributes, children) {
@@ -157,10 +146,10 @@ export async function showSession() {
   return body;
 }
 
-export function reasonOf(job) {
-  const words = hasText("code_" + job.code) ? text("code_" + job.code) : null;
-  return words ?? said([job.message, job.code].find((one) => one) ?? text("unknown"));
-}
+// Why a job failed or is doubted, and what to do.
+export const isHint = ({ code }) => code.startsWith("hint_");
+export const reasonOf = (job) => job.reasons_coded.filter((one) => !isHint(one)).map(sentence).join(" ");
+export const hintOf = (job) => job.reasons_coded.filter(isHint).map(sentence).join(" ");
 
 export function picture(job) {
   if (!(job.preview && may.trusted)) return null;

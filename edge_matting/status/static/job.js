@@ -1,7 +1,7 @@
 // One job: its picture, its way through the appliance, its files and its sidecar.
 import {
   ask, at, bytes, draw, duration, exactMoment, jobButtons, live, make, may, number, picture,
-  reasonOf, say, showSession, text,
+  reasonOf, say, sentence, showSession, text,
 } from "./common.js";
 
 const JOB = document.documentElement.dataset.job;
@@ -97,7 +97,7 @@ function showFacts(job, result) {
       uncertain: ((quality.uncertain_fraction ?? 0) * 100).toFixed(1),
       border: Math.round((quality.border_contact ?? 0) * 100),
     }) : null],
-    ["reasons", quality ? quality.reasons.map((code) => text("code_" + code)).join(" ") : null],
+    ["reasons", quality ? quality.reasons.map((code) => sentence({ code, values: {} })).join(" ") : null],
     ["sha256", job.sha256],
   ]);
 }

@@ -1,7 +1,7 @@
 // The live part of the status page.
 import {
   ask, act, at, bytes, duration, fill, hasText, jobButtons, live, make, may, moment, notice, number, pace,
-  picture, reasonOf, said, say, send, showSession, text,
+  picture, reasonOf, say, send, sentence, showSession, text,
 } from "./common.js";
 import { showHistory } from "./charts.js";
 import { showUpload, startUpload } from "./upload.js";
@@ -25,8 +25,8 @@ function showState(status) {
   const { review, failed } = status.queue.counts;
   const look = calm && review + failed > 0;
   say("todo", text("do_" + (blocked ? "blocked" : look ? "look" : status.state)));
-  const reasons = [...new Set([...status.reasons, ...status.not_ready])];
-  fill(at("reasons"), reasons, (reason) => reason, (reason) => make("li", {}, said(reason)));
+  const reasons = [...status.reasons_coded, ...status.not_ready_coded].map(sentence);
+  fill(at("reasons"), [...new Set(reasons)], (words) => words, (words) => make("li", {}, words));
   say("since", text("since", { time: moment(status.started_at) }));
   say("version", text("version", { version: status.version }));
   at("pause").hidden = !may.trusted || ["paused", "stopped"].includes(status.state);
@@ -63,13 +63,13 @@ function showNumbers({ queue, rates }) {
 }
 
 function folderRow(folder) {
-  const facts = [text("recipe"), " ", folder.recipe, " · ", said(folder.watch), " · ", text("free"), " ",
+  const facts = [text("recipe"), " ", folder.recipe, " · ", sentence(folder.watch_coded), " · ", text("free"), " ",
     bytes(folder.free_bytes)].join("");
   return make("li", { "data-kind": folder.problem === null ? "fine" : "problem" },
     make("div", { class: "what" },
       make("bdi", { class: "title" }, folder.path),
       make("span", { class: "detail" }, facts),
-      folder.problem === null ? null : make("strong", {}, said(folder.problem))));
+      folder.problem === null ? null : make("strong", {}, sentence(folder.problem_coded))));
 }
 
 function providerText(execution) {
@@ -77,20 +77,20 @@ function providerText(execution) {
   if (execution.actual === null) return text("provider_waiting", execution);
   const same = execution.actual === execution.requested;
   const words = text(same ? "provider_same" : "provider_other", execution);
-  return execution.cause === null ? words : words + " (" + said(execution.cause) + ")";
+  return execution.cause === null ? words : words + " (" + sentence(execution.cause_coded) + ")";
 }
 
 // How it is known that the model runs there: nodes, one picture timed, the self-test.
 function proofLines(execution) {
   if (!execution) return [];
-  const { nodes, seconds, cpu_seconds: onCpu, self_test: test, notes } = execution;
+  const { nodes, seconds, cpu_seconds: onCpu, self_test: test, notes_coded: notes } = execution;
   const count = Object.entries(nodes).map(([where, n]) => `${where} ${n}`).join(", ");
   return [
     count && text("proof_nodes", { count }),
     seconds && text("proof_seconds", { seconds: number(seconds, 3) })
       + (onCpu ? text("proof_cpu", { seconds: number(onCpu, 3) }) : ""),
     test !== null && text("proof_test", { difference: test.toFixed(4) }),
-    ...notes.map(said),
+    ...notes.map(sentence),
   ].filter((line) => line);
 }
 
@@ -123,9 +123,9 @@ const adaptedText = (counts) => counts
   .join(" · ");
 const named = (cause) => (hasText("cause_" + cause) ? text("cause_" + cause) : cause);
 
-function cacheLines({ entries, memory_bytes: memory, disk_bytes: disk, problem }) {
+function cacheLines({ entries, memory_bytes: memory, disk_bytes: disk, problem_coded: problem }) {
   const stored = text("cache_stored", { n: entries, memory: bytes(memory), disk: bytes(disk) });
-  return [...(entries > 0 ? [stored] : []), ...(problem === null ? [] : [said(problem)])];
+  return [...(entries > 0 ? [stored] : []), ...(problem === null ? [] : [sentence(problem)])];
 }
 
 function deviceFacts(status) {
@@ -143,16 +143,16 @@ function deviceFacts(status) {
       + load(vitals.cpu_percent)],
     ["memory", text("memory_free",
       { free: bytes(vitals.memory_available_bytes), total: bytes(device.memory_bytes) })],
-    ["gpu", gpus || text("gpu_none"), vitals.gpu_problem === null ? [] : [said(vitals.gpu_problem)]],
+    ["gpu", gpus || text("gpu_none"), vitals.gpu_problem === null ? [] : [sentence(vitals.gpu_problem_coded)]],
     ["temperature", temperatureText(vitals)],
     ...(power ? [["power", power]] : []),
     ["provider", providerText(execution), proofLines(execution)],
-    ["plan", planned, plan === null ? [] : plan.reasons.map(said)],
-    ...(lowered.length + counts.length ? [["adapted", adaptedText(counts), lowered]] : []),
+    ["plan", planned, plan === null ? [] : plan.reasons_coded.map(sentence)],
+    ...(lowered.length + counts.length ? [["adapted", adaptedText(counts), status.adaptation.lowered_coded.map(sentence)]] : []),
     ["engine", text(engine.pid === null ? "engine_down" : "engine_up", engine)],
     ["cache", cacheText(status.cache), cacheLines(status.cache)],
     ["state_disk", bytes(status.state_free_bytes)],
-    ...(device.notes.length ? [["notes", "", device.notes.map(said)]] : []),
+    ...(device.notes.length ? [["notes", "", device.notes_coded.map(sentence)]] : []),
   ];
 }
 
