@@ -21,6 +21,7 @@ from pathlib import Path
 from edge_matting import __version__
 from edge_matting.cache import content_digest
 from edge_matting.config import Recipe, load_settings
+from edge_matting.core.arrays import Alpha
 from edge_matting.core.jobs import (
     Execution,
     Job,
@@ -35,10 +36,9 @@ from edge_matting.core.states import JobState
 from edge_matting.engine.factory import load_tools, plan_for
 from edge_matting.engine.process_tuning import tune_process
 from edge_matting.imaging import Photo, decode
-from edge_matting.matting import refine
+from edge_matting.matting import assess, refine
 from edge_matting.matting.exposure import equalised
 from edge_matting.matting.preprocess import model_view
-from edge_matting.matting.quality_gate import assess
 from edge_matting.models import Manifest
 from edge_matting.pipeline.matte import infer, second_look
 from edge_matting.pipeline.outputs import render_outputs
@@ -80,7 +80,7 @@ class Bare:
             result = self._result(digest, photo, quality)
             publish_result(self.out, path.stem, files, lambda made: _sidecar(path, result, made))
 
-    def _matte(self, photo: Photo, stage: Stage) -> tuple[object, Quality]:
+    def _matte(self, photo: Photo, stage: Stage) -> tuple[Alpha, Quality]:
         equalise = self.recipe.exposure == "auto"
         with stage("model's view"):
             view = model_view(photo.rgb, self.manifest.input, self.session.describe().resolution)
