@@ -5,8 +5,9 @@
     EdgeMattingError
     ├── ConfigError            the settings are wrong: exit status 2
     ├── StartError             no start is possible (lock, port, no runtime): exit status 2
-    ├── LedgerError            the ledger cannot be used
-    │   └── LedgerCorrupt      its file is damaged: set it aside and rebuild it
+    ├── JobSourceError         where jobs come from cannot be used
+    │   └── LedgerError        it is the ledger
+    │       └── LedgerCorrupt  its file is damaged: set it aside and rebuild it
     ├── ModelError             a model is missing, altered or unusable
     ├── SessionError           the runtime refused to load or run a model
     │   └── SelfTestFailed     the built-in photo did not get its known matte
@@ -82,7 +83,14 @@ class StartError(EdgeMattingError):
     code = "start"
 
 
-class LedgerError(EdgeMattingError):
+class JobSourceError(EdgeMattingError):
+    """No job can be had, or no outcome be recorded; nothing has changed."""
+
+    code = "job_source"
+    trouble = "job_source_unusable"
+
+
+class LedgerError(JobSourceError):
     """The ledger cannot be opened or breaks its own rules."""
 
     code = "ledger"
@@ -108,6 +116,7 @@ class SessionError(EdgeMattingError):
     """The inference runtime could not load or run the model."""
 
     code = "session"
+    trouble = "session_refused"
 
 
 class SelfTestFailed(SessionError):

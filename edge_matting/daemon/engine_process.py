@@ -51,7 +51,7 @@ class EngineStatus:
     models: tuple[str, ...] = ()  # that a retry may name
     lowered: tuple[Reason, ...] = ()  # how the plan is stepped down now, and why
     adapted: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by cause, direction
-    obstacles: tuple[Reason, ...] = ()  # what photos were put back for
+    obstacles: Mapping[str, Reason] = field(default_factory=dict)  # by hot folder, or ledger
 
     @property
     def finished(self) -> int:
@@ -148,8 +148,12 @@ class EngineProcess:
         if status in {None, CLEAN, DEVICE_LOST, RECYCLE, START_ERROR}:
             return False
         if status == -signal.SIGKILL:
-            return oom_kills() > self._oom_kills
+            return self.was_killed_for_memory()
         return status not in {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
+
+    def was_killed_for_memory(self) -> bool:
+        """Whether it was killed while the kernel counted an out-of-memory kill."""
+        return self.returncode() == -signal.SIGKILL and oom_kills() > self._oom_kills
 
     def _listen(self, descriptor: int) -> None:
         with os.fdopen(descriptor, encoding="utf-8", errors="replace") as lines:
@@ -183,7 +187,8 @@ def hear(events: EngineStatus, message: dict[str, Any]) -> None:
             events.reused, events.made = int(message["reused"]), int(message["made"])
             events.oldest_progress = float(message["oldest"])
             events.cache = _cache(message.get("cache") or {})
-            events.obstacles = tuple(map(Reason.from_coded, message["obstacles"]))
+            told = message["obstacles"].items()
+            events.obstacles = {str(place): Reason.from_coded(what) for place, what in told}
         case "ready":
             events.ready, events.problem = message, None
         case "models":

@@ -10,8 +10,10 @@ import logging
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from enum import Enum
+from typing import Final
 
 from edge_matting.config import Settings
 from edge_matting.core.engine_identity import EngineIdentity
@@ -36,6 +38,19 @@ LOST_IN_A_ROW = 3
 
 Launch = Callable[[Settings, Callable[[], None], EngineIdentity], EngineProcess]
 """Starts an engine process; what a test puts a fake in for."""
+
+
+NEEDS_PERSON: Final = frozenset({"model_unusable", "self_test_failed", "session_refused"})
+"""Reasons that no further engine makes good by itself."""
+
+
+class EngineCondition(Enum):
+    """How it stands with an engine."""
+
+    LOADING = "loading"  # for the first time
+    READY = "ready"
+    RECOVERING = "recovering"  # it died or hung, and the next one is on its way
+    UNUSABLE = "unusable"  # model or runtime cannot be used
 
 
 class EngineSupervision:
@@ -73,6 +88,7 @@ class EngineSupervision:
         self._reused = 0  # by the engines before this one
         self._made = 0
         self.replaced_in_a_row = 0  # replaced for want of progress, none in between
+        self._was_ready = False  # once, whatever came afterwards
         self.start_error: Reason | None = None
         self.last_problem: Reason | None = None
 
@@ -95,9 +111,15 @@ class EngineSupervision:
         engine = self._engine
         return engine is not None and engine.events.ready is not None
 
-    def is_starting(self) -> bool:
-        engine = self._engine
-        return engine is not None and engine.events.ready is None
+    def condition(self) -> EngineCondition:
+        """How it stands with this engine; one that fails again and again stays what it is."""
+        problem = self.problem()
+        if problem is None:
+            return EngineCondition.READY
+        if self.start_error is not None or problem.innermost.code in NEEDS_PERSON:
+            return EngineCondition.UNUSABLE
+        lost = self._was_ready or self._deaths > 0
+        return EngineCondition.RECOVERING if lost else EngineCondition.LOADING
 
     def comes_up(self) -> bool:
         """Whether waiting for an engine may help: few before it died at getting ready."""
@@ -116,7 +138,7 @@ class EngineSupervision:
             elif self._hangs(engine, now):
                 self._replace(engine, now)
             elif engine.events.ready is not None:
-                self._deaths = 0
+                self._deaths, self._was_ready = 0, True
                 if engine.events.finished:
                     self.replaced_in_a_row = 0
         if self._engine is None and self.start_error is None and now >= self._start_at:
@@ -165,14 +187,17 @@ class EngineSupervision:
         if engine is None:
             return self.last_problem or Reason("engine_restarting")
         events = engine.events
-        if events.problem is not None:
+        if events.problem is not None or events.ready is not None:
             return events.problem
-        return None if events.ready is not None else Reason("model_loading")
+        before = self.last_problem if self._deaths else None
+        if before is not None and before.innermost.code in NEEDS_PERSON:
+            return before  # until an engine is ready: the next one probably fails alike
+        return Reason("model_loading")
 
-    def obstacles(self) -> tuple[Reason, ...]:
-        """What photos in the queue wait for: room, a folder, a ledger that can be written."""
+    def obstacles(self) -> Mapping[str, Reason]:
+        """What photos in the queue wait for, by place: a hot folder, the ledger."""
         engine = self._engine
-        return () if engine is None else engine.events.obstacles
+        return {} if engine is None else engine.events.obstacles
 
     # -- life and death ---------------------------------------------------------------
 
@@ -221,8 +246,9 @@ class EngineSupervision:
         elif status != RECYCLE:
             self._deaths += 1
             self.restarts += 1
-            self.last_problem = engine.events.problem or _cause(status)
-            log.error("engine %d: %s", engine.pid, _cause(status))
+            cause = _cause(status, killed_for_memory=engine.was_killed_for_memory())
+            self.last_problem = engine.events.problem or cause
+            log.error("engine %d: %s", engine.pid, cause)
         delay = BACKOFF_SECONDS[min(self._deaths, len(BACKOFF_SECONDS) - 1)]
         self._start_at = time.monotonic() + (delay if self._deaths > 1 else 0.0)
         self._give_back(guilty=guilty)
@@ -265,9 +291,11 @@ class EngineSupervision:
         return True
 
 
-def _cause(status: int | None) -> Reason:
+def _cause(status: int | None, *, killed_for_memory: bool) -> Reason:
     if status is None:
         return Reason("engine_lost")
+    if killed_for_memory:
+        return Reason("engine_out_of_memory")
     if status < 0:
         return Reason("engine_killed", signal=signal.Signals(-status).name)
     return Reason("engine_ended", status=status)

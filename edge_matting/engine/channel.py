@@ -20,7 +20,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from edge_matting.core.reasons import Reason
@@ -86,7 +86,7 @@ class Reporter:
         with self._lock:
             begun = min(self._busy.values(), default=None)
             counted = {"reused": self._reused, "made": self._made}
-            obstacles = list(self._obstacles.values())
+            obstacles = dict(self._obstacles)
         oldest = 0.0 if begun is None else round(time.monotonic() - begun, 1)
         self.send("alive", oldest=oldest, obstacles=obstacles, **counted, **facts)
 
@@ -100,7 +100,9 @@ def _coded(value: Any) -> Any:
     return [_coded(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def listen(lines: Any, commands: dict[str, Callable[[], None]], ended: Callable[[], None]) -> None:
+def listen(
+    lines: Any, commands: Mapping[str, Callable[[], None]], ended: Callable[[], None]
+) -> None:
     """Call the command of each line until the end of ``lines``, then ``ended``."""
     for line in lines:
         command = commands.get(line.strip())

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from edge_matting.core.providers import is_processor
 from edge_matting.core.reasons import Reason
 from edge_matting.runtimes.session import Session, SessionInfo, Tensor
 
@@ -19,7 +20,7 @@ _LEAST_SHARE: Final = 0.5
 class Proof:
     """What is known of one session; figures are for a batch of one picture."""
 
-    requested: str  # cpu, cuda, tensorrt
+    requested: str  # a provider of the table
     actual: str
     reason: Reason | None  # why they differ
     nodes: tuple[tuple[str, int], ...]  # graph nodes by provider; () where the runtime is silent
@@ -28,7 +29,7 @@ class Proof:
 
     @property
     def is_accelerated(self) -> bool:
-        return self.actual != "cpu"
+        return not is_processor(self.actual)
 
     @property
     def missing(self) -> Reason | None:
@@ -49,7 +50,7 @@ class Proof:
             return ()
         found = []
         total = sum(count for _, count in self.nodes)
-        on_cpu = dict(self.nodes).get("cpu", 0)
+        on_cpu = sum(count for name, count in self.nodes if is_processor(name))
         if total and on_cpu > (1 - _LEAST_SHARE) * total:
             found.append(Reason("nodes_on_cpu", on_cpu=on_cpu, total=total, actual=self.actual))
         if self.cpu_seconds is not None and self.seconds > self.cpu_seconds:
@@ -77,7 +78,7 @@ def prove(
     it made is closed again.
     """
     cpu_seconds = None
-    if info.actual_provider == "cpu":
+    if is_processor(info.actual_provider):
         seconds = _fastest(session, picture, clock, runs=1)
     else:
         seconds = _fastest(session, picture, clock, runs=RUNS)

@@ -90,6 +90,8 @@ def _refused(error: ActionRefused) -> Response:
     answer = error_json(error.code, error.message, error.http_status)
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         answer.headers["WWW-Authenticate"] = 'Bearer realm="edge-matting"'
+    if error.retry_seconds is not None:
+        answer.headers["Retry-After"] = str(error.retry_seconds)
     return answer
 
 

@@ -24,24 +24,36 @@ class ActionRefused(Exception):
     """An action was understood and not done; ``message`` says why and what to do."""
 
     def __init__(
-        self, code: str, message: str, http_status: int = HTTPStatus.CONFLICT.value
+        self,
+        code: str,
+        message: str,
+        http_status: int = HTTPStatus.CONFLICT.value,
+        *,
+        retry_seconds: int | None = None,
     ) -> None:
         super().__init__(message)
+        self.retry_seconds = retry_seconds
         self.code = code
         self.message = message
         self.http_status = http_status
 
 
 class ApplianceState(str, Enum):
-    """The appliance in one word; the values are part of the public interface."""
+    """The appliance in one word; the values are part of the public interface.
 
-    STARTING = "starting"
+    `core.reasons.states` says of each what happens by itself and what a person has to do.
+    """
+
+    STARTING = "starting"  # for the first time since the start; photos wait
     WORKING = "working"
     IDLE = "idle"
-    PAUSED = "paused"
-    DEGRADED = "degraded"
-    STOPPED = "stopped"
-    STUCK = "stuck"
+    PAUSED = "paused"  # by a person, until a person resumes
+    RECOVERING = "recovering"  # the engine is being replaced; nobody has to do anything
+    PARTLY_BLOCKED = "partly_blocked"  # one of several folders or engines; the rest works
+    BLOCKED = "blocked"  # a full disk, a folder gone: resumes once that is put right
+    NOT_READY = "not_ready"  # no usable model or runtime: a person has to act
+    DEGRADED = "degraded"  # works without the accelerator, where the settings call that a fault
+    STUCK = "stuck"  # without progress; systemd restarts the service
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,7 @@ class ExecutionReport:
 @dataclass(frozen=True, slots=True)
 class QueueReport:
     counts: Mapping[JobState, int]
+    arriving: int  # files in in/ that are no jobs yet: still being written, or work is blocked
     oldest_pending_seconds: float | None
     eta_seconds: float | None  # None when there is nothing to estimate from
 
@@ -183,6 +196,9 @@ class StatusSnapshot:
     """The whole appliance at one moment."""
 
     state: ApplianceState
+    by_itself: Reason  # what happens without anybody doing anything
+    to_do: Reason  # what a person has to do, if anything
+    paused: bool  # by a person, whatever else is the matter
     reasons: tuple[Reason, ...]  # why it is in this state, where that needs saying
     version: str
     started_at: float  # seconds since the epoch, UTC

@@ -82,7 +82,7 @@ class Shop:
         return [engine for engine in self.started if engine.identity.number == number][-1]
 
     def step(self) -> None:
-        for slot in self.supervisor._slots:
+        for slot in self.supervisor._engines:
             slot._start_at = 0.0  # no pause before a restart
         self.supervisor.step()
 

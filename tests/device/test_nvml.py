@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pynvml
 import pytest
-from fixtures import devices
 
 from edge_matting.device import VitalsReader, probe_device
 from edge_matting.device.nvml import FIRST_PAUSE, LONGEST_PAUSE, Nvml, NvmlGone
+from tests.fixtures import devices
 from tests.fixtures.devices import FakeCard, FakeNvml
 
 

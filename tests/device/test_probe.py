@@ -8,13 +8,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from fixtures import devices
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_matting.core.device_values import Rail
 from edge_matting.device import System, VitalsReader, probe_device, read_vitals
 from edge_matting.device.files import as_int, read_bytes, read_int, read_text
+from tests.fixtures import devices
 from tests.fixtures.devices import DEVICES, Device
 
 

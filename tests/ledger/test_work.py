@@ -21,15 +21,19 @@ from ledger_jobs import (
 )
 
 from edge_matting.core.errors import DiskFull, NotAnImage, SourceGone, Truncated
-from edge_matting.core.jobs import Done, Failed, JobSource
+from edge_matting.core.jobs import Done, Failed
+from edge_matting.engine.jobs.source import EarlierResults, JobSource, Originals
 from edge_matting.ledger import Ledger
 
 YEAR = 365 * 86400.0
 
 
-def test_the_ledger_is_a_job_source(ledger: Ledger) -> None:
+def test_the_ledger_hands_out_jobs_and_knows_originals_and_earlier_results(ledger: Ledger) -> None:
     jobs: JobSource = ledger
-    assert jobs.claim(1) == []
+    originals: Originals = ledger
+    earlier: EarlierResults = ledger
+    assert jobs.claim(1) == originals.misplaced(1) == []
+    assert earlier.find_result("s", "r", "m") is None
 
 
 # Claims.

@@ -26,7 +26,6 @@ from edge_matting.core.jobs import (
     Execution,
     Job,
     Original,
-    Output,
     Place,
     Quality,
     Result,
@@ -43,7 +42,7 @@ from edge_matting.models import Manifest
 from edge_matting.pipeline.matte import infer, second_look
 from edge_matting.pipeline.outputs import render_outputs
 from edge_matting.pipeline.read_source import read_source
-from edge_matting.publish import build_sidecar, publish_result
+from edge_matting.publish import build_sidecar, named_outputs, publish_result
 from edge_matting.runtimes import Session
 
 LIMIT = 10**9
@@ -77,8 +76,9 @@ class Bare:
         with stage("foreground, encode"):
             files = render_outputs(photo, alpha, self.recipe)
         with stage("publish"):
-            result = self._result(digest, photo, quality)
-            publish_result(self.out, path.stem, files, lambda made: _sidecar(path, result, made))
+            outputs = named_outputs(path.stem, files)
+            result = replace(self._result(digest, photo, quality), outputs=outputs)
+            publish_result(self.out, path.stem, outputs, files, _sidecar(path, result))
 
     def _matte(self, photo: Photo, stage: Stage) -> tuple[Alpha, Quality]:
         equalise = self.recipe.exposure == "auto"
@@ -118,7 +118,7 @@ class Bare:
         )
 
 
-def _sidecar(path: Path, result: Result, outputs: tuple[Output, ...]) -> bytes:
+def _sidecar(path: Path, result: Result) -> bytes:
     job = Job(
         id=0,
         folder=str(path.parent),
@@ -131,7 +131,7 @@ def _sidecar(path: Path, result: Result, outputs: tuple[Output, ...]) -> bytes:
         stem=path.stem,
         original=Original(Place.IN, path.name),
     )
-    return build_sidecar(job, replace(result, outputs=outputs), time.time(), __version__)
+    return build_sidecar(job, result, time.time(), __version__)
 
 
 def open_bare(config: Path | None, recipe: str, out: Path) -> tuple[Bare, int]:

@@ -30,7 +30,8 @@ from edge_matting.cache.index import HammingIndex
 from edge_matting.cli.directory import DirectoryResults, InputPhoto, Places
 from edge_matting.config import Recipe, Settings
 from edge_matting.engine.factory import load_tools, plan_for
-from edge_matting.pipeline import PhotoTask, PixelBudget, Tools, process_photo
+from edge_matting.engine.jobs.delivery import deliver
+from edge_matting.pipeline import PhotoTask, PixelBudget, Tools
 from tools.bench.machine import machine
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -70,9 +71,9 @@ class Passes:
         places = Places(self.scratch / way, "cutout", reuse=tools.cache is not None)
         photo = InputPhoto(self.scratch / name, name)
         results = DirectoryResults(places, photo, self.recipe, tools.manifest.sha256)
-        task = PhotoTask(photo.path, name, None, self.recipe, 10**9)
+        task = PhotoTask(name, data, self.recipe, 10**9)
         begin, processor = time.perf_counter(), time.process_time()
-        done = process_photo(task, tools, results, data)
+        done = deliver(task, tools, results)
         self.spent[way].append(time.perf_counter() - begin)
         self.processor[way].append(time.process_time() - processor)
         self.infer[way].append(0.0 if done.result.cache == "exact" else _inference(done.result))

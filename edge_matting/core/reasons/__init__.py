@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, final
 
-from edge_matting.core.reasons import device, folders, notes, photos, planning, work
+from edge_matting.core.reasons import device, folders, notes, photos, planning, states, work
 
 Value: TypeAlias = str | int | float
 """What a reason may carry: shown as it stands, a reason in the language of the sentence."""
@@ -25,6 +25,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         **planning.WORDS,
         **photos.WORDS,
         **notes.WORDS,
+        **states.WORDS,
         # What a driver, a runtime or the operating system says: not ours to translate.
         "verbatim": {"en": "{text}", "zh": "{text}"},
     }
@@ -70,6 +71,12 @@ class Reason(str):
         """Several as one; at least one is given."""
         first, *rest = reasons
         return cls("several", first=first, rest=cls.joined(rest)) if rest else first
+
+    @property
+    def innermost(self) -> Reason:
+        """Without the hint that may be around it."""
+        what = self.values.get("what")
+        return what if self.code == "with_hint" and isinstance(what, Reason) else self
 
     def coded(self) -> dict[str, Any]:
         """As JSON: ``{"code": ..., "values": {...}}``."""

@@ -12,27 +12,34 @@ WORDS: Final = MappingProxyType(
             "en": "{backend}: the model has no file for device.backend {wanted}",
             "zh": "{backend}：模型没有 device.backend {wanted} 的文件",
         },
-        "gpu_not_used": {"en": "{name} is not used: {why}", "zh": "不使用 {name}：{why}"},
-        "cpu_no_gpu": {"en": "cpu: no usable GPU found", "zh": "cpu：没有可用的 GPU"},
-        "cpu_no_cuda": {
-            "en": "cpu: {name} found, but the installed runtime has no CUDA",
-            "zh": "cpu：找到 {name}，但所装的运行库没有 CUDA",
+        "backend_of_provider": {
+            "en": "{backend}: device.accelerator {wanted} is its provider",
+            "zh": "{backend}：device.accelerator {wanted} 由它提供",
         },
-        "cuda_found": {
-            "en": "cuda: {name} found and the runtime has CUDA",
-            "zh": "cuda：找到 {name}，运行库带有 CUDA",
+        "gpu_not_used": {"en": "{name} is not used: {why}", "zh": "不使用 {name}：{why}"},
+        "no_usable_gpu": {
+            "en": "{provider}: no usable GPU found",
+            "zh": "{provider}：没有可用的 GPU",
+        },
+        "runtime_lacks": {
+            "en": "{provider}: {name} found, but the installed runtime has no {labels}",
+            "zh": "{provider}：找到 {name}，但所装的运行库没有 {labels}",
+        },
+        "gpu_found": {
+            "en": "{provider}: {name} found and the runtime has {label}",
+            "zh": "{provider}：找到 {name}，运行库带有 {label}",
         },
         "precision_without_file": {
             "en": "{precision}: the model has no {wanted} file, device.precision is not used",
             "zh": "{precision}：模型没有 {wanted} 文件，不采用 device.precision",
         },
-        "int8_not_used": {
-            "en": "int8 is not used: {why}",
-            "zh": "不使用 int8：{why}",
+        "precision_not_used": {
+            "en": "{precision} is not used: {why}",
+            "zh": "不使用 {precision}：{why}",
         },
-        "int8_costs_quality": {
-            "en": "int8 by {who} costs quality here: {why}",
-            "zh": "{who} 指定的 int8 在此会降低画质：{why}",
+        "costs_quality": {
+            "en": "{precision} by {who} costs quality here: {why}",
+            "zh": "{who} 指定的 {precision} 在此会降低画质：{why}",
         },
         "only_file": {"en": "the model's only file", "zh": "模型唯一的文件"},
         "no_vnni": {

@@ -8,15 +8,18 @@ from typing import Final
 WORDS: Final = MappingProxyType(
     {
         "starting": {"en": "it is starting", "zh": "正在启动"},
-        "paused": {"en": "paused by a person; photos wait", "zh": "已由人暂停；照片等待中"},
         "pause_not_kept": {
-            "en": "the pause cannot be written down and would be lost at a restart: {why}",
-            "zh": "无法保存暂停状态，重新启动后会失效：{why}",
+            "en": "pause or resume cannot be kept for a restart: {why}",
+            "zh": "暂停或继续的状态无法保留到重新启动之后：{why}",
         },
         "model_loading": {"en": "the model is being loaded", "zh": "正在加载模型"},
         "model_unusable": {
             "en": "the model cannot be used: {why}",
             "zh": "模型无法使用：{why}",
+        },
+        "session_refused": {
+            "en": "the model cannot be loaded: {why}",
+            "zh": "模型无法加载：{why}",
         },
         "engine_restarting": {
             "en": "the engine is being restarted",
@@ -33,6 +36,10 @@ WORDS: Final = MappingProxyType(
         "engine_killed": {
             "en": "the engine was ended by {signal} and is being restarted",
             "zh": "引擎被 {signal} 终止，正在重新启动",
+        },
+        "engine_out_of_memory": {
+            "en": "the engine was ended by the kernel for want of memory and is being restarted",
+            "zh": "引擎因内存不足被内核终止，正在重新启动",
         },
         "engine_ended": {
             "en": "the engine ended with status {status} and is being restarted",
@@ -68,6 +75,10 @@ WORDS: Final = MappingProxyType(
             "en": "the self-test failed: {why}",
             "zh": "自检失败：{why}",
         },
+        "job_source_unusable": {
+            "en": "no jobs can be had: {why}",
+            "zh": "无法取得任务：{why}",
+        },
         "ledger_unusable": {
             "en": "the ledger cannot be used now: {why}",
             "zh": "账本现在无法使用：{why}",
@@ -84,10 +95,6 @@ WORDS: Final = MappingProxyType(
         "ledger_damaged": {
             "en": "the ledger is damaged: {why}",
             "zh": "账本已损坏：{why}",
-        },
-        "ledger_rebuilt": {
-            "en": "the ledger was damaged and kept as {kept}; a new one was built from the folders",
-            "zh": "账本曾损坏，已保存为 {kept}；新的账本已根据文件夹重建",
         },
     }
 )

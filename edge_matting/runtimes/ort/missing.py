@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_matting.core.reasons import Reason
-from edge_matting.runtimes.installed import Runtime, runtime_problem
+from edge_matting.runtimes.installed import InstalledRuntime, runtime_problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class Evidence:
     """What was found when the session ended up elsewhere."""
 
     version: str  # of the runtime
-    runtimes: tuple[Runtime, ...]  # installed distributions
+    runtimes: tuple[InstalledRuntime, ...]  # installed distributions
     available: tuple[str, ...]  # providers (cpu, cuda, tensorrt) built into it
     library: str | None  # why the provider's library does not load
     driver: str | None  # why the driver does not start
