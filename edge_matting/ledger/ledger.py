@@ -204,6 +204,11 @@ class Ledger:
         with self._database.read() as connection:
             return reading.jobs(connection, state, limit, before)
 
+    def newest(self, folder: str, source: str) -> Job | None:
+        """The newest job of that source."""
+        with self._database.read() as connection:
+            return reading.newest(connection, folder, source)
+
     def result(self, job_id: int) -> Result | None:
         """The result of a job that succeeded or is in review."""
         with self._database.read() as connection:

@@ -168,6 +168,7 @@ class UploadReport:
     received: int
     part_bytes: int  # the most that one request may bring
     file: str | None  # its name in in/, once all is there
+    job: int | None = None  # that it became, then; None where the ledger could not be written
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,8 @@ def _transfer() -> Schema:
     archive["parameters"] = [
         _asked("jobs", {"type": "string", "pattern": r"^[0-9]+(,[0-9]+)*$"}),
         _asked("day", {"type": "string", "format": "date"}),
+        _asked("since", {"type": "string", "format": "date-time"}),
+        _asked("until", {"type": "string", "format": "date-time"}),
     ]
     return {
         "/api/v1/uploads": {
@@ -313,6 +315,7 @@ def _schemas() -> Schema:
                 "received": WHOLE,
                 "part_bytes": WHOLE,
                 "file": MAYBE_TEXT,
+                "job": MAYBE_WHOLE,
             }
         ),
     }
@@ -325,6 +328,7 @@ def _list(name: str) -> Schema:
 def _status(counts: Schema) -> Schema:
     queue = {
         "counts": counts,
+        "arriving": WHOLE,
         "oldest_pending_seconds": MAYBE_NUMBER,
         "eta_seconds": MAYBE_NUMBER,
     }
@@ -340,6 +344,11 @@ def _status(counts: Schema) -> Schema:
     }
     return {
         "state": _ref("State"),
+        "by_itself": TEXT,
+        "by_itself_coded": CODED,
+        "to_do": TEXT,
+        "to_do_coded": CODED,
+        "paused": YES_NO,
         "reasons": TEXTS,
         "reasons_coded": ALL_CODED,
         "ready": YES_NO,

@@ -53,16 +53,6 @@ def state_of(facts: Facts) -> ApplianceState:
     return next((word for holds, word in by_weight if holds), ApplianceState.IDLE)
 
 
-_WITHOUT_ENGINE[facts.engine]
-    if facts.paused:
-        return ApplianceState.PAUSED
-    if facts.is_partly_blocked:
-        return ApplianceState.PARTLY_BLOCKED
-    if facts.degraded:
-        return ApplianceState.DEGRADED
-    return ApplianceState.WORKING if facts.photos else ApplianceState.IDLE
-
-
 _BY_ENGINE = {
     EngineCondition.READY: ApplianceState.IDLE,
     EngineCondition.LOADING: ApplianceState.STARTING,

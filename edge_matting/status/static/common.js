@@ -61,10 +61,12 @@ export function bytes(count) {
   return (count / 1000 ** step).toFixed(step > 2 ? 1 : 0) + " " + units[step];
 }
 
-const MOMENT = new Intl.DateTimeFormat(LANGUAGE, {
+// The visitor's own way to write dates, where the page is in their language: en-GB is not en-US.
+const LOCALE = navigator.languages.find((one) => one.split("-")[0] === LANGUAGE) ?? LANGUAGE;
+const MOMENT = new Intl.DateTimeFormat(LOCALE, {
   month: "short", day: "numeric", hour: "2-digit", minute: "2-digit",
 });
-const EXACT = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "medium" });
+const EXACT = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "medium" });
 export const moment = (iso) => MOMENT.format(new Date(iso));
 export const exactMoment = (iso) => EXACT.format(new Date(iso));
 export const number = (value, digits = 1) => value.toFixed(value < 10 ? digits : 0);
@@ -173,18 +175,32 @@ function modelChoice(job, models) {
     ...others.map((id) => make("option", { value: id }, id)));
 }
 
+// A doubted result comes out the same by the same model: the button says so beforehand.
+function retryButton(job, choice) {
+  const node = make("button", { type: "button" });
+  const show = () => {
+    const model = choice?.value ?? "";
+    const same = job.state === "review" && model === "";
+    node.textContent = same ? text("retry_same") : model === "" ? text("retry")
+      : text("retry_other", { model });
+    node.title = same ? text("retry_same_why") : "";
+    node.setAttribute("aria-label", `${node.textContent}: ${job.source}`);
+  };
+  choice?.addEventListener("change", show);
+  node.addEventListener("click", () => {
+    const model = choice?.value ?? "";
+    act(node, `/api/v1/jobs/${job.id}/retry`, model === "" ? undefined : { model });
+  });
+  show();
+  return node;
+}
+
 // Accept, and retry with the same or another model, where the job's state allows it.
 export function jobButtons(job, models) {
   if (!may.trusted || !["review", "failed"].includes(job.state)) return null;
-  const retry = make("button", { type: "button", "aria-label": `${text("retry")}: ${job.source}` },
-    text("retry"));
   const choice = models.length > 1 ? modelChoice(job, models) : null;
-  retry.addEventListener("click", () => {
-    const model = choice === null ? "" : choice.value;
-    act(retry, `/api/v1/jobs/${job.id}/retry`, model === "" ? undefined : { model });
-  });
   return make("div", { class: "buttons" },
-    job.state === "review" ? acceptButton(job) : null, retry, choice);
+    job.state === "review" ? acceptButton(job) : null, retryButton(job, choice), choice);
 }
 
 // Calls `refresh` again and again while the page can be seen, and at once after an action.
