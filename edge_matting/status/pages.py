@@ -18,10 +18,11 @@ from flask import (
 )
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from edge_matting.core.reasons import Reason
 from edge_matting.status.interfaces import ActionRefused, ApplianceInterface, JobReader
-from edge_matting.status.render import dump
+from edge_matting.status.render import coded, dump
 from edge_matting.status.request_validation import JOB
-from edge_matting.status.texts import NAMES, SAID, TEXTS
+from edge_matting.status.texts import NAMES, TEXTS, reason_texts
 
 ASSETS: Final = MappingProxyType(
     {
@@ -100,7 +101,7 @@ def _localised(template: str, **values: Any) -> Response:
         language=language,
         languages=NAMES.items(),
         t=TEXTS[language],
-        said=SAID[language],
+        reasons=reason_texts(language),
         **values,
     )
     answer = Response(html, mimetype="text/html")
@@ -125,9 +126,15 @@ def _choose(language: str) -> Response:
     return answer
 
 
-def _health_answer(good: str, bad: str, reasons: tuple[str, ...]) -> Response:
+def _health_answer(good: str, bad: str, reasons: tuple[Reason, ...]) -> Response:
     answer = Response(
-        dump({"status": bad if reasons else good, "reasons": reasons}),
+        dump(
+            {
+                "status": bad if reasons else good,
+                "reasons": reasons,
+                "reasons_coded": coded(reasons),
+            }
+        ),
         HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK,
         mimetype="application/json",
     )
