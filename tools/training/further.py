@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from tools.train import PIXELS_A_BATCH, Trainer, keep_memory
 from tools.training.network import EXPANSIONS
+from tools.training.validation import Case
 from tools.training.wider import SHARES, Sets, WiderBatches
 
 SIZES = [256, 320, 320]
@@ -52,6 +53,9 @@ class Further(Trainer):
                 multiprocessing_context="spawn",
             )
         )
+
+    def check(self, pictures: list[Case]) -> None:
+        """Nothing: measuring would take minutes of the run; `kinds.measure` does it afterwards."""
 
 
 def shares_of(changes: list[str]) -> dict[str, float]:
