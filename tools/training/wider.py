@@ -38,7 +38,7 @@ SHARES = {
 }
 """Of the samples; what is missing (no set of labelled photos, say) is shared out."""
 BASE_MIX = (*((kind, share) for kind, share in MIX if kind != "empty"), ("empty", 0.14))
-"""Of the base samples: twice the pictures without a subject, for photos with labels have one each."""
+"""Of the base samples: more without a subject, for every photo with a label has one."""
 
 
 @dataclass(frozen=True)

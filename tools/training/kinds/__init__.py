@@ -1,1 +1,1 @@
-"""Validation sets that resemble the job: goods of shops, groups, small persons. Never trained on."""
+"""Validation sets that resemble the job: goods, groups, small persons. Never trained on."""

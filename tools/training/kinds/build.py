@@ -8,8 +8,8 @@ writes SETS/GROUP/{images,masks}/NAME.{jpg,png}. They are never trained on.
 
 - `shop`: photos of Caltech-101 (Li, Andreetto, Ranzato, Perona; CC BY 4.0 as CaltechDATA publishes
   it) of goods on plain grounds: wheels, chairs, lamps, chandeliers, jugs, headphones, scissors,
-  watches. The masks are cut by colour (`shop.json` has the threshold and the least hole of each) and
-  were looked at one by one; those with a wrong one were left out.
+  watches. The masks are cut by colour (`shop.json` has the threshold and the least hole of each)
+  and were looked at one by one; those with a wrong one were left out.
 - `groups`, `small`: street photos of the Penn-Fudan pedestrian set (Wang, Shi, Song, Shen 2007; no
   stated licence, so none lies here) with its masks; photos with persons left unmasked were left out
   by eye. `small`: the persons cover 5 to 12 % of the frame.
@@ -32,20 +32,30 @@ from tools.training.kinds.plain_ground import cut_out
 U8 = NDArray[np.uint8]
 SHOP = Path(__file__).with_name("shop.json")
 LONG_SIDE = 480
-GROUPS = """
-FudanPed00009 FudanPed00012 FudanPed00016 FudanPed00019 FudanPed00022 FudanPed00026
-FudanPed00028 FudanPed00043 FudanPed00054 FudanPed00056 FudanPed00059 FudanPed00060
-FudanPed00061 FudanPed00062 FudanPed00064 FudanPed00065 FudanPed00071 FudanPed00073
-FudanPed00074 PennPed00004 PennPed00007 PennPed00010 PennPed00013 PennPed00014 PennPed00016
-PennPed00017 PennPed00018 PennPed00019 PennPed00029 PennPed00030
-""".split()
-SMALL = """
-FudanPed00001 FudanPed00011 FudanPed00013 FudanPed00020 FudanPed00023 FudanPed00024
-FudanPed00030 FudanPed00031 FudanPed00032 FudanPed00036 FudanPed00037 FudanPed00039
-FudanPed00040 FudanPed00050 FudanPed00051 FudanPed00052 FudanPed00053 FudanPed00066
-FudanPed00067 FudanPed00068 FudanPed00069 FudanPed00070 FudanPed00072 PennPed00012 PennPed00023
-PennPed00024 PennPed00031 PennPed00032 PennPed00038 PennPed00041
-""".split()
+
+
+def _named(names: str) -> list[str]:
+    return names.split()
+
+
+GROUPS = _named(
+    """
+    FudanPed00009 FudanPed00012 FudanPed00016 FudanPed00019 FudanPed00022 FudanPed00026
+    FudanPed00028 FudanPed00043 FudanPed00054 FudanPed00056 FudanPed00059 FudanPed00060
+    FudanPed00061 FudanPed00062 FudanPed00064 FudanPed00065 FudanPed00071 FudanPed00073
+    FudanPed00074 PennPed00004 PennPed00007 PennPed00010 PennPed00013 PennPed00014 PennPed00016
+    PennPed00017 PennPed00018 PennPed00019 PennPed00029 PennPed00030
+    """
+)
+SMALL = _named(
+    """
+    FudanPed00001 FudanPed00011 FudanPed00013 FudanPed00020 FudanPed00023 FudanPed00024
+    FudanPed00030 FudanPed00031 FudanPed00032 FudanPed00036 FudanPed00037 FudanPed00039
+    FudanPed00040 FudanPed00050 FudanPed00051 FudanPed00052 FudanPed00053 FudanPed00066
+    FudanPed00067 FudanPed00068 FudanPed00069 FudanPed00070 FudanPed00072 PennPed00012
+    PennPed00023 PennPed00024 PennPed00031 PennPed00032 PennPed00038 PennPed00041
+    """
+)
 
 
 def stored(git: Path, path: str, how: int) -> U8:
@@ -100,7 +110,9 @@ def persons(git: Path, to: Path, group: str, names: list[str]) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("--caltech", type=Path, required=True, metavar="GIT")
-    parser.add_argument("--caltech-root", default="101_ObjectCategories", help="folder of the kinds in it")
+    parser.add_argument(
+        "--caltech-root", default="101_ObjectCategories", help="folder of the kinds in it"
+    )
     parser.add_argument("--penn", type=Path, required=True, metavar="GIT")
     parser.add_argument("--to", type=Path, required=True, metavar="SETS")
     options = parser.parse_args()

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.metrics import gradient_error, iou
+from tools.bench.metrics import gradient_error, iou
 from tools.training.store import Store, read, read_rgb
 from tools.training.teachers.networks import ours
 from tools.training.validation import EMPTY_LIMIT, Alpha, Case, cases
@@ -67,7 +67,7 @@ def measured(
     for case in pictures:
         small = network(case.rgb)
         height, width = case.alpha.shape
-        alpha = np.clip(cv2.resize(small, (width, height)), 0, 1)
+        alpha = np.asarray(np.clip(cv2.resize(small, (width, height)), 0, 1), np.float32)
         rows.setdefault(case.group, []).append(figures(case, alpha))
     return {group: np.nanmean(np.array(values), axis=0) for group, values in rows.items()}
 

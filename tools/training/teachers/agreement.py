@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_matting.core.durable import durable_write
-from tools.metrics import iou
+from tools.bench.metrics import iou
 from tools.training.reserved import reserved
 from tools.training.store import read, read_rgb, shrunk
 from tools.training.teachers.label import LONG_SIDE, TEACHERS, group_of, photos
@@ -50,7 +50,8 @@ class Label:
 
 def alphas_of(sheet: U8) -> dict[str, Alpha]:
     """320 x 960 uint8 as `tools.training.teachers.label` writes it -> alpha of each teacher."""
-    parts = np.split(sheet.astype(np.float32) / 255, len(TEACHERS), axis=1)
+    alphas = np.asarray(sheet, np.float32) / np.float32(255)
+    parts: list[Alpha] = np.split(alphas, len(TEACHERS), axis=1)
     return dict(zip(TEACHERS, parts, strict=True))
 
 
@@ -130,9 +131,13 @@ def masked(folders: list[Path]) -> Iterator[tuple[str, str, U8]]:
                 continue
             rgb = shrunk(read_rgb(path), LONG_SIDE)
             mask = read(mask_path, cv2.IMREAD_GRAYSCALE)
-            mask = cv2.GaussianBlur(mask, (0, 0), MASK_BLUR)
-            alpha = cv2.resize(mask, (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_AREA)
-            yield MASKED, f"{folder.name}_{path.stem}", np.dstack([rgb, alpha.reshape(rgb.shape[:2])])
+            soft = cv2.GaussianBlur(mask, (0, 0), MASK_BLUR)
+            alpha = cv2.resize(soft, (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_AREA)
+            yield (
+                MASKED,
+                f"{folder.name}_{path.stem}",
+                np.dstack([rgb, alpha.reshape(rgb.shape[:2])]),
+            )
 
 
 def pack(to: Path, rows: Iterator[tuple[str, str, U8]]) -> int:
