@@ -33,6 +33,7 @@ _LEAST_BORDER: Final = 0.3  # share of the border that must not be the subject's
 _INSIDE: Final = 0.8  # share of the sure background that must look like the border
 _LEAST_NOISE: Final = np.array([0.35, 0.3, 0.3], np.float32)  # 8 bits and JPEG
 _COARSE: Final = 8  # cells of the working size that share one correction
+_SHIFT: Final = 1.0  # cells, by which an edge of the ground may be off
 _SMOOTH: Final = 0.06  # of the longer side: how wide a correction is
 
 
@@ -54,7 +55,8 @@ class Ground:
     colour: Planes  # the ground's, h x w x 3, CIELAB
     smooth: Planes  # the same without its shadows
     away: Planes  # the photo's difference from it, h x w x 3
-    noise: Planes  # deviation of that difference where only ground is seen, 3 or h x w x 3
+    noise: Planes  # deviation of that difference, h x w x 3: more where the ground has edges
+    grain: Planes  # the same where the ground is even, 3 values
 
 
 def lab(rgb: Rgb) -> Planes:
@@ -135,7 +137,8 @@ def with_noise(kind: Kind, verdict: Verdict, small: Planes, smooth: Planes, matt
     like = (np.abs(away).max(axis=2) < TOLERANCE) & (matte < 0.5)
     colour = smooth + _correction(away, like)
     away = small - colour
-    return Ground(kind, verdict, colour, smooth, away, _noise(away, like))
+    noise = _noise(away, like)
+    return Ground(kind, verdict, colour, smooth, away, _uncertain(noise, smooth), noise)
 
 
 def _modelled(places: Places, colours: Planes) -> tuple[Kind, Surface | Horizon, Verdict]:
@@ -202,6 +205,14 @@ def _noise(away: Planes, like: Mask) -> Planes:
     spread = np.median(np.abs(values), axis=0) * np.float32(1.4826)
     noise: Planes = np.maximum(spread, _LEAST_NOISE).astype(np.float32)
     return noise
+
+
+def _uncertain(noise: Planes, smooth: Planes) -> Planes:
+    """``noise`` (3) by place, h x w x 3: an edge of the ground may lie _SHIFT cells elsewhere."""
+    across: Any = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
+    down: Any = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
+    moved: Any = cv2.blur(cv2.magnitude(across, down) * np.float32(_SHIFT), (3, 3))
+    return np.asarray(np.sqrt(np.square(moved) + np.square(noise)), np.float32)
 
 
 def labels(mask: Mask) -> tuple[int, npt.NDArray[np.int32], npt.NDArray[np.int32]]:
