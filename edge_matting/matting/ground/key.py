@@ -14,6 +14,7 @@ from edge_matting.matting.ground.estimate import Ground
 from edge_matting.matting.ground.surface import Mask, Planes
 
 GROUND_LIKE: Final = 3.5  # deviations of the noise
+_PART: Final = 0.09  # of the difference close by: what little an edge's blur leaves of it
 _DARKEST: Final = 0.35  # what a shadow leaves of (L + 16)
 _TINT: Final = 1.5  # CIELAB, by which a shadow's chroma may be off
 _OFFSET: Final = np.float32(16.0)  # of CIELAB's cube root
@@ -32,7 +33,8 @@ class Key:
 def key_of(ground: Ground) -> Key:
     """Likelihood of ground by its own noise, h x w."""
     distance = np.sqrt(np.square(ground.away / ground.noise).sum(axis=2))
-    like = distance < GROUND_LIKE
+    near: Any = cv2.dilate(distance, np.ones((9, 9), np.uint8))
+    like = (distance < GROUND_LIKE) | (distance < np.float32(_PART) * near)
     return Key(distance, like, _shadows(ground) & ~like, steepness(ground.away))
 
 

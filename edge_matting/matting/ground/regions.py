@@ -77,6 +77,7 @@ def _regions_of_ground(
     wide = np.ones((2 * _REACH + 1, 2 * _REACH + 1), np.uint8)
     rims: Any = cv2.dilate(key.slope, wide)
     count, marks, stats = labels(calm)
+    contrast = _contrast(ground, matte)
     height, width = calm.shape
     for index in range(1, count):
         left, top, across, down, area = stats[index]
@@ -85,13 +86,22 @@ def _regions_of_ground(
         box = (slice(max(0, top - 1), min(height, top + down + 1)),
                slice(max(0, left - 1), min(width, left + across + 1)))
         region = marks[box] == index
-        features = _features(ground, key, matte, calm, behind, level, rims, box, region)
+        features = _features(ground, key, matte, calm, behind, level, rims, contrast, box, region)
         if features is not None and chance(features) > 0.5:
             taken[box] |= region
     return taken
 
 
-def _features(ground, key, matte, calm, behind, level, rims, box, region):
+def _contrast(ground: Ground, matte: Alpha) -> float:
+    """How far the network's subject differs from the ground where it does most, CIELAB."""
+    sure = ground.away[matte > 0.9]
+    if not len(sure):
+        return 0.0
+    part = sure[:: max(1, len(sure) // 2000)]
+    return float(np.quantile(np.sqrt(np.square(part).sum(axis=1)), 0.9))
+
+
+def _features(ground, key, matte, calm, behind, level, rims, contrast, box, region):
     ring = (cv2.dilate(region.view(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~region
     opened = behind[box] & ring
     wall = ring & ~opened
@@ -120,12 +130,13 @@ def _features(ground, key, matte, calm, behind, level, rims, box, region):
         np.log(apart + 0.5),
         np.log(slopes + 0.1),
         float(like > 0.2) * np.log(rim + 0.3),
+        np.log(contrast + 1),
     ])
 
 
-MEANS = np.zeros(13)
-SPREADS = np.ones(13)
-WEIGHTS = np.zeros(14)
+MEANS = np.zeros(14)
+SPREADS = np.ones(14)
+WEIGHTS = np.zeros(15)
 
 
 def chance(features: npt.NDArray[np.float64]) -> float:
