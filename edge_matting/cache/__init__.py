@@ -2,17 +2,17 @@
 
 from edge_matting.cache.entry import EntryDamaged
 from edge_matting.cache.fingerprint import Fingerprint, content_digest, fingerprint_of
-from edge_matting.cache.mattes import RESULTS, Answer, Answers, MatteCache
-from edge_matting.cache.verify import Distances, Limits
+from edge_matting.cache.matte_cache import RESULTS, CacheCounts, CacheLookup, MatteCache
+from edge_matting.cache.verify import Distances, MatchTolerances
 
 __all__ = [
     "RESULTS",
-    "Answer",
-    "Answers",
+    "CacheCounts",
+    "CacheLookup",
     "Distances",
     "EntryDamaged",
     "Fingerprint",
-    "Limits",
+    "MatchTolerances",
     "MatteCache",
     "content_digest",
     "fingerprint_of",

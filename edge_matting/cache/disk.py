@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_matting.cache.entry import SUFFIX, decode_entry, parse_name
-from edge_matting.cache.remembered import NOTE_SUFFIX, decode_note
+from edge_matting.cache.result_notes import NOTE_SUFFIX, decode_note
 from edge_matting.core.durable import is_temporary, temporary_name
 
 _BLOCK: Final = 4096
@@ -29,7 +29,7 @@ _ABANDONED_SECONDS: Final = 3600.0
 """A temporary file so old has no writer any more."""
 
 
-class DiskShelf:
+class DiskTier:
     """Encoded entries below ``root``, least recently used first. Not for several threads.
 
     Methods raise ``OSError`` where the disk refuses; a missing entry is no error.

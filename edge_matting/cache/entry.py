@@ -39,7 +39,7 @@ class EntryDamaged(ValueError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entry:
+class MatteEntry:
     """A matte and what is needed to judge whether it fits another photo.
 
     ``alpha`` is h x w float32 in [0, 1] at model size; ``thumbnail`` h x w x 3 uint8 RGB, the
@@ -76,7 +76,7 @@ def parse_name(name: str) -> tuple[str, Fingerprint]:
     return context, mark
 
 
-def encode_entry(context: str, entry: Entry) -> tuple[str, bytes]:
+def encode_entry(context: str, entry: MatteEntry) -> tuple[str, bytes]:
     """The entry's name and bytes."""
     check_alpha(entry.alpha)
     name = entry_name(context, entry.mark)
@@ -95,7 +95,7 @@ def encode_entry(context: str, entry: Entry) -> tuple[str, bytes]:
     return name, sealed(json.dumps(header).encode() + b"\n" + alpha + thumbnail)
 
 
-def decode_entry(name: str, data: bytes) -> Entry:
+def decode_entry(name: str, data: bytes) -> MatteEntry:
     """The entry called ``name``; ``EntryDamaged`` unless every byte is as it was written."""
     line, _, rest = unsealed(data).partition(b"\n")
     header: dict[str, Any] = json.loads(line)
@@ -106,7 +106,7 @@ def decode_entry(name: str, data: bytes) -> Entry:
     levels = np.frombuffer(isal_zlib.decompress(packed), np.uint16).reshape(height, width)
     thumbnail = simplejpeg.decode_jpeg(rest[header["alpha_bytes"] :], colorspace="RGB")
     alpha = levels.astype(np.float32) / np.float32(_TOP)
-    return Entry(parse_name(name)[1], alpha, thumbnail, header["seconds"])
+    return MatteEntry(parse_name(name)[1], alpha, thumbnail, header["seconds"])
 
 
 def sealed(body: bytes) -> bytes:

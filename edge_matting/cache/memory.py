@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 
-class MemoryShelf:
+class MemoryTier:
     """Encoded entries by name; the least recently used leave first. Not for several threads."""
 
     def __init__(self, limit_bytes: int) -> None:

@@ -31,7 +31,7 @@ _EXPOSURE_ROUNDS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class MatchTolerances:
     """The largest distances between photos that share a matte; levels of 255."""
 
     difference: float = 7.0
@@ -59,7 +59,7 @@ class Distances:
     gain: float
     drift: float
 
-    def within(self, limits: Limits) -> bool:
+    def within(self, limits: MatchTolerances) -> bool:
         """Whether no distance is past its limit."""
         return (
             self.difference <= limits.difference

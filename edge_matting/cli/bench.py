@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from edge_matting import __version__
-from edge_matting.cli.directory import DirectoryResults, Photo, Places
+from edge_matting.cli.directory import DirectoryResults, InputPhoto, Places
 from edge_matting.cli.output import print_json, print_line
 from edge_matting.cli.sample import sample_photo
 from edge_matting.cli.settings import read_settings
@@ -25,9 +25,10 @@ from edge_matting.config import Settings
 from edge_matting.core.errors import ConfigError
 from edge_matting.core.plan import Plan
 from edge_matting.device import probe_device
-from edge_matting.engine.start import load_tools, plan_for
+from edge_matting.engine.factory import load_tools, plan_for
+from edge_matting.engine.jobs.delivery import deliver
 from edge_matting.imaging import encode
-from edge_matting.pipeline import PhotoTask, PixelGate, Tools, process_photo
+from edge_matting.pipeline import PhotoTask, PixelBudget, Tools
 
 SIZE = (1920, 1080)
 
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     profile = probe_device()
     plan = plan_for(settings, profile)
     session, manifest = load_tools(settings, plan, settings.model)
-    tools = Tools(session, manifest, PixelGate(plan.pixels_in_flight), lambda _stage: None)
+    tools = Tools(session, manifest, PixelBudget(plan.pixels_in_flight), lambda _stage: None)
     with tempfile.TemporaryDirectory() as scratch:
         report = {
             "version": __version__,
@@ -69,11 +70,11 @@ def _measure(
     places = Places(scratch / "out", "bench", reuse=False)
 
     def one(number: int) -> dict[str, float]:
-        photo = Photo(path, f"{number}.jpg")
+        photo = InputPhoto(path, f"{number}.jpg")
         results = DirectoryResults(places, photo, recipe, tools.manifest.sha256)
-        task = PhotoTask(path, photo.relative, None, recipe, settings.limits.max_pixels)
+        task = PhotoTask(photo.relative, data, recipe, settings.limits.max_pixels)
         begin = time.perf_counter()
-        done = process_photo(task, tools, results, data)
+        done = deliver(task, tools, results)
         return {**done.result.seconds, "total": time.perf_counter() - begin}
 
     one(-1)  # the first pays for what is loaded late

@@ -19,15 +19,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+from edge_matting.cli.client import NoAnswer, Remote
 from edge_matting.cli.doctor_service import UNIT
 from edge_matting.cli.findings import Finding
-from edge_matting.cli.remote import NoAnswer, Remote
 from edge_matting.config import Settings
 from edge_matting.core.clock import SystemClock
 from edge_matting.core.durable import durable_write
 from edge_matting.core.errors import EdgeMattingError
 from edge_matting.device import probe_device
-from edge_matting.engine.start import plan_for
+from edge_matting.engine.factory import plan_for
 from edge_matting.ledger import Ledger
 
 LOG_LINES: Final = 5000

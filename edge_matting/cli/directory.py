@@ -20,50 +20,52 @@ from edge_matting.core.jobs import Job, Original, Output, Place, Result, Signatu
 from edge_matting.core.logs import shown
 from edge_matting.core.naming import conflicting_stems, stem_candidates
 from edge_matting.core.states import JobState
-from edge_matting.hotfolder.scan import Found, scan
+from edge_matting.hotfolder.scan import FoundFile, scan
+from edge_matting.pipeline import FinishedPhoto
 from edge_matting.publish import (
-    EncodedOutput,
     build_sidecar,
     copy_result,
+    named_outputs,
     publish_result,
     remove_result,
+    renamed_outputs,
     result_intact,
     sidecar_name,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class InputPhoto:
     """A file to do; ``relative`` decides its name and sub-folder among the results."""
 
     path: Path
     relative: str
 
 
-def find_photos(paths: Sequence[Path], out: Path) -> list[Photo]:
+def find_photos(paths: Sequence[Path], out: Path) -> list[InputPhoto]:
     """Every photo under ``paths``, folders recursively, in a stable order.
 
     ``ConfigError`` for a path that is not there, or a folder that would take its own results in.
     """
-    photos: list[Photo] = []
+    photos: list[InputPhoto] = []
     for path in paths:
         if path.is_dir():
             if out.resolve().is_relative_to(path.resolve()):
                 raise ConfigError(f"--out {out}: lies inside {path}, whose photos it would join")
             photos += sorted(_in_folder(path), key=lambda photo: photo.relative)
         elif path.is_file():
-            photos.append(Photo(path, path.name))
+            photos.append(InputPhoto(path, path.name))
         else:
             raise ConfigError(f"{path}: there is no such file or folder")
     return list({photo.path.resolve(): photo for photo in reversed(photos)}.values())[::-1]
 
 
-def _in_folder(folder: Path) -> list[Photo]:
+def _in_folder(folder: Path) -> list[InputPhoto]:
     photos = []
     try:
         for entry in scan(folder):
-            if isinstance(entry, Found):
-                photos.append(Photo(folder / entry.path, entry.path))
+            if isinstance(entry, FoundFile):
+                photos.append(InputPhoto(folder / entry.path, entry.path))
             else:
                 complain(f"{shown(folder / entry.path)}: {entry.reason}")
     except FolderUnavailable as error:
@@ -78,7 +80,7 @@ class Places:
         self.out = out
         self.recipe = recipe
         self.reuses = reuse
-        self._taken: dict[str, Photo] = {}
+        self._taken: dict[str, InputPhoto] = {}
         self._made: dict[tuple[str, str, str], StoredResult] = {}
         self._lock = threading.Lock()
 
@@ -91,7 +93,7 @@ class Places:
         make_folders(root)
         return root
 
-    def stem(self, photo: Photo) -> str:
+    def stem(self, photo: InputPhoto) -> str:
         """The photo's output name: free in this run, and not another source's from an earlier."""
         with self._lock:
             for stem in stem_candidates(photo.relative):
@@ -108,7 +110,7 @@ class Places:
         with self._lock:
             return self._made.get(key)
 
-    def _is_free(self, stem: str, photo: Photo) -> bool:
+    def _is_free(self, stem: str, photo: InputPhoto) -> bool:
         if any(other in self._taken for other in conflicting_stems(stem)):
             return self._taken.get(stem) is photo
         sources = [read_sidecar(self.root(state), stem).get("source") for state in RESULT_STATES]
@@ -139,9 +141,11 @@ def sidecar_outputs(sidecar: dict[str, Any]) -> tuple[Output, ...]:
 
 
 class DirectoryResults:
-    """`pipeline.Results` for one photo of the one-shot command."""
+    """`engine.jobs.source.Results` of one photo of the one-shot command."""
 
-    def __init__(self, places: Places, photo: Photo, recipe: Recipe, model_sha256: str) -> None:
+    def __init__(
+        self, places: Places, photo: InputPhoto, recipe: Recipe, model_sha256: str
+    ) -> None:
         self._places = places
         self._photo = photo
         self._recipe_key = recipe.key()
@@ -169,44 +173,34 @@ class DirectoryResults:
     def reuses(self) -> bool:
         return self._places.reuses
 
-    def root(self, state: JobState) -> Path:
-        return self._places.root(state).absolute()
-
     def find(self, sha256: str, recipe_key: str, model_sha256: str) -> StoredResult | None:
         return self._places.recall((sha256, recipe_key, model_sha256))
 
-    def reuse(self, stored: StoredResult, result: Result) -> Result | None:
-        outputs = copy_result(
-            self._places.root(stored.state) if stored.root is None else Path(stored.root),
-            stored.result.outputs,
-            self._places.made_root(stored.state),
-            self._stem,
-            lambda copies: self._sidecar(result, copies),
-        )
-        if outputs is None:
+    def copy(self, stored: StoredResult, result: Result) -> StoredResult | None:
+        origin = self._places.root(stored.state) if stored.root is None else Path(stored.root)
+        copied = replace(result, outputs=renamed_outputs(self._stem, stored.result.outputs))
+        root = self._places.made_root(stored.state)
+        sidecar = self._sidecar(copied)
+        if not copy_result(origin, stored.result.outputs, root, self._stem, sidecar):
             return None
         self._remove_other(stored.state)
-        return replace(result, outputs=outputs)
+        return self._stored(stored.state, copied)
 
-    def publish(self, state: JobState, files: tuple[EncodedOutput, ...], result: Result) -> Result:
-        outputs = publish_result(
-            self._places.made_root(state),
-            self._stem,
-            files,
-            lambda published: self._sidecar(result, published),
-        )
-        self._remove_other(state)
-        published = replace(result, outputs=outputs)
-        key = (result.sha256, result.recipe_key, result.model_sha256)
-        self._places.remember(key, StoredResult(state, str(self._places.out), published))
-        return published
+    def publish(self, photo: FinishedPhoto) -> StoredResult:
+        result = replace(photo.result, outputs=named_outputs(self._stem, photo.files))
+        root = self._places.made_root(photo.state)
+        publish_result(root, self._stem, result.outputs, photo.files, self._sidecar(result))
+        self._remove_other(photo.state)
+        stored = self._stored(photo.state, result)
+        self._places.remember((result.sha256, result.recipe_key, result.model_sha256), stored)
+        return stored
 
-    @property
-    def shows_previews(self) -> bool:
-        return False  # there is no page
+    def keep_thumbnail(self, jpeg: bytes) -> None:
+        raise NotImplementedError  # there is no page, so no task asks for one
 
-    def preview(self, jpeg: bytes) -> None:
-        raise NotImplementedError
+    def _stored(self, state: JobState, result: Result) -> StoredResult:
+        root = str(self._places.root(state).absolute())
+        return StoredResult(state, str(self._places.out), result, root=root)
 
     def _remove_other(self, state: JobState) -> None:
         """An earlier verdict on the same photo does not stay beside the new one."""
@@ -217,7 +211,7 @@ class DirectoryResults:
                 if outputs:
                     remove_result(root, self._stem, outputs)
 
-    def _sidecar(self, result: Result, outputs: tuple[Output, ...]) -> bytes:
+    def _sidecar(self, result: Result) -> bytes:
         job = Job(
             id=0,  # there is no ledger here
             folder=str(self._places.out),
@@ -230,4 +224,4 @@ class DirectoryResults:
             stem=self._stem,
             original=Original(Place.IN, self._photo.relative),
         )
-        return build_sidecar(job, replace(result, outputs=outputs), time.time(), __version__)
+        return build_sidecar(job, result, time.time(), __version__)

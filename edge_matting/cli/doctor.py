@@ -20,12 +20,12 @@ from edge_matting.core.errors import ConfigError, EdgeMattingError
 from edge_matting.daemon.appliance import check_folders
 from edge_matting.device import probe_device
 from edge_matting.device.files import read_int
-from edge_matting.engine.start import open_catalog, plan_for
+from edge_matting.engine.factory import open_catalog, plan_for
 from edge_matting.hotfolder.condition import folder_problem, free_bytes
 from edge_matting.hotfolder.filesystems import needs_polling
-from edge_matting.inference import installed_runtimes, runtime_problem
-from edge_matting.inference.catalog import HIDDEN
 from edge_matting.ledger import Ledger
+from edge_matting.models.catalog import HIDDEN
+from edge_matting.runtimes import installed_runtimes, runtime_problem
 
 ALL_WELL, ATTENTION = 0, 1
 FEW_WATCHES = 16384

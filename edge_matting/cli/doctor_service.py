@@ -12,8 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from edge_matting.cli.client import NoAnswer, Remote
 from edge_matting.cli.findings import Finding
-from edge_matting.cli.remote import NoAnswer, Remote
 from edge_matting.config import Settings
 from edge_matting.core.errors import ConfigError
 from edge_matting.status.security import read_token

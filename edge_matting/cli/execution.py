@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from edge_matting.config import Settings
+from edge_matting.core.device_values import DeviceProfile
 from edge_matting.core.errors import EdgeMattingError
-from edge_matting.core.plan import DeviceProfile, Plan
-from edge_matting.engine.start import open_model
+from edge_matting.core.plan import Plan
+from edge_matting.engine.factory import open_model
 
 
 def execution_facts(settings: Settings, plan: Plan, profile: DeviceProfile) -> dict[str, Any]:

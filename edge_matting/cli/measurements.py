@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge_matting.core.clock import iso_utc
-from edge_matting.engine.planning import Planning
+from edge_matting.engine.tuning.planning import Planning
 from edge_matting.planner.measurements import Measurements, Timing
 
 MEASURE_SECONDS = 60.0

@@ -10,11 +10,11 @@ from edge_matting.cli.sample import trial_photos
 from edge_matting.cli.settings import read_settings
 from edge_matting.cli.trial import BuiltInPhotos, reference_mattes
 from edge_matting.core.errors import EdgeMattingError
-from edge_matting.engine.start import open_catalog, record_known_matte
-from edge_matting.inference import Catalog
-from edge_matting.inference.add import Added, add_model
-from edge_matting.inference.catalog import HIDDEN
-from edge_matting.inference.propose import Answers
+from edge_matting.engine.factory import open_catalog, record_golden_matte
+from edge_matting.models import Catalog
+from edge_matting.models.catalog import HIDDEN
+from edge_matting.onboarding.add import Added, add_model
+from edge_matting.onboarding.propose import OnboardingOptions
 
 _CLOSE = 1.5
 """Two normalisations are hard to tell apart below this ratio: a robust network, fed in another way
@@ -52,10 +52,10 @@ def _add(catalog: Catalog, options: argparse.Namespace) -> int:
         options.file,
         trial,
         model_id=options.id,
-        answers=Answers(options.preset, options.output, options.size),
+        answers=OnboardingOptions(options.preset, options.output, options.size),
         reference=reference_mattes(catalog, trial),
     )
-    record_known_matte(read_settings(options), added.manifest.id)
+    record_golden_matte(read_settings(options), added.manifest.id)
     print_line(added.manifest.as_yaml().rstrip())
     for line in told(added):
         print_line(f"# {line}")
@@ -66,9 +66,9 @@ def told(added: Added) -> Iterator[str]:
     """What was found out, and what to do where it may be wrong."""
     manifest, found = added.manifest, added.statistics
     yield f"recognised as: {added.family.title}"
-    if len(added.verdicts) > 1:
-        ranked = sorted(added.verdicts.items(), key=lambda item: item[1].total)
-        tried = ", ".join(f"{name} {verdict.total:.3f}" for name, verdict in ranked)
+    if len(added.scores) > 1:
+        ranked = sorted(added.scores.items(), key=lambda item: item[1].total)
+        tried = ", ".join(f"{name} {score.total:.3f}" for name, score in ranked)
         yield f"normalisation: {added.normalisation}; tried, less is better: {tried}"
     yield (
         f"mattes of the built-in photos: from {found.minimum:.3f} to {found.maximum:.3f}, "
@@ -84,13 +84,13 @@ def told(added: Added) -> Iterator[str]:
 
 def rivals(added: Added) -> tuple[str, ...]:
     """Normalisations that did nearly as well as the one chosen."""
-    if added.normalisation not in added.verdicts:
+    if added.normalisation not in added.scores:
         return ()
-    bound = _CLOSE * added.verdicts[added.normalisation].total
+    bound = _CLOSE * added.scores[added.normalisation].total
     return tuple(
         name
-        for name, verdict in added.verdicts.items()
-        if name != added.normalisation and verdict.total < bound
+        for name, score in added.scores.items()
+        if name != added.normalisation and score.total < bound
     )
 
 

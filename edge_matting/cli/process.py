@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from edge_matting.cli.directory import DirectoryResults, Photo, Places, find_photos
+from edge_matting.cli.directory import DirectoryResults, InputPhoto, Places, find_photos
 from edge_matting.cli.output import complain, print_json, print_line
 from edge_matting.cli.settings import read_settings
 from edge_matting.config import Recipe, Settings, with_format
@@ -28,14 +28,14 @@ from edge_matting.core.errors import (
     ModelError,
     OutOfMemory,
 )
-from edge_matting.core.jobs import Done
 from edge_matting.core.logs import shown
 from edge_matting.core.plan import Plan
 from edge_matting.core.states import JobState
-from edge_matting.engine.native import settle_in
-from edge_matting.engine.start import load_tools, open_cache, plan_for
-from edge_matting.pipeline import PhotoTask, PixelGate, Tools, batched, process_photo
-from edge_matting.pipeline.source import read_source
+from edge_matting.engine.factory import load_tools, open_cache, plan_for
+from edge_matting.engine.jobs.delivery import deliver
+from edge_matting.engine.process_tuning import tune_process
+from edge_matting.pipeline import PhotoTask, PixelBudget, Tools, batched
+from edge_matting.pipeline.read_source import read_source
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -46,7 +46,7 @@ ALL_DONE, SOME_FAILED, INTERRUPTED = 0, 1, 130
 
 
 @dataclass(slots=True)
-class Tally:
+class RunSummary:
     """What came of the photos so far."""
 
     done: int = 0
@@ -75,11 +75,11 @@ class Run:
     places: Places
     tools: Tools
 
-    def results_of(self, photo: Photo) -> DirectoryResults:
+    def results_of(self, photo: InputPhoto) -> DirectoryResults:
         """Where the photo's results go; asked for in the photos' order, which decides names."""
         return DirectoryResults(self.places, photo, self.recipe, self.tools.manifest.sha256)
 
-    def do(self, photo: Photo, results: DirectoryResults) -> JobState | JobError | None:
+    def do(self, photo: InputPhoto, results: DirectoryResults) -> JobState | JobError | None:
         """One photo: its state, the error that it ended with, or None when it was done before."""
         try:
             return self._do(photo, results)
@@ -92,14 +92,13 @@ class Run:
             log.exception("%s: internal fault", shown(photo.path))
             return InternalFault(f"{shown(photo.path)}: {type(error).__name__}: {error}")
 
-    def _do(self, photo: Photo, results: DirectoryResults) -> JobState | None:
+    def _do(self, photo: InputPhoto, results: DirectoryResults) -> JobState | None:
         limits = self.settings.limits
         data = read_source(photo.path, None, int(limits.max_file_mb * 1e6))
         if results.done_before(data):
             return None
-        task = PhotoTask(photo.path, photo.relative, None, self.recipe, limits.max_pixels)
-        done: Done = process_photo(task, self.tools, results, data)
-        return done.state
+        task = PhotoTask(photo.relative, data, self.recipe, limits.max_pixels)
+        return deliver(task, self.tools, results).state
 
 
 class Interrupt:
@@ -121,11 +120,11 @@ def run(options: argparse.Namespace) -> int:
     name, recipe = _recipe(options, settings)
     photos = find_photos(options.paths, options.out)
     interrupt = Interrupt()
-    settle_in()
+    tune_process()
     plan = _plan(settings)
     session, manifest = load_tools(settings, plan, settings.model)
     cache = None if options.no_cache else open_cache(settings, on_disk=_is_ours(settings.state_dir))
-    gate = PixelGate(plan.pixels_in_flight)
+    gate = PixelBudget(plan.pixels_in_flight)
     session = batched(session, manifest, plan.batch)
     tools = Tools(session, manifest, gate, lambda _stage: None, cache)
     places = Places(options.out, name, reuse=cache is not None)
@@ -175,8 +174,10 @@ def _recipe(options: argparse.Namespace, settings: Settings) -> tuple[str, Recip
         raise ConfigError(f"--{error}") from error
 
 
-def _do_all(work: Run, photos: Sequence[Photo], workers: int, interrupt: Interrupt) -> Tally:
-    tally = Tally()
+def _do_all(
+    work: Run, photos: Sequence[InputPhoto], workers: int, interrupt: Interrupt
+) -> RunSummary:
+    tally = RunSummary()
     with _bar(len(photos)) as bar, ThreadPoolExecutor(workers) as pool:
         for photo, outcome in _finished(work, photos, pool, workers, interrupt):
             tally.count(str(photo.path), outcome)
@@ -200,14 +201,14 @@ def _bar(total: int) -> AbstractContextManager[tqdm[NoReturn] | None]:
 
 def _finished(
     work: Run,
-    photos: Sequence[Photo],
+    photos: Sequence[InputPhoto],
     pool: ThreadPoolExecutor,
     workers: int,
     interrupt: Interrupt,
-) -> Iterator[tuple[Photo, JobState | JobError | None]]:
+) -> Iterator[tuple[InputPhoto, JobState | JobError | None]]:
     """Each photo with its outcome as it comes; never more in work than ``workers``."""
     waiting = iter(photos)
-    in_work: dict[Future[JobState | JobError | None], Photo] = {}
+    in_work: dict[Future[JobState | JobError | None], InputPhoto] = {}
     while True:
         while len(in_work) < workers and not interrupt.asked.is_set():
             photo = next(waiting, None)
@@ -220,7 +221,7 @@ def _finished(
             yield in_work.pop(future), future.result()
 
 
-def _report(options: argparse.Namespace, tally: Tally, total: int, seconds: float) -> None:
+def _report(options: argparse.Namespace, tally: RunSummary, total: int, seconds: float) -> None:
     if options.json:
         print_json(
             {

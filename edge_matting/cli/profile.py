@@ -11,10 +11,11 @@ from edge_matting.cli.execution import execution_facts, execution_lines
 from edge_matting.cli.measurements import measure, measurement_lines
 from edge_matting.cli.output import print_json, print_line
 from edge_matting.cli.settings import read_settings
-from edge_matting.core.plan import DeviceProfile, Plan, Vitals
+from edge_matting.core.device_values import DeviceProfile, Vitals
+from edge_matting.core.plan import Plan
 from edge_matting.device import VitalsReader, probe_device
-from edge_matting.engine.start import planning_for
-from edge_matting.inference import installed_runtimes, runtime_problem
+from edge_matting.engine.factory import planning_for
+from edge_matting.runtimes import installed_runtimes, runtime_problem
 
 
 def run(options: argparse.Namespace) -> int:

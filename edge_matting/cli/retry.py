@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from edge_matting.cli.client import NoAnswer, Refused, Remote
 from edge_matting.cli.output import complain, print_line
-from edge_matting.cli.remote import NoAnswer, Refused, Remote
 from edge_matting.core.errors import StartError
 
 PAGE = 200

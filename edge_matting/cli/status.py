@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from edge_matting.cli.client import NoAnswer, Remote
 from edge_matting.cli.output import complain, print_json, print_line
-from edge_matting.cli.remote import NoAnswer, Remote
 from edge_matting.cli.settings import read_settings
 
 READY, NOT_READY, NO_ANSWER = 0, 1, 3

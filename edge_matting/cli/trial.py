@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha, Rgb
-from edge_matting.inference import Catalog, Manifest, Session
-from edge_matting.inference.backends import open_session
-from edge_matting.inference.session import Tensor
 from edge_matting.matting import from_output, to_tensor
+from edge_matting.models import Catalog, Manifest
+from edge_matting.runtimes import Session
+from edge_matting.runtimes.registry import open_session
+from edge_matting.runtimes.session import Tensor
 
 Picture = TypeVar("Picture", bound=npt.NDArray[Any])
 

@@ -9,7 +9,7 @@ from edge_matting.config.recipe import (
     Crop,
     OutputSpec,
     Recipe,
-    Shadow,
+    ShadowSettings,
 )
 from edge_matting.config.settings import HotFolder, Settings
 
@@ -22,7 +22,7 @@ __all__ = [
     "OutputSpec",
     "Recipe",
     "Settings",
-    "Shadow",
+    "ShadowSettings",
     "adjusted",
     "canonical",
     "find_config",

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from edge_matting.config.base import Frozen
 from edge_matting.config.builtin import BUILT_IN
 from edge_matting.config.recipe import Recipe
+from edge_matting.core.providers import AUTO, WantedPrecision, WantedProvider, WantedRuntime
 
 
 class HotFolder(Frozen):
@@ -41,51 +42,51 @@ class HotFolder(Frozen):
         return self.path / "review"
 
 
-class Intake(Frozen):
+class IntakeSettings(Frozen):
     settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 2.0
     rescan_seconds: Annotated[float, Field(gt=0, le=86400)] = 60.0
     watch: Literal["auto", "native", "polling"] = "auto"
 
 
-class Device(Frozen):
-    accelerator: Literal["auto", "tensorrt", "cuda", "cpu"] = "auto"
-    backend: Literal["auto", "ort", "torch"] = "auto"
+class DeviceSettings(Frozen):
+    accelerator: WantedProvider = AUTO
+    backend: WantedRuntime = AUTO
     missing_accelerator: Literal["warn", "degrade", "fail"] = "warn"
-    precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = "auto"
+    precision: WantedPrecision = AUTO
     resolution: Literal["auto"] | Annotated[int, Field(ge=32, le=4096)] = "auto"
     batch: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = "auto"
     measure: Literal["auto", "never"] = "auto"
     """Whether the ways to run the model are timed at the first start on a device."""
 
 
-class Engine(Frozen):
+class EngineSettings(Frozen):
     """The work process."""
 
     stall_seconds: Annotated[float, Field(gt=0)] = 120.0
     """Without progress for this long it counts as hung and is replaced."""
 
 
-class Limits(Frozen):
+class LimitSettings(Frozen):
     max_pixels: Annotated[int, Field(ge=1)] = 120_000_000
     max_file_mb: Annotated[float, Field(gt=0)] = 200.0
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     min_free_mb: Annotated[float, Field(ge=0)] = 500.0
 
 
-class Cache(Frozen):
+class CacheSettings(Frozen):
     enabled: bool = True
     memory_mb: Annotated[float, Field(ge=0)] = 64.0
     disk_mb: Annotated[float, Field(ge=0)] = 1024.0
     perceptual: bool = True
 
 
-class Status(Frozen):
+class StatusSettings(Frozen):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     token_file: Path | None = None
 
 
-class Retention(Frozen):
+class RetentionSettings(Frozen):
     done_days: Annotated[float, Field(gt=0)] | None = None
     failed_days: Annotated[float, Field(gt=0)] | None = None
     history_days: Annotated[float, Field(gt=0)] | None = 365.0
@@ -96,14 +97,14 @@ class Settings(Frozen):
 
     state_dir: Path = Path("/var/lib/edge-matting")
     hot_folders: tuple[HotFolder, ...] = (HotFolder(path=Path("/srv/edge-matting")),)
-    intake: Intake = Intake()
-    device: Device = Device()
-    engine: Engine = Engine()
+    intake: IntakeSettings = IntakeSettings()
+    device: DeviceSettings = DeviceSettings()
+    engine: EngineSettings = EngineSettings()
     model: str = "default"
-    limits: Limits = Limits()
-    cache: Cache = Cache()
-    status: Status = Status()
-    retention: Retention = Retention()
+    limits: LimitSettings = LimitSettings()
+    cache: CacheSettings = CacheSettings()
+    status: StatusSettings = StatusSettings()
+    retention: RetentionSettings = RetentionSettings()
     recipes: dict[str, Recipe] = Field(default_factory=lambda: dict(BUILT_IN))
     """The built-in ones, and the user's; one of the same name is replaced, not mixed."""
 

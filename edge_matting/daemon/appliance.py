@@ -16,17 +16,17 @@ from types import FrameType
 
 from edge_matting.config import Settings
 from edge_matting.core.clock import Clock, SystemClock
+from edge_matting.core.device_values import DeviceProfile
 from edge_matting.core.durable import sweep_temporaries
+from edge_matting.core.engine_identity import EngineIdentity
 from edge_matting.core.errors import ConfigError, LedgerError, StartError
-from edge_matting.core.lock import exclusive_lock
-from edge_matting.core.plan import DeviceProfile
-from edge_matting.core.seat import Seat
+from edge_matting.core.locks import exclusive_lock
+from edge_matting.daemon.housekeeping import Housekeeping
 from edge_matting.daemon.intake import Intake
-from edge_matting.daemon.notify import LifeSigns, Notifier
-from edge_matting.daemon.rebuild import open_ledger
+from edge_matting.daemon.ledger_recovery import open_ledger
+from edge_matting.daemon.page.view import View
+from edge_matting.daemon.sd_notify import SystemdNotifier, SystemdStatus
 from edge_matting.daemon.supervisor import Supervisor, cards
-from edge_matting.daemon.upkeep import Upkeep
-from edge_matting.daemon.view import View
 from edge_matting.device import probe_device
 from edge_matting.hotfolder.condition import free_bytes
 from edge_matting.hotfolder.layout import overlaps
@@ -50,7 +50,7 @@ class Appliance:
         self._settings = settings
         self._reload = reload
         self._clock: Clock = SystemClock()
-        self._life = LifeSigns(Notifier(), self._clock.monotonic)
+        self._life = SystemdStatus(SystemdNotifier(), self._clock.monotonic)
         self._woken = threading.Event()
         self._stopping = False
         self._reloading = False
@@ -146,7 +146,7 @@ class Appliance:
         ]
         for intake in intakes:
             intake.prepare()
-        upkeep = Upkeep(settings, ledger, self._clock)
+        upkeep = Housekeeping(settings, ledger, self._clock)
         view.attach(settings, supervisor, intakes, server.url)
         try:
             return self._loop(supervisor, intakes, upkeep, view)
@@ -156,12 +156,12 @@ class Appliance:
             supervisor.stop()
 
     def _loop(
-        self, supervisor: Supervisor, intakes: list[Intake], upkeep: Upkeep, view: View
+        self, supervisor: Supervisor, intakes: list[Intake], upkeep: Housekeeping, view: View
     ) -> int | None:
         while not self._stopping:
             self._woken.clear()
             supervisor.step()
-            if supervisor.start_error is not None and not self._life.told_ready:
+            if supervisor.start_error is not None and not self._life.ready_reported:
                 raise StartError(supervisor.start_error)
             pause = min(self._step(intake, supervisor) for intake in intakes)
             upkeep.step()
@@ -238,7 +238,7 @@ def check_folders(settings: Settings) -> None:
 @contextmanager
 def _engines_gone(state_dir: Path) -> Iterator[None]:
     """Hold the lock of every engine there ever was: none of an earlier life works on."""
-    locks = {state_dir / Seat().lock_name, *state_dir.glob("engine-*.lock")}
+    locks = {state_dir / EngineIdentity().lock_name, *state_dir.glob("engine-*.lock")}
     with ExitStack() as stack:
         for path in sorted(locks):
             stack.enter_context(exclusive_lock(path, "engine", ENGINE_GONE_SECONDS))

@@ -13,7 +13,7 @@ from edge_matting.core.jobs import Source
 from edge_matting.core.logs import shown
 from edge_matting.hotfolder.condition import folder_problem, space_problem
 from edge_matting.hotfolder.layout import prepare, recipe_for
-from edge_matting.hotfolder.scan import Found, ScanProblem, look, scan
+from edge_matting.hotfolder.scan import FoundFile, ScanProblem, look, scan
 from edge_matting.hotfolder.settle import SettleTracker
 from edge_matting.hotfolder.watch import FolderWatcher
 from edge_matting.ledger import Ledger
@@ -186,7 +186,7 @@ class Intake:
         # The time is taken after the listing: a file may settle late, never early.
         entries = list(scan(self.folder.inbox))
         now = self._clock.monotonic()
-        found = [entry for entry in entries if isinstance(entry, Found)]
+        found = [entry for entry in entries if isinstance(entry, FoundFile)]
         problems = tuple(entry for entry in entries if isinstance(entry, ScanProblem))
         for file in found:
             self._tracker.observe(file.path, file.signature, now)

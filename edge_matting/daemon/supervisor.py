@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from edge_matting.config import Settings
-from edge_matting.core.plan import DeviceProfile
-from edge_matting.core.seat import Seat
-from edge_matting.daemon.process import EngineProcess
-from edge_matting.daemon.slot import EngineSlot, Launch
+from edge_matting.core.device_values import DeviceProfile
+from edge_matting.core.engine_identity import EngineIdentity
+from edge_matting.core.providers import is_processor
+from edge_matting.daemon.engine_process import EngineProcess
+from edge_matting.daemon.engine_supervision import EngineSupervision, Launch
 from edge_matting.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def cards(
 
     Who set CUDA_VISIBLE_DEVICES has chosen already.
     """
-    if settings.device.accelerator == "cpu" or "CUDA_VISIBLE_DEVICES" in environ:
+    if is_processor(settings.device.accelerator) or "CUDA_VISIBLE_DEVICES" in environ:
         return ()
     found = tuple(gpu.uuid for gpu in profile.usable_gpus if gpu.uuid is not None)
     return found if len(found) > 1 else ()
@@ -50,54 +51,60 @@ class Supervisor:
         gpus: tuple[str, ...] = (),
         launch: Launch = EngineProcess,
     ) -> None:
-        seats = [Seat(number, len(gpus), gpu) for number, gpu in enumerate(gpus)] or [Seat()]
-        self._slots = [EngineSlot(settings, ledger, said, seat, launch) for seat in seats]
-        self._first = self._slots[0]
+        identities = [
+            EngineIdentity(number, len(gpus), gpu) for number, gpu in enumerate(gpus)
+        ] or [EngineIdentity()]
+        self._engines = [
+            EngineSupervision(settings, ledger, said, identity, launch) for identity in identities
+        ]
+        self._first = self._engines[0]
         self._proved = False  # that the first engine's card works, once
 
     def step(self) -> None:
         """Notice death or hanging, bring new engines up."""
         self._first.step()
-        if len(self._slots) == 1:
+        if len(self._engines) == 1:
             return
         self._prove()
         if self._proved:
-            for slot in self._slots[1:]:
-                slot.step()
+            for engine in self._engines[1:]:
+                engine.step()
 
     def _prove(self) -> None:
         """Start the others on the first one's word, or give it the whole machine."""
         engine = self._first.engine
-        ready = None if engine is None else engine.voice.ready
+        ready = None if engine is None else engine.events.ready
         if self._proved or ready is None:
             return
-        if ready["session"]["actual_provider"] != "cpu":
+        if not is_processor(ready["session"]["actual_provider"]):
             self._proved = True
             return
-        log.warning("%d GPUs, and none in use: one engine takes the processor", len(self._slots))
-        del self._slots[1:]
-        self._first.recycle(replace(self._first.seat, engines=1))
+        log.warning("%d GPUs, and none in use: one engine takes the processor", len(self._engines))
+        del self._engines[1:]
+        self._first.recycle(replace(self._first.identity, engines=1))
 
     # -- asked by the daemon and the page ---------------------------------------------
 
     @property
     def engine(self) -> EngineProcess | None:
         """An engine that is ready, if there is one."""
-        return next((slot.engine for slot in self._slots if slot.ready()), self._first.engine)
+        return next(
+            (engine.engine for engine in self._engines if engine.ready()), self._first.engine
+        )
 
     @property
     def engines(self) -> tuple[EngineProcess, ...]:
-        found = (slot.engine for slot in self._slots)
+        found = (engine.engine for engine in self._engines)
         return tuple(engine for engine in found if engine is not None)
 
     @property
     def restarts(self) -> int:
-        return sum(slot.restarts for slot in self._slots)
+        return sum(engine.restarts for engine in self._engines)
 
     @property
     def replaced_in_a_row(self) -> int:
         """Replaced for want of progress, none in between."""
-        return max(slot.replaced_in_a_row for slot in self._slots)
+        return max(engine.replaced_in_a_row for engine in self._engines)
 
     @property
     def start_error(self) -> str | None:
@@ -106,15 +113,15 @@ class Supervisor:
 
     def answers(self) -> tuple[int, int]:
         """Photos answered from an earlier result, and photos made, since the start."""
-        each = [slot.answers() for slot in self._slots]
+        each = [engine.answers() for engine in self._engines]
         return sum(reused for reused, _ in each), sum(made for _, made in each)
 
     def adapted(self) -> Counter[tuple[str, str]]:
         """How often plans were adapted since the start, by cause and direction."""
-        return sum((slot.adapted() for slot in self._slots), Counter())
+        return sum((engine.adapted() for engine in self._engines), Counter())
 
     def ready(self) -> bool:
-        return any(slot.ready() for slot in self._slots)
+        return any(engine.ready() for engine in self._engines)
 
     def is_starting(self) -> bool:
         return not self.ready() and self._first.is_starting()
@@ -125,40 +132,40 @@ class Supervisor:
 
     def is_hopeless(self) -> bool:
         """Whether engines are replaced one after the other and none finishes anything."""
-        return all(slot.is_hopeless() for slot in self._slots)
+        return all(engine.is_hopeless() for engine in self._engines)
 
     def problem(self) -> str | None:
         """Why nothing can be done at the moment, as far as the engines are concerned."""
-        problems = [slot.problem() for slot in self._slots]
+        problems = [engine.problem() for engine in self._engines]
         return None if None in problems else problems[0]
 
     def partial_problems(self) -> tuple[str, ...]:
         """What keeps some of several engines from working."""
-        if len(self._slots) == 1 or not self._proved:
+        if len(self._engines) == 1 or not self._proved:
             return ()
-        found = ((slot.seat.number, slot.problem()) for slot in self._slots)
+        found = ((engine.identity.number, engine.problem()) for engine in self._engines)
         return tuple(f"engine {number}: {why}" for number, why in found if why is not None)
 
     def obstacles(self) -> tuple[str, ...]:
         """What photos in the queue wait for: room, a folder, a ledger that can be written."""
-        found = [what for slot in self._slots for what in slot.obstacles()]
+        found = [what for engine in self._engines for what in engine.obstacles()]
         return tuple(dict.fromkeys(found))
 
     # -- told by the daemon -----------------------------------------------------------
 
     def wake(self) -> None:
         """There may be work; a lost wake-up costs a second."""
-        for slot in self._slots:
-            slot.wake()
+        for engine in self._engines:
+            engine.wake()
 
     def pause(self, *, paused: bool) -> None:
-        for slot in self._slots:
-            slot.pause(paused=paused)
+        for engine in self._engines:
+            engine.pause(paused=paused)
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Let what is in work finish, then end the engines; what is left goes back refunded."""
         end = time.monotonic() + seconds
-        for slot in self._slots:
-            slot.ask_to_stop()
-        for slot in self._slots:
-            slot.stop(end - time.monotonic())
+        for engine in self._engines:
+            engine.ask_to_stop()
+        for engine in self._engines:
+            engine.stop(end - time.monotonic())

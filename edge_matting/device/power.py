@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_matting.core.plan import Rail
+from edge_matting.core.device_values import Rail
 from edge_matting.device.system import System
 
 INPUT_RAIL = "VDD_IN"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from edge_matting.core.plan import Gpu
+from edge_matting.core.device_values import Gpu
 from edge_matting.device import host
 from edge_matting.device.system import System
 from edge_matting.device.tegra_gpu import find_gpu_node

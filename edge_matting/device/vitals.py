@@ -7,10 +7,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TypeVar
 
-from edge_matting.core.plan import Vitals
+from edge_matting.core.device_values import Vitals
 from edge_matting.device import cgroups, host, power, raspberry, tegra, tegra_gpu, thermal
-from edge_matting.device.cards import FAULTS, CardState, read_card
 from edge_matting.device.files import as_int
+from edge_matting.device.gpus import FAULTS, CardState, read_card
 from edge_matting.device.nvml import Nvml, NvmlGone
 from edge_matting.device.power import Events
 from edge_matting.device.raspberry import Flags

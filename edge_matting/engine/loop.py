@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from edge_matting.core.errors import LedgerError
+from edge_matting.core.errors import JobSourceError
 from edge_matting.core.jobs import Claim
 from edge_matting.planner import MAX_WORKERS
 
@@ -23,14 +23,14 @@ Computed = Callable[[], None]
 
 
 class WorkLoop:
-    """Keeps at most ``slots`` claims computing, and as many more while they are written.
+    """Keeps at most ``workers`` claims computing, and as many more while they are written.
 
     ``claim`` hands out at most that many jobs, ``perform`` does one of them in a worker thread
     and never raises, ``tick`` is called about once a second as a sign of life, and at each
     ``wake``; not with each photo, for which it costs too much.
 
-    A photo's syncs take longer than its processor's share of them by far. So ``perform`` is handed
-    what gives its slot to the next photo (harmless when called again), and goes on in its thread.
+    A photo's syncs take far longer than its processor time. So ``perform`` is handed a call that
+    lets the next photo compute (harmless when called again), and goes on in its own thread.
     """
 
     def __init__(
@@ -39,19 +39,19 @@ class WorkLoop:
         claim: Callable[[int], Sequence[Claim]],
         perform: Callable[[Claim, Computed], None],
         tick: Callable[[], None],
-        slots: int,
+        workers: int,
     ) -> None:
         self._claim = claim
         self._perform = perform
         self._tick = tick
-        self._slots = slots
+        self._workers = workers
         self._in_work = 0
         self._computing = 0  # of those in work
         self._stopping = False
         self._paused = False
         self._woken = False
         self._tick_at = 0.0  # monotonic seconds; 0: at once
-        self._told = ""  # the error that was logged, and holds on
+        self._logged = ""  # the error that was logged last and holds on
         self._changed = threading.Condition()
 
     def wake(self) -> None:
@@ -67,10 +67,10 @@ class WorkLoop:
     def stop(self) -> None:
         self._set(stopping=True)
 
-    def work_with(self, slots: int) -> None:
+    def use_workers(self, workers: int) -> None:
         """At most so many claims compute at once from now on; what is in work is finished."""
         with self._changed:
-            self._slots = slots
+            self._workers = workers
             self._changed.notify_all()
 
     @property
@@ -116,27 +116,27 @@ class WorkLoop:
     def _claims(self) -> Sequence[Claim]:
         with self._changed:
             self._woken = False
-            free = min(self._slots - self._computing, 2 * self._slots - self._in_work)
+            free = min(self._workers - self._computing, 2 * self._workers - self._in_work)
             idle = self._paused or self._stopping or free <= 0
         if idle:
             return ()
         try:
             claims = self._claim(free)
-        except LedgerError as error:
-            if str(error) != self._told:
+        except JobSourceError as error:
+            if str(error) != self._logged:
                 log.error("no work can be claimed: %s", error)
-            self._told = str(error)
+            self._logged = str(error)
             return ()
-        self._told = ""
+        self._logged = ""
         return claims
 
     def _submit(self, pool: ThreadPoolExecutor, claim: Claim) -> None:
-        slot = _Slot(self._vacate)
+        occupancy = _Occupancy(self._vacate)
         with self._changed:
             self._in_work += 1
             self._computing += 1
-        pool.submit(self._perform, claim, slot.give_up).add_done_callback(
-            lambda future: self._freed(slot, future)
+        pool.submit(self._perform, claim, occupancy.give_up).add_done_callback(
+            lambda future: self._released(occupancy, future)
         )
 
     def _vacate(self) -> None:
@@ -145,8 +145,8 @@ class WorkLoop:
             self._woken = True
             self._changed.notify_all()
 
-    def _freed(self, slot: _Slot, future: Future[None]) -> None:
-        slot.give_up()
+    def _released(self, occupancy: _Occupancy, future: Future[None]) -> None:
+        occupancy.give_up()
         with self._changed:
             self._in_work -= 1
             self._woken = True
@@ -160,7 +160,7 @@ class WorkLoop:
             self._changed.wait_for(lambda: self._woken or self._stopping, TICK_SECONDS)
 
 
-class _Slot:
+class _Occupancy:
     """One photo's right to compute, given up once."""
 
     def __init__(self, vacate: Callable[[], None]) -> None:

@@ -14,7 +14,7 @@ from edge_matting.hotfolder.ignore import is_ignored, is_ignored_path
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundFile:
     """A regular file that is not ignored."""
 
     path: str  # relative to in/
@@ -29,7 +29,7 @@ class ScanProblem:
     reason: str
 
 
-def scan(inbox: Path) -> Iterator[Found | ScanProblem]:
+def scan(inbox: Path) -> Iterator[FoundFile | ScanProblem]:
     """Everything to take in ``inbox`` and its sub-folders.
 
     Raises ``FolderUnavailable`` when ``inbox`` itself cannot be listed. After a scan with
@@ -51,7 +51,7 @@ def scan(inbox: Path) -> Iterator[Found | ScanProblem]:
         yield from _look_through(entries, relative + "/", folders)
 
 
-def look(inbox: Path, path: str) -> Found | None:
+def look(inbox: Path, path: str) -> FoundFile | None:
     """The one file at ``path``; None where there is none to take.
 
     Raises ``FolderUnavailable`` when it cannot be looked at.
@@ -63,7 +63,7 @@ def look(inbox: Path, path: str) -> Found | None:
             status = (inbox / path).lstat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-    return Found(path, Signature.of(status)) if stat.S_ISREG(status.st_mode) else None
+    return FoundFile(path, Signature.of(status)) if stat.S_ISREG(status.st_mode) else None
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -73,7 +73,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 def _look_through(
     entries: list[os.DirEntry[str]], prefix: str, folders: list[str]
-) -> Iterator[Found | ScanProblem]:
+) -> Iterator[FoundFile | ScanProblem]:
     for entry in entries:
         relative = prefix + entry.name
         try:
@@ -84,7 +84,7 @@ def _look_through(
             yield ScanProblem(relative, _reason(error))
             continue
         if stat.S_ISREG(status.st_mode):
-            yield Found(relative, Signature.of(status))
+            yield FoundFile(relative, Signature.of(status))
         elif stat.S_ISDIR(status.st_mode):
             folders.append(relative)
 

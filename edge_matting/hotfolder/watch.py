@@ -36,7 +36,7 @@ from edge_matting.hotfolder.ignore import is_ignored_path
 Wake = Callable[[str | None], None]
 """Called with a path relative to ``in/`` to look at, or None to rescan soon."""
 
-# Our own reads raise Opened and ClosedNoWrite events; without them there is no feedback loop.
+# Our own reads raise LoadedModel and ClosedNoWrite events; without them there is no feedback loop.
 _EVENTS: Final[list[type[FileSystemEvent]]] = [
     FileCreatedEvent,
     FileClosedEvent,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageCms
 
 from edge_matting.core.arrays import Rgb
-from edge_matting.imaging.shaper import deep_to_srgb
+from edge_matting.imaging.icc_matrix import deep_to_srgb
 
 _SPACES: Final = {"CMYK": b"CMYK", "L": b"GRAY", "RGB": b"RGB "}
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Job, Output, Place
-from edge_matting.core.result_text import parse_result, result_text
+from edge_matting.core.result_json import result_from_json, result_to_json
 from edge_matting.core.states import TRANSITIONS, JobState
 from edge_matting.ledger import rows, work
 
@@ -57,7 +57,7 @@ def accept(
     if row is None or row["state"] != JobState.REVIEW.value:
         return None
     _refuse_outdated(connection, row)
-    result = replace(parse_result(row["result"]), outputs=outputs)
+    result = replace(result_from_json(row["result"]), outputs=outputs)
     connection.execute(
         """
         UPDATE jobs SET
@@ -65,7 +65,7 @@ def accept(
             updated_at = ?
         WHERE id = ? AND state = 'review'
         """,
-        (result_text(result), now, job_id),
+        (result_to_json(result), now, job_id),
     )
     return work.read(connection, job_id)
 

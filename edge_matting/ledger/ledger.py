@@ -17,12 +17,13 @@ from edge_matting.core.jobs import (
     Place,
     Result,
     Signature,
-    Slot,
     Source,
     StoredResult,
+    TimeBucket,
 )
 from edge_matting.core.states import JobState
-from edge_matting.ledger import actions, intake, originals, reading, upkeep, work
+from edge_matting.ledger import actions, intake, originals, reading, work
+from edge_matting.ledger import maintenance as upkeep
 from edge_matting.ledger.database import Database
 from edge_matting.ledger.intake import Enqueued
 from edge_matting.ledger.work import Recovered
@@ -218,7 +219,7 @@ class Ledger:
         with self._database.read() as connection:
             return reading.finished(connection, after, until)
 
-    def history(self, slots: int, width: float) -> list[Slot]:
+    def history(self, slots: int, width: float) -> list[TimeBucket]:
         """What finished in each of the last ``slots`` stretches of ``width`` seconds."""
         with self._database.read() as connection:
             return reading.history(connection, slots, width, self._clock.now())
@@ -243,7 +244,7 @@ class Ledger:
         with self._database.read() as connection:
             return reading.previous_outputs(connection, folder, source, before_id)
 
-    # Upkeep.
+    # Housekeeping.
 
     def prune(self, older_than_seconds: float) -> int:
         """Forget jobs that finished longer ago; output names are never forgotten."""

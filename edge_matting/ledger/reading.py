@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 
-from edge_matting.core.jobs import Job, Result, Slot, StoredResult
-from edge_matting.core.result_text import parse_result
+from edge_matting.core.jobs import Job, Result, StoredResult, TimeBucket
+from edge_matting.core.result_json import result_from_json
 from edge_matting.core.states import FINISHED, JobState
 from edge_matting.ledger import rows
 
@@ -40,7 +40,7 @@ def result(connection: sqlite3.Connection, job_id: int) -> Result | None:
     row = connection.execute(
         "SELECT result FROM jobs WHERE id = ? AND result IS NOT NULL", (rows.bounded(job_id),)
     ).fetchone()
-    return None if row is None else parse_result(row["result"])
+    return None if row is None else result_from_json(row["result"])
 
 
 def counts(connection: sqlite3.Connection) -> dict[JobState, int]:
@@ -71,7 +71,9 @@ def finished(connection: sqlite3.Connection, after: float, until: float) -> list
     return [(row["id"], row["finished_at"]) for row in found.fetchall()]
 
 
-def history(connection: sqlite3.Connection, slots: int, width: float, now: float) -> list[Slot]:
+def history(
+    connection: sqlite3.Connection, slots: int, width: float, now: float
+) -> list[TimeBucket]:
     """What finished in each of the last ``slots`` stretches of ``width`` seconds, oldest first."""
     begin = now - slots * width
     found = connection.execute(
@@ -84,10 +86,10 @@ def history(connection: sqlite3.Connection, slots: int, width: float, now: float
         {"begin": begin, "width": width, "now": now},
     ).fetchall()
     filled = {
-        row["slot"]: Slot(row["finished"], row["failed"], row["mean"], row["longest"])
+        row["slot"]: TimeBucket(row["finished"], row["failed"], row["mean"], row["longest"])
         for row in found
     }
-    return [filled.get(number, Slot(0, 0, None, None)) for number in range(slots)]
+    return [filled.get(number, TimeBucket(0, 0, None, None)) for number in range(slots)]
 
 
 def oldest_pending(connection: sqlite3.Connection) -> float | None:

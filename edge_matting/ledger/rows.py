@@ -7,7 +7,7 @@ import sqlite3
 from typing import Final
 
 from edge_matting.core.jobs import Job, Original, Place, Signature, StoredResult
-from edge_matting.core.result_text import parse_result
+from edge_matting.core.result_json import result_from_json
 from edge_matting.core.states import JobState
 
 _LARGEST: Final = 2**63 - 1
@@ -47,7 +47,7 @@ def job(row: sqlite3.Row) -> Job:
         code=row["code"],
         message=row["message"],
         sha256=row["sha256"],
-        outputs=parse_result(row["result"]).outputs if row["result"] else (),
+        outputs=result_from_json(row["result"]).outputs if row["result"] else (),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         finished_at=row["finished_at"],
@@ -59,4 +59,4 @@ def stored_result(row: sqlite3.Row) -> StoredResult:
     """The result in a row of `job_rows`: its own, or the reviewed one it had before a retry."""
     state = JobState(row["state"]) if row["result"] else JobState.REVIEW
     text = row["result"] or row["earlier"]
-    return StoredResult(state, os.fsdecode(row["folder"]), parse_result(text), row["id"])
+    return StoredResult(state, os.fsdecode(row["folder"]), result_from_json(text), row["id"])

@@ -13,10 +13,11 @@ from typing import Final
 
 from edge_matting.core.errors import SourceGone
 from edge_matting.core.jobs import Claim, Done, Failed, Job, Outcome, Place
-from edge_matting.core.result_text import result_text
+from edge_matting.core.result_json import result_to_json
 from edge_matting.core.states import FINISHED, JobState
-from edge_matting.ledger import rows, verdict
-from edge_matting.ledger.verdict import Verdict
+from edge_matting.ledger import retry_policy as verdict
+from edge_matting.ledger import rows
+from edge_matting.ledger.retry_policy import RetryDecision
 
 _WITH_RESULT: Final = frozenset({JobState.SUCCEEDED, JobState.REVIEW})
 
@@ -189,7 +190,7 @@ def _complete(connection: sqlite3.Connection, row: sqlite3.Row, done: Done, now:
             "recipe_key": result.recipe_key,
             "model_sha256": result.model_sha256,
             "own": result.cache != "exact",  # "exact" outputs are copies of another job's
-            "result": result_text(result),
+            "result": result_to_json(result),
         },
     )
     return read(connection, row["id"])
@@ -198,7 +199,7 @@ def _complete(connection: sqlite3.Connection, row: sqlite3.Row, done: Done, now:
 def _put_back(
     connection: sqlite3.Connection,
     row: sqlite3.Row,
-    decided: Verdict,
+    decided: RetryDecision,
     now: float,
     failed: Failed | None = None,
 ) -> Job:

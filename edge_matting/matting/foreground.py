@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha, Rgb, check_alpha, check_rgb
-from edge_matting.matting.band import Grid, Tile, within
 from edge_matting.matting.resize import resample, three_times
+from edge_matting.matting.tiles import Grid, Tile, within
 
 _WINDOW: Final = 0.2  # side of the first window, as a part of the longer side
 _PASSES: Final = ((128, (0.06,)), (256, (0.02,)), (512, (0.006,)))

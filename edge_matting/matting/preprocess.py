@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha, Rgb, check_rgb
 from edge_matting.core.errors import InferenceFailed
-from edge_matting.core.tensors import InputSize, ModelInput, ModelOutput
+from edge_matting.core.model_io import InputSize, ModelInput, ModelOutput
 from edge_matting.matting.resize import resample
 
 Tensor: TypeAlias = npt.NDArray[Any]

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha, Rgb, check_alpha, check_rgb
-from edge_matting.matting.band import Grid, blocks, within
 from edge_matting.matting.guided import Plane, Windows, box, channels
 from edge_matting.matting.laplacian import solve_band
 from edge_matting.matting.resize import resample
+from edge_matting.matting.tiles import Grid, blocks, within
 
 Method = Literal["auto", "none", "fast", "quality"]
 

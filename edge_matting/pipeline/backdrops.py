@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_matting.config import Background, Recipe
-from edge_matting.config import Shadow as ShadowSpec
+from edge_matting.config import ShadowSettings as ShadowSpec
 from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.core.errors import PermanentError, SourceUnreadable, TemporaryError
 from edge_matting.imaging import decode, from_srgb, to_srgb

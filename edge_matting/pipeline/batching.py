@@ -16,8 +16,9 @@ from typing import Final
 import numpy as np
 
 from edge_matting.core.errors import InferenceFailed
-from edge_matting.inference import Manifest, Session, SessionInfo
-from edge_matting.inference.session import Tensor
+from edge_matting.models import Manifest
+from edge_matting.runtimes import Session, SessionInfo
+from edge_matting.runtimes.session import Tensor
 
 WINDOW_SECONDS: Final = 0.005
 """A batch waits at most so long for photos on their way: less than a photo takes to decode."""

@@ -19,7 +19,7 @@ from edge_matting.planner.signals import Level, Signal
 UP_SECONDS: Final = 60.0
 """Between two steps up."""
 
-SETTLE_SECONDS: Final = 20.0
+SAME_CAUSE_SECONDS: Final = 20.0
 """Between two steps down for one cause: heat and memory take a while to follow. Several photos
 that run out of memory within this time are one event."""
 
@@ -144,7 +144,7 @@ def _seen(
         since = now if held.at_ease_since is None else held.at_ease_since
         return state.with_held(cause, replace(held, at_ease_since=since)), None
     held = replace(held, at_ease_since=None)
-    settling = held.lowered_at is not None and now - held.lowered_at < SETTLE_SECONDS
+    settling = held.lowered_at is not None and now - held.lowered_at < SAME_CAUSE_SECONDS
     if signal.level is Level.BETWEEN or settling or held.depth >= deepest_of:
         return state.with_held(cause, held), None
     return state.with_held(cause, _lowered(held, now)), Change(cause, "down", signal.why)

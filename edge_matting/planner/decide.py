@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_matting.config import Settings
-from edge_matting.core.plan import DeviceProfile, Gpu, Plan, Rungs, Vitals
-from edge_matting.planner.choices import Choices, choices
+from edge_matting.core.device_values import DeviceProfile, Gpu, Vitals
+from edge_matting.core.plan import Fallbacks, Plan
+from edge_matting.planner.candidates import Choices, choices
 from edge_matting.planner.measurements import Line, Measurements, Timing, fit
 from edge_matting.planner.memory import (
     ENGINE_BASE_BYTES,
@@ -16,7 +17,7 @@ from edge_matting.planner.memory import (
     Footprint,
     budget_of,
 )
-from edge_matting.planner.needs import ModelNeeds, Resolution
+from edge_matting.planner.model_requirements import ModelNeeds, Resolution
 from edge_matting.planner.workers import split_workers, wanted_workers
 
 EQUAL = 0.05
@@ -74,10 +75,10 @@ def make_plan(
         reasons=tuple(reasons),
         prefetch=prefetch,
         encode_workers=encoders,
-        rungs=Rungs(
+        fallbacks=Fallbacks(
             providers=allowed.fallbacks,
             precisions=allowed.precisions,
-            resolutions=_rungs(allowed, resolution),
+            resolutions=_resolution_fallbacks(allowed, resolution),
             batches=_halves(batch),
         ),
     )
@@ -165,7 +166,7 @@ def _quality(model: ModelNeeds, way: tuple[str, Resolution]) -> str:
     return f"IoU {iou:.3f}{floor}"
 
 
-def _rungs(allowed: Choices, resolution: Resolution) -> tuple[Resolution, ...]:
+def _resolution_fallbacks(allowed: Choices, resolution: Resolution) -> tuple[Resolution, ...]:
     """Sizes from the plan's own down."""
     area = resolution[0] * resolution[1]
     lower = [size for size in allowed.ladder if size[0] * size[1] < area]

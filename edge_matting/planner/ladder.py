@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from edge_matting.core.plan import Plan
+from edge_matting.core.providers import FULL_PRECISION, PRECISIONS, is_processor, runtime_with
 from edge_matting.planner.workers import split_workers
 
 T = TypeVar("T")
@@ -105,14 +106,14 @@ def _fewer_workers(plan: Plan, workers: int) -> Lowered | None:
 
 
 def _lower_batch(plan: Plan) -> Lowered | None:
-    batch = _after(plan.rungs.batches, plan.batch)
+    batch = _after(plan.fallbacks.batches, plan.batch)
     if batch is None:
         return None
     return "batch", str(plan.batch), str(batch), replace(plan, batch=batch)
 
 
 def _lower_resolution(plan: Plan) -> Lowered | None:
-    lower = _after(plan.rungs.resolutions, plan.resolution)
+    lower = _after(plan.fallbacks.resolutions, plan.resolution)
     if lower is None:
         return None
     before, after = (f"{width} x {height}" for width, height in (plan.resolution, lower))
@@ -120,11 +121,11 @@ def _lower_resolution(plan: Plan) -> Lowered | None:
 
 
 def _smaller_precision(plan: Plan) -> Lowered | None:
-    return _precision(plan, _after(plan.rungs.precisions, plan.precision))
+    return _precision(plan, _after(plan.fallbacks.precisions, plan.precision))
 
 
 def _exacter_precision(plan: Plan) -> Lowered | None:
-    return _precision(plan, _after(plan.rungs.precisions[::-1], plan.precision))
+    return _precision(plan, _after(plan.fallbacks.precisions[::-1], plan.precision))
 
 
 def _precision(plan: Plan, precision: str | None) -> Lowered | None:
@@ -136,15 +137,16 @@ def _precision(plan: Plan, precision: str | None) -> Lowered | None:
 def _next_provider(plan: Plan) -> Lowered | None:
     """The processor computes in fp32 what an accelerator computes in fp16: it has no fp16 units
     worth using (onnxruntime inserts casts)."""
-    provider = _after(plan.rungs.providers, plan.provider)
+    provider = _after(plan.fallbacks.providers, plan.provider)
     if provider is None:
         return None
-    exact = plan.rungs.precisions[:1]
-    halved = provider == "cpu" and plan.precision in {"fp16", "bf16"} and exact == ("fp32",)
-    precision = "fp32" if halved else plan.precision
+    exact = plan.fallbacks.precisions[:1] == (FULL_PRECISION,)
+    halved = is_processor(provider) and PRECISIONS[plan.precision].is_half and exact
+    precision = FULL_PRECISION if halved else plan.precision
     prefetch, encoders = split_workers(plan.workers, provider)
     lowered = replace(
         plan,
+        backend=runtime_with(provider, plan.backend),
         provider=provider,
         precision=precision,
         prefetch=prefetch,
@@ -153,12 +155,12 @@ def _next_provider(plan: Plan) -> Lowered | None:
     return "provider", plan.provider, provider, lowered
 
 
-def _after(rungs: tuple[T, ...], current: T) -> T | None:
+def _after(fallbacks: tuple[T, ...], current: T) -> T | None:
     """The rung that follows; None at the last one, or where the plan stands on none of them."""
-    if current not in rungs:
+    if current not in fallbacks:
         return None
-    following = rungs.index(current) + 1
-    return rungs[following] if following < len(rungs) else None
+    following = fallbacks.index(current) + 1
+    return fallbacks[following] if following < len(fallbacks) else None
 
 
 Rung = Callable[[Plan], Lowered | None]

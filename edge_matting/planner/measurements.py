@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-from edge_matting.core.plan import DeviceProfile, Vitals
+from edge_matting.core.device_values import DeviceProfile, Vitals
 
 VERSION: Final = 1
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_matting.core.plan import DeviceProfile, Gpu, Vitals
+from edge_matting.core.device_values import DeviceProfile, Gpu, Vitals
 
 BYTES_PER_PIXEL = 40
 """Peak of one photo in flight over decoding, finishing and encoding. ``tools/bench/memory.py``

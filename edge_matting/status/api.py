@@ -11,11 +11,11 @@ from flask import Blueprint, Response, request, send_from_directory
 from edge_matting.core.clock import Clock
 from edge_matting.core.jobs import Job
 from edge_matting.core.states import JobState
-from edge_matting.status.answers import Answer, Answers
-from edge_matting.status.crowd import Crowd
+from edge_matting.status.interfaces import ActionRefused, ApplianceInterface, JobReader
 from edge_matting.status.openapi import openapi_document
-from edge_matting.status.ports import ActionRefused, Appliance, JobReader
-from edge_matting.status.questions import (
+from edge_matting.status.poll_rate import PollRate
+from edge_matting.status.render import dump, job_json, quiet, result_json, status_json
+from edge_matting.status.request_validation import (
     JOB,
     MAX_ID,
     body_object,
@@ -25,7 +25,7 @@ from edge_matting.status.questions import (
     only,
     state_asked,
 )
-from edge_matting.status.render import dump, job_json, quiet, result_json, status_json
+from edge_matting.status.response_cache import CachedResponse, ResponseCache
 from edge_matting.status.security import Guard, forget
 
 MAX_LIMIT: Final = 500
@@ -41,11 +41,11 @@ class Api:
 
     def __init__(
         self,
-        appliance: Appliance,
+        appliance: ApplianceInterface,
         jobs: JobReader,
         *,
         guard: Guard,
-        answers: Answers,
+        answers: ResponseCache,
         previews_dir: Path,
         clock: Clock,
     ) -> None:
@@ -53,7 +53,7 @@ class Api:
         self._jobs = jobs
         self._guard = guard
         self._answers = answers
-        self._crowd = Crowd(clock)
+        self._crowd = PollRate(clock)
         self._previews = previews_dir.absolute()
 
     def blueprint(self) -> Blueprint:
@@ -75,9 +75,9 @@ class Api:
         return api
 
     def status(self) -> Response:
-        def make() -> Answer:
+        def make() -> CachedResponse:
             body = status_json(self._appliance.snapshot(), self._appliance.readiness())
-            return Answer.of(dump(body), dump(quiet(body)))
+            return CachedResponse.of(dump(body), dump(quiet(body)))
 
         answer = self._answers.get("status", make).response()
         pause = self._crowd.pause(request.headers.get("X-Page", ""))
@@ -90,17 +90,19 @@ class Api:
         limit = number("limit", request.args.get("limit"), most=MAX_LIMIT) or DEFAULT_LIMIT
         before = number("before", request.args.get("before"), most=MAX_ID)
 
-        def make() -> Answer:
+        def make() -> CachedResponse:
             found = list(self._jobs.jobs(state, limit + 1, before))
             page = found[:limit]
             more = page[-1].id if len(found) > limit else None
-            return Answer.of(dump({"jobs": [self._tell(j) for j in page], "next_before": more}))
+            return CachedResponse.of(
+                dump({"jobs": [self._tell(j) for j in page], "next_before": more})
+            )
 
         return self._answers.get(("jobs", state, limit, before), make).response()
 
     def openapi(self) -> Response:
-        def make() -> Answer:
-            return Answer.of(dump(openapi_document(self._appliance.snapshot().version)))
+        def make() -> CachedResponse:
+            return CachedResponse.of(dump(openapi_document(self._appliance.snapshot().version)))
 
         return self._answers.get("openapi", make).response()
 
@@ -108,7 +110,7 @@ class Api:
         """What the page shows of jobs, in one answer: a question a list would be three."""
         only(set(), set(request.args))
 
-        def make() -> Answer:
+        def make() -> CachedResponse:
             results = self._jobs.jobs(JobState.SUCCEEDED, RECENT_RESULTS, None)
             doubted = [
                 *self._jobs.jobs(JobState.FAILED, RECENT_ATTENTION, None),
@@ -119,7 +121,7 @@ class Api:
                 "results": [self._tell(job) for job in results],
                 "attention": [self._tell(job) for job in attention],
             }
-            return Answer.of(dump(body))
+            return CachedResponse.of(dump(body))
 
         return self._answers.get("recent", make).response()
 
@@ -127,9 +129,9 @@ class Api:
         """The last hour, minute by minute, oldest first."""
         only(set(), set(request.args))
 
-        def make() -> Answer:
+        def make() -> CachedResponse:
             slots = self._appliance.history(HISTORY_SECONDS)
-            return Answer.of(dump({"seconds": HISTORY_SECONDS, "slots": slots}))
+            return CachedResponse.of(dump({"seconds": HISTORY_SECONDS, "slots": slots}))
 
         return self._answers.get("history", make, HISTORY_FRESH_SECONDS).response()
 
@@ -137,7 +139,7 @@ class Api:
         job = self._find(job_id)
         result = self._jobs.result(job_id)
         told = None if result is None else result_json(result)
-        return Answer.of(dump({**self._tell(job), "result": told})).response()
+        return CachedResponse.of(dump({**self._tell(job), "result": told})).response()
 
     def preview(self, job_id: int) -> Response:
         """The picture that the engine left; nothing of the path comes from the client."""

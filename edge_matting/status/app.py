@@ -13,12 +13,12 @@ from werkzeug.exceptions import HTTPException
 
 from edge_matting.core.clock import Clock
 from edge_matting.core.errors import EdgeMattingError
-from edge_matting.status.answers import Answers
 from edge_matting.status.api import Api
+from edge_matting.status.interfaces import ActionRefused, ApplianceInterface, JobReader
 from edge_matting.status.metrics import registry
 from edge_matting.status.pages import Pages
-from edge_matting.status.ports import ActionRefused, Appliance, JobReader
 from edge_matting.status.render import dump
+from edge_matting.status.response_cache import ResponseCache
 from edge_matting.status.security import HEADERS, Guard
 from edge_matting.status.transfer import Transfer
 
@@ -30,7 +30,7 @@ MAX_FAULTS: Final = 100
 
 
 def create_app(
-    appliance: Appliance,
+    appliance: ApplianceInterface,
     jobs: JobReader,
     *,
     previews_dir: Path,
@@ -53,7 +53,7 @@ def create_app(
             appliance,
             jobs,
             guard=guard,
-            answers=Answers(clock),
+            answers=ResponseCache(clock),
             previews_dir=previews_dir,
             clock=clock,
         ).blueprint()
@@ -90,6 +90,8 @@ def _refused(error: ActionRefused) -> Response:
     answer = error_json(error.code, error.message, error.http_status)
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         answer.headers["WWW-Authenticate"] = 'Bearer realm="edge-matting"'
+    if error.retry_seconds is not None:
+        answer.headers["Retry-After"] = str(error.retry_seconds)
     return answer
 
 
@@ -107,7 +109,7 @@ def _http(error: HTTPException) -> Response:
 
 
 class Faults:
-    """Answers what nobody foresaw; pages poll, so the log tells each kind once a minute."""
+    """ResponseCache what nobody foresaw; pages poll, so the log tells each kind once a minute."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -18,7 +18,7 @@ _LARGE_BYTES: Final = 1 << 31  # from here on an entry's sizes need 64 bits
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ArchiveEntry:
     """A file on disk and its name in the archive."""
 
     path: Path
@@ -26,7 +26,7 @@ class Entry:
     moment: float  # seconds since the epoch, UTC
 
 
-def zip_stream(entries: Iterable[Entry]) -> Iterator[bytes]:
+def zip_stream(entries: Iterable[ArchiveEntry]) -> Iterator[bytes]:
     """The bytes of the archive; files that are gone are named in ``missing.txt`` inside it.
 
     Nothing is compressed: the results are. Raises ``OSError`` when a file cannot be read to its
@@ -70,7 +70,7 @@ def _plain(character: str) -> str:
     return character if character.isprintable() else "_"
 
 
-def _info(entry: Entry) -> ZipInfo:
+def _info(entry: ArchiveEntry) -> ZipInfo:
     moment = time.localtime(entry.moment)[:6]
     info = ZipInfo(entry.name, max(moment, (1980, 1, 1, 0, 0, 0)))
     info.external_attr = 0o644 << 16

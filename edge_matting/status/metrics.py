@@ -14,10 +14,10 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from edge_matting.core.plan import Vitals
+from edge_matting.core.device_values import Vitals
 from edge_matting.core.states import FINISHED, JobState
-from edge_matting.status.ports import (
-    Appliance,
+from edge_matting.status.interfaces import (
+    ApplianceInterface,
     ApplianceState,
     CacheReport,
     Distribution,
@@ -29,7 +29,7 @@ from edge_matting.status.ports import (
 from edge_matting.status.render import display
 
 
-def registry(appliance: Appliance, jobs: JobReader) -> CollectorRegistry:
+def registry(appliance: ApplianceInterface, jobs: JobReader) -> CollectorRegistry:
     """A registry of its own for each app: two apps in one process do not meet."""
     own = CollectorRegistry(auto_describe=False)
     own.register(ApplianceCollector(appliance, jobs))
@@ -39,7 +39,7 @@ def registry(appliance: Appliance, jobs: JobReader) -> CollectorRegistry:
 class ApplianceCollector(Collector):
     """Reads one snapshot a scrape, so that the figures fit together."""
 
-    def __init__(self, appliance: Appliance, jobs: JobReader) -> None:
+    def __init__(self, appliance: ApplianceInterface, jobs: JobReader) -> None:
         self._appliance = appliance
         self._jobs = jobs
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from edge_matting.core.states import JobState
-from edge_matting.status.ports import PART_BYTES, ApplianceState
-from edge_matting.status.questions import MAX_ID, MODEL_ID
+from edge_matting.status.interfaces import PART_BYTES, ApplianceState
+from edge_matting.status.request_validation import MAX_ID, MODEL_ID
 
 Schema = dict[str, Any]
 

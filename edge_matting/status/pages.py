@@ -18,9 +18,9 @@ from flask import (
 )
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from edge_matting.status.ports import ActionRefused, Appliance, JobReader
-from edge_matting.status.questions import JOB
+from edge_matting.status.interfaces import ActionRefused, ApplianceInterface, JobReader
 from edge_matting.status.render import dump
+from edge_matting.status.request_validation import JOB
 from edge_matting.status.texts import NAMES, SAID, TEXTS
 
 ASSETS: Final = MappingProxyType(
@@ -44,7 +44,9 @@ LANGUAGE_SECONDS: Final = 365 * 24 * 3600
 class Pages:
     """The answers behind the routes; each method is one route."""
 
-    def __init__(self, appliance: Appliance, jobs: JobReader, metrics: CollectorRegistry) -> None:
+    def __init__(
+        self, appliance: ApplianceInterface, jobs: JobReader, metrics: CollectorRegistry
+    ) -> None:
         self._appliance = appliance
         self._jobs = jobs
         self._metrics = metrics
@@ -74,10 +76,10 @@ class Pages:
         return send_from_directory(folder, name, mimetype=ASSETS[name])
 
     def healthz(self) -> Response:
-        return _verdict("healthy", "stuck", self._appliance.health())
+        return _health_answer("healthy", "stuck", self._appliance.health())
 
     def readyz(self) -> Response:
-        return _verdict("ready", "not_ready", self._appliance.readiness())
+        return _health_answer("ready", "not_ready", self._appliance.readiness())
 
     def metrics(self) -> Response:
         text = generate_latest(self._metrics)
@@ -123,7 +125,7 @@ def _choose(language: str) -> Response:
     return answer
 
 
-def _verdict(good: str, bad: str, reasons: tuple[str, ...]) -> Response:
+def _health_answer(good: str, bad: str, reasons: tuple[str, ...]) -> Response:
     answer = Response(
         dump({"status": bad if reasons else good, "reasons": reasons}),
         HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK,

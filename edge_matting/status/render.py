@@ -13,7 +13,7 @@ from typing import Any
 from edge_matting.core.clock import iso_utc
 from edge_matting.core.jobs import Job, Result
 from edge_matting.core.states import JobState
-from edge_matting.status.ports import StatusSnapshot
+from edge_matting.status.interfaces import StatusSnapshot
 
 
 def display(text: str) -> str:

@@ -33,7 +33,7 @@ from urllib.parse import urlsplit
 from flask import Request, Response
 
 from edge_matting.core.errors import ConfigError
-from edge_matting.status.ports import ActionRefused
+from edge_matting.status.interfaces import ActionRefused
 
 COOKIE = "edge_matting_session"
 COOKIE_SECONDS = 30 * 24 * 3600
@@ -48,7 +48,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-ModelLoader-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 

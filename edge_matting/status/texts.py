@@ -9,9 +9,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
+from edge_matting.status.message_translations import IN_CHINESE
 from edge_matting.status.texts_chinese import CHINESE
 from edge_matting.status.texts_english import ENGLISH
-from edge_matting.status.texts_said import IN_CHINESE
 
 TEXTS: Final = MappingProxyType({"en": ENGLISH, "zh": CHINESE})
 SAID: Final = MappingProxyType({"en": MappingProxyType[str, str]({}), "zh": IN_CHINESE})

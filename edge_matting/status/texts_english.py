@@ -120,7 +120,7 @@ ENGLISH: Final = MappingProxyType(
         "language": "Language",
         "back": "Status",
         "preparing_other": "Preparing {what}",
-        "preparing_calibration": "Measuring this device",
+        "preparing_calibration": "CalibrationSchedule this device",
         "preparing_engine_build": "Building the engine for this device; needed once",
         "preparing_loading": "Loading the model",
         "charts": "The last hour",

@@ -20,9 +20,10 @@ from edge_matting.core.durable import read_chunks
 from edge_matting.core.jobs import Job
 from edge_matting.core.states import JobState
 from edge_matting.publish import sidecar_name
-from edge_matting.status.archive import Entry, archive_name, zip_stream
-from edge_matting.status.ports import PART_BYTES, ActionRefused, Appliance, JobReader
-from edge_matting.status.questions import (
+from edge_matting.status.archive import ArchiveEntry, archive_name, zip_stream
+from edge_matting.status.interfaces import PART_BYTES, ActionRefused, ApplianceInterface, JobReader
+from edge_matting.status.render import plain
+from edge_matting.status.request_validation import (
     JOB,
     MAX_ID,
     bad_request,
@@ -31,11 +32,14 @@ from edge_matting.status.questions import (
     number,
     only,
 )
-from edge_matting.status.render import plain
 from edge_matting.status.security import Guard
+from edge_matting.status.wsgi_bridge import SMALL_BYTES
 
-DOWNLOADS_AT_ONCE: Final = 2
-"""A slow receiver holds a thread of the server; the page and its health checks need the others."""
+DOWNLOADS_AT_ONCE: Final = 6
+"""Large files and archives together: a slow receiver holds one of the server's twelve threads, and
+the page needs the others."""
+
+RETRY_SECONDS: Final = 5
 
 MAX_SELECTED: Final = 500
 WITH_RESULT: Final = frozenset({JobState.SUCCEEDED, JobState.REVIEW})
@@ -45,7 +49,7 @@ FORMATS: Final = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
 class Transfer:
     """The answers behind the routes; each method is one route."""
 
-    def __init__(self, appliance: Appliance, jobs: JobReader, guard: Guard) -> None:
+    def __init__(self, appliance: ApplianceInterface, jobs: JobReader, guard: Guard) -> None:
         self._appliance = appliance
         self._jobs = jobs
         self._guard = guard
@@ -101,13 +105,13 @@ class Transfer:
             raise _missing(f"job {job_id} has {len(job.outputs)} outputs")
         output = job.outputs[position]
         kind = FORMATS.get(output.format, "application/octet-stream")
-        return _sent(folder / output.file, output.file, kind)
+        return self._sent(folder / output.file, output.file, kind)
 
     def sidecar(self, job_id: int) -> Response:
         self._check_reader()
         job, folder = self._with_result(job_id)
         name = sidecar_name(job.stem)
-        return _sent(folder / name, name, "application/json")
+        return self._sent(folder / name, name, "application/json")
 
     def archive(self) -> Response:
         """The outputs and sidecars of some jobs, or of all that succeeded on a day."""
@@ -118,18 +122,40 @@ class Transfer:
             raise bad_request("name either jobs=1,2,3 or day=2026-01-31")
         ids = _ids(listed) if listed is not None else self._finished_on(_day(day or ""))
         name = f"edge-matting-{day or time.strftime('%Y-%m-%d')}.zip"
-        if not self._downloads.acquire(blocking=False):
-            raise ActionRefused(
-                "busy",
-                f"{DOWNLOADS_AT_ONCE} downloads are running; try again when one has ended",
-                HTTPStatus.SERVICE_UNAVAILABLE,
-            )
+        self._take_slot()
         answer = Response(zip_stream(self._entries(ids)), mimetype="application/zip")
         answer.call_on_close(self._downloads.release)
         _as_download(answer, name)
         return answer
 
-    def _entries(self, ids: list[int]) -> Iterator[Entry]:
+    def _sent(self, path: Path, name: str, mimetype: str) -> Response:
+        """A file below a folder of ours; a symlink is not followed."""
+        chunks = read_chunks(path)
+        try:
+            size = path.lstat().st_size
+            first = next(chunks, b"")
+        except OSError as error:
+            raise _missing("the file is no longer there") from error
+        large = size > SMALL_BYTES
+        if large:
+            self._take_slot()
+        answer = Response(chain([first], chunks), mimetype=mimetype)
+        if large:
+            answer.call_on_close(self._downloads.release)
+        answer.content_length = size
+        _as_download(answer, archive_name(name).rpartition("/")[2])
+        return answer
+
+    def _take_slot(self) -> None:
+        if not self._downloads.acquire(blocking=False):
+            raise ActionRefused(
+                "busy",
+                f"{DOWNLOADS_AT_ONCE} downloads are running; try again when one has ended",
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                retry_seconds=RETRY_SECONDS,
+            )
+
+    def _entries(self, ids: list[int]) -> Iterator[ArchiveEntry]:
         for job_id in ids:
             job = self._jobs.get(job_id)
             if job is None or job.state not in WITH_RESULT:
@@ -157,25 +183,11 @@ class Transfer:
         self._guard.check_trusted(request)
 
 
-def _entries_of(job: Job, folder: Path) -> Iterator[Entry]:
+def _entries_of(job: Job, folder: Path) -> Iterator[ArchiveEntry]:
     # The job's number leads, for two hot folders may hold results of the same name.
     moment = job.finished_at or job.updated_at
     for file in (*(output.file for output in job.outputs), sidecar_name(job.stem)):
-        yield Entry(folder / file, f"{job.id}/{archive_name(file)}", moment)
-
-
-def _sent(path: Path, name: str, mimetype: str) -> Response:
-    """A file below a folder of ours; a symlink is not followed."""
-    chunks = read_chunks(path)
-    try:
-        size = path.lstat().st_size
-        first = next(chunks, b"")
-    except OSError as error:
-        raise _missing("the file is no longer there") from error
-    answer = Response(chain([first], chunks), mimetype=mimetype)
-    answer.content_length = size
-    _as_download(answer, archive_name(name).rpartition("/")[2])
-    return answer
+        yield ArchiveEntry(folder / file, f"{job.id}/{archive_name(file)}", moment)
 
 
 def _as_download(answer: Response, name: str) -> None:

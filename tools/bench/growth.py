@@ -14,14 +14,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from costs import example_result
-from photos import make_photos
-from throughput import daemon_pace, process_pace
-
 from edge_matting.core.clock import SystemClock
 from edge_matting.core.jobs import Done, Signature, Source
 from edge_matting.core.states import JobState
 from edge_matting.ledger import Ledger
+from tools.bench.costs import example_result
+from tools.bench.photos import make_photos
+from tools.bench.throughput import daemon_pace, process_pace
 
 SIZES = {0.3: 24, 2.1: 24, 12.0: 12, 24.0: 8, 50.0: 6, 100.0: 4}
 """Megapixels and how many photos."""

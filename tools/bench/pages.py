@@ -1,12 +1,12 @@
 """What open pages cost: throughput with and without them, interleaved, and the latency of a poll.
 
-    python tools/bench/pages.py                     # 100 pages, 7 pairs of 15 s
-    python tools/bench/pages.py --pages 10 --pairs 3 --seconds 10
+    python -m tools.bench.pages                     # 100 pages, 7 pairs of 15 s
+    python -m tools.bench.pages --pages 10 --pairs 3 --seconds 10
 
 One appliance works on a full queue. The pages do what ``page.js`` does: poll the status with its
 ETag as often as the server tells them, ask for the lists and all twelve thumbnails, and for the
 history. Odd windows have them asleep. They run on the same machine, so what they cost the client
-is counted too. Beside them a bare waitress that answers two bytes is asked in the same windows:
+is counted too. Beside them a bare uvicorn that answers two bytes is asked in the same windows:
 what it takes longer than a few milliseconds is the machine's doing. Exit status 0 when the loss
 is at most 5 % and 95 % of the polls take under 50 ms.
 """
@@ -32,13 +32,13 @@ from typing import Any, final
 
 import psutil
 import yaml
-from machine import machine
 
 from edge_matting.cli.sample import sample_bytes
 from edge_matting.core.clock import SystemClock
 from edge_matting.core.states import FINISHED
 from edge_matting.device import probe_device
 from edge_matting.ledger import Ledger
+from tools.bench.machine import machine
 
 MOST_LOSS = 0.05
 MOST_SECONDS = 0.050
@@ -63,18 +63,18 @@ def main() -> int:
 
 def measure(root: Path, options: argparse.Namespace) -> dict[str, Any]:
     with Busy(root, options.photos) as busy, Control() as control:
-        crowd = Crowd(busy.port, options.pages)
+        visitors = Visitors(busy.port, options.pages)
         try:
-            crowd.awake.set()
-            crowd.wait_open()
+            visitors.awake.set()
+            visitors.wait_open()
             time.sleep(SETTLING_SECONDS)  # first lists and all thumbnails: that happens once
-            crowd.polls.clear()
-            control.watch(crowd.awake)
-            pairs = [busy.pair(crowd, options.seconds) for _ in range(options.pairs)]
+            visitors.polls.clear()
+            control.watch(visitors.awake)
+            pairs = [busy.pair(visitors, options.seconds) for _ in range(options.pairs)]
         finally:
-            crowd.stop()
+            visitors.stop()
         left = busy.left()
-    latencies = sorted(crowd.polls)
+    latencies = sorted(visitors.polls)
     return {
         "pages": options.pages,
         "pairs": [{"without": a.rate, "with": b.rate} for a, b in pairs],
@@ -86,8 +86,8 @@ def measure(root: Path, options: argparse.Namespace) -> dict[str, Any]:
         "poll_p50_seconds": round(_quantile(latencies, 0.5), 4),
         "poll_p95_seconds": round(_quantile(latencies, 0.95), 4),
         "control_p95_seconds": round(_quantile(sorted(control.latencies), 0.95), 4),
-        "requests": crowd.requests,
-        "faults": crowd.faults,
+        "requests": visitors.requests,
+        "faults": visitors.faults,
         "photos_left_in_the_queue": left,
     }
 
@@ -153,11 +153,11 @@ class Busy:
         self._process.terminate()
         self._process.wait(60)
 
-    def pair(self, crowd: Crowd, seconds: float) -> tuple[Window, Window]:
+    def pair(self, visitors: Visitors, seconds: float) -> tuple[Window, Window]:
         """One window without and one with the pages; which comes first is left to chance."""
         windows = {}
         for awake in random.sample([False, True], 2):
-            (crowd.awake.set if awake else crowd.awake.clear)()
+            (visitors.awake.set if awake else visitors.awake.clear)()
             time.sleep(1.0)
             windows[awake] = self._window(seconds)
         return windows[False], windows[True]
@@ -200,7 +200,7 @@ class Page:
 
 
 @final
-class Crowd:
+class Visitors:
     """Open pages, each with a connection of its own, driven by a few threads."""
 
     THREADS = 4
@@ -305,13 +305,16 @@ class Crowd:
 
 
 HELLO = """
-import waitress
-def hello(environ, start):
-    start("200 OK", [("Content-Length", "2")])
-    return [b"ok"]
-server = waitress.create_server(hello, host="127.0.0.1", port=0)
-print(server.effective_port, flush=True)
-server.run()
+import socket
+import uvicorn
+async def hello(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+listener.bind(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+config = uvicorn.Config(hello, lifespan="off", log_config=None, access_log=False)
+uvicorn.Server(config).run(sockets=[listener])
 """
 
 

@@ -1,14 +1,14 @@
 """Is the plan that calibration leads to nearly the best there is?
 
-    python tools/bench/plan.py
-    python tools/bench/plan.py --rounds 15 --json
+    python -m tools.bench.plan
+    python -m tools.bench.plan --rounds 15 --json
 
 The device is calibrated as at a first start, in an empty state dir. Then every candidate (size and
 precision within the model's quality floor, session threads, photos in flight) is timed, one short
 look each in turn, for several rounds, so that a noisy machine is noisy for all; the medians of
 seconds a photo are compared. Where others keep the processors busy, they are processor seconds
-over the processors that a candidate can use (``engine/meter.py``). Only the model's part of the
-work is timed.
+over the processors that a candidate can use (``engine/tuning/cpu_timer.py``). Only the model's
+part of the work is timed.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from machine import machine
 
 from edge_matting.config import Settings
 from edge_matting.core.plan import Plan
 from edge_matting.device import probe_device
-from edge_matting.engine.meter import Meter
-from edge_matting.engine.planning import CALIBRATION_SECONDS
-from edge_matting.engine.sessions import SessionMaker
-from edge_matting.engine.start import open_catalog, planning_for
-from edge_matting.inference import Manifest, Session
+from edge_matting.engine.factory import open_catalog, planning_for
+from edge_matting.engine.models.session_factory import SessionMaker
+from edge_matting.engine.tuning.cpu_timer import CpuTimer
+from edge_matting.engine.tuning.planning import CALIBRATION_SECONDS
+from edge_matting.models import Manifest
+from edge_matting.runtimes import Session
+from tools.bench.machine import machine
 
 LOOK_SECONDS = 0.15
 LIMIT = 1.10
@@ -64,7 +65,7 @@ def candidates(manifest: Manifest, plan: Plan, cpus: int) -> list[Candidate]:
     floor = manifest.quality_floor or 0.0
     native = {"cpu": ("fp32", "int8")}.get(plan.provider, ("fp32", "fp16"))
     offered = {part.precision for part in manifest.files if part.backend == plan.backend}
-    ways = [
+    ways: list[tuple[str, tuple[int, int]]] = [
         (row.precision, row.resolution)
         for row in manifest.quality
         if row.iou >= floor and row.precision in offered and row.precision in native
@@ -80,7 +81,7 @@ def sweep(
     sessions: dict[Candidate, Session],
     tensors: dict[Candidate, np.ndarray],
     rounds: int,
-    meter: Meter,
+    meter: CpuTimer,
 ) -> dict[Candidate, float]:
     """Median seconds a photo of each candidate."""
     seconds: dict[Candidate, list[float]] = {each: [] for each in sessions}
@@ -94,7 +95,7 @@ def sweep(
 
 
 def _look(
-    session: Session, tensor: np.ndarray, way: Candidate, pool: ThreadPoolExecutor, meter: Meter
+    session: Session, tensor: np.ndarray, way: Candidate, pool: ThreadPoolExecutor, meter: CpuTimer
 ) -> float:
     """Seconds a photo while all callers call."""
     until = time.perf_counter() + LOOK_SECONDS
@@ -133,7 +134,7 @@ def main() -> int:
             picture = (*shape, each.side[1], each.side[0]) + ((3,) if len(shape) == 1 else ())
             noise = np.random.default_rng(1).random(picture, np.float32)
             tensors[each] = noise.astype(manifest.input.dtype)
-        seconds = sweep(sessions, tensors, options.rounds, Meter(profile.usable_cpus))
+        seconds = sweep(sessions, tensors, options.rounds, CpuTimer(profile.usable_cpus))
     chosen, best = Candidate.of(plan), min(seconds, key=seconds.__getitem__)
     report = {
         "machine": machine(),

@@ -27,10 +27,11 @@ from typing import Any
 
 import numpy as np
 import psutil
-from appliance import command, environment, start, write_config
 from PIL import Image
-from throughput import ratios, summary
-from watching import Pace, Watch, pace, published
+
+from tools.bench.appliance import command, environment, start, write_config
+from tools.bench.throughput import ratios, summary
+from tools.bench.watching import Pace, Watch, pace, published
 
 PACKAGE = "rembg[cpu,cli]"
 MODEL = "compared"

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from appliance import Appliance, command, start, wait_for, write_config
-from watching import Pace, Watch, pace, published
 
-BARE = Path(__file__).with_name("bare.py")
+from tools.bench.appliance import Appliance, command, start, write_config
+from tools.bench.watching import Pace, Watch, pace, published
+from tools.waiting import wait_for
+
+BARE = ("-m", "tools.bench.bare")
 
 
 def throughput(
@@ -59,7 +61,7 @@ def ratios(result: dict[str, Any], over: str, under: str) -> dict[str, float]:
 def bare_pace(photos: Sequence[Path], root: Path, recipe: str, **settings: Any) -> Pace:
     config = write_config(root, **settings)
     source, out = _list(photos, root / "photos"), root / "out"
-    arguments = [sys.executable, str(BARE), source, out, "-c", config, "--recipe", recipe]
+    arguments = [sys.executable, *BARE, source, out, "-c", config, "--recipe", recipe]
     return _run(list(map(str, arguments)), out, root, len(photos))
 
 

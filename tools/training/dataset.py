@@ -40,7 +40,10 @@ MIX: Mix = (
     ("moved", 0.09),  # a person, pet or thing over another background
     ("soft", 0.06),  # exact soft alpha: hair, lace, motion, defocus
     ("empty", 0.07),
-    ("persons_unlabelled", 0.08),  # these two only where tools.pseudo_labels made masks for them
+    (
+        "persons_unlabelled",
+        0.08,
+    ),  # these two only where tools.training.pseudo_labels made masks for them
     ("products", 0.10),
 )
 PHOTOS_MIX = tuple((group, share) for group, share in MIX if group in PHOTOS)

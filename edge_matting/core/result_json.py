@@ -1,0 +1,30 @@
+"""A result as text and back, for whoever has to remember one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from edge_matting.core.jobs import Execution, Output, Quality, Result
+
+
+def result_to_json(result: Result) -> str:
+    """JSON in ASCII, so that undecodable file names in it survive."""
+    return json.dumps(asdict(result), sort_keys=True)
+
+
+def result_from_json(text: str) -> Result:
+    """The result that ``result_to_json`` wrote.
+
+    Raises ``ValueError``, ``KeyError`` or ``TypeError`` for other text.
+    """
+    values: dict[str, Any] = json.loads(text)
+    execution, quality = values["execution"], values["quality"]
+    width, height = values["source_size"]
+    values["source_size"] = (width, height)
+    values["outputs"] = tuple(Output(**output) for output in values["outputs"])
+    values["execution"] = Execution(**{**execution, "resolution": tuple(execution["resolution"])})
+    values["notes"] = tuple(values.get("notes", ()))
+    values["quality"] = Quality(**{**quality, "reasons": tuple(quality["reasons"])})
+    return Result(**values)

@@ -1,0 +1,1 @@
+"""What the status page shows and does, over the daemon's parts."""

@@ -1,0 +1,265 @@
+"""Photos sent through the page: written part by part into ``in/``, then taken like any other.
+
+Parts, because the web server holds each request's body in memory: what an upload costs does not
+depend on the photo's size or on how many clients are slow. The daemon only copies bytes; whether
+they are a picture is found out by the engine.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from itertools import count
+from pathlib import Path
+from posixpath import splitext
+from typing import Any, Final
+
+from edge_matting.config import HotFolder, Settings, adjusted, canonical
+from edge_matting.core.clock import Clock
+from edge_matting.core.durable import (
+    blocking,
+    make_folders,
+    rename_no_replace,
+    sync_folder,
+    temporary_name,
+)
+from edge_matting.core.errors import ConfigError
+from edge_matting.core.jobs import Signature
+from edge_matting.hotfolder.condition import folder_problem, free_bytes
+from edge_matting.hotfolder.ignore import is_ignored
+from edge_matting.ledger import Ledger
+from edge_matting.status.interfaces import PART_BYTES, ActionRefused, UploadReport
+
+MAX_OPEN: Final = 32
+IDLE_SECONDS: Final = 60.0
+"""An upload whose sender is silent for so long is given up and its file removed."""
+
+MAX_NAME_BYTES: Final = 240  # of the file system's 255; the rest is for ~2 and the sidecar's ending
+
+
+@dataclass(slots=True)
+class _Upload:
+    id: str
+    name: str
+    size: int
+    folder: Path
+    temporary: Path
+    hot: HotFolder
+    parameters: str | None
+    touched: float
+    received: int = 0
+    file: str | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def report(self) -> UploadReport:
+        return UploadReport(self.id, self.name, self.size, self.received, PART_BYTES, self.file)
+
+
+class Uploads:
+    """Open uploads under one set of settings. Raises ``ActionRefused`` with what to do instead,
+    ``DiskFull`` and ``FolderUnavailable``."""
+
+    def __init__(
+        self, settings: Settings, ledger: Ledger, clock: Clock, wake: Callable[[], None]
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._clock = clock
+        self._wake = wake
+        self._open: dict[str, _Upload] = {}
+        self._lock = threading.Lock()
+
+    def begin(
+        self,
+        name: str,
+        size: int,
+        recipe: str | None,
+        folder: int,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> UploadReport:
+        """Reserve a place; ``folder`` counts the hot folders from 0, ``recipe`` None is its own."""
+        hot = self._folder(folder)
+        _check_name(name)
+        self._check_size(size, hot)
+        target = self._target(hot, recipe)
+        text = self._checked(recipe or hot.recipe, parameters)
+        make_folders(target, within=hot.inbox)
+        upload = _Upload(
+            id=secrets.token_hex(16),
+            name=name,
+            size=size,
+            folder=target,
+            temporary=target / temporary_name(),
+            hot=hot,
+            parameters=text,
+            touched=self._clock.monotonic(),
+        )
+        with self._lock:
+            if len(self._open) >= MAX_OPEN:
+                raise ActionRefused(
+                    "busy", f"{MAX_OPEN} uploads are open; wait", HTTPStatus.SERVICE_UNAVAILABLE
+                )
+            self._open[upload.id] = upload
+        try:
+            with blocking(f"cannot write into {target}"):
+                upload.temporary.touch(exist_ok=False)
+        except BaseException:
+            self._drop(upload)
+            raise
+        return upload.report()
+
+    def add(self, upload_id: str, offset: int, data: bytes) -> UploadReport:
+        """Append a part; the last one makes the file appear in ``in/``."""
+        upload = self._find(upload_id)
+        with upload.lock:
+            if offset != upload.received or not data or offset + len(data) > upload.size:
+                raise ActionRefused(
+                    "wrong_part",
+                    f"{upload.received} of {upload.size} bytes are here; send what follows them",
+                )
+            upload.touched = self._clock.monotonic()
+            with blocking(f"cannot write into {upload.folder}"):
+                _write(upload.temporary, data, offset, last=offset + len(data) == upload.size)
+            upload.received += len(data)
+            if upload.received == upload.size:
+                upload.file = self._publish(upload)
+                self._drop(upload)
+        return upload.report()
+
+    def cancel(self, upload_id: str) -> None:
+        upload = self._find(upload_id)
+        with upload.lock:
+            self._drop(upload)
+
+    def step(self) -> None:
+        """Give up what nobody goes on with."""
+        now = self._clock.monotonic()
+        with self._lock:
+            idle = [one for one in self._open.values() if now - one.touched > IDLE_SECONDS]
+        for upload in idle:
+            with upload.lock:
+                self._drop(upload)
+
+    def close(self) -> None:
+        """Give up everything, for other settings come."""
+        with self._lock:
+            left: Sequence[_Upload] = list(self._open.values())
+        for upload in left:
+            with upload.lock:
+                self._drop(upload)
+
+    # -- pieces -----------------------------------------------------------------------
+
+    def _folder(self, number: int) -> HotFolder:
+        try:
+            hot = self._settings.hot_folders[number]
+        except IndexError:
+            raise _bad(f"folder: there are {len(self._settings.hot_folders)}") from None
+        problem = folder_problem(hot, self._settings.limits.min_free_mb)
+        if problem is not None:
+            raise ActionRefused("folder_unavailable", problem, HTTPStatus.SERVICE_UNAVAILABLE)
+        return hot
+
+    def _check_size(self, size: int, hot: HotFolder) -> None:
+        limits = self._settings.limits
+        if not 0 < size <= limits.max_file_mb * 1e6:
+            raise ActionRefused(
+                "too_large",
+                f"a photo may have 1 byte to {limits.max_file_mb:g} MB (limits.max_file_mb)",
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            )
+        with self._lock:
+            coming = sum(one.size - one.received for one in self._open.values())
+        free = free_bytes(hot.inbox)
+        if free is not None and free - coming - size < limits.min_free_mb * 1e6:
+            raise ActionRefused(
+                "disk_full", "not enough free space for this photo", HTTPStatus.INSUFFICIENT_STORAGE
+            )
+
+    def _target(self, hot: HotFolder, recipe: str | None) -> Path:
+        if recipe is None or recipe == hot.recipe:
+            return hot.inbox
+        if recipe not in self._settings.recipes:
+            known = ", ".join(self._settings.recipes)
+            raise _bad(f"recipe: there is no {recipe}; known: {known}")
+        return hot.inbox / recipe
+
+    def _checked(self, recipe: str, parameters: Mapping[str, Any] | None) -> str | None:
+        """Their canonical text; a photo is not sent for nothing, so they are tried at once."""
+        try:
+            text = canonical(parameters or {})
+            adjusted(self._settings.recipes[recipe], text)
+        except ConfigError as error:
+            raise _bad("; ".join(f"parameters: {fault}" for fault in error.faults)) from error
+        return text
+
+    def _find(self, upload_id: str) -> _Upload:
+        with self._lock:
+            upload = self._open.get(upload_id)
+        if upload is None:
+            raise ActionRefused(
+                "no_such_upload", "it is finished, given up or unknown", HTTPStatus.NOT_FOUND
+            )
+        return upload
+
+    def _publish(self, upload: _Upload) -> str:
+        """Give the file its name; one that is waiting there already is never replaced.
+
+        Its parameters are in the ledger before: from the rename on the intake may take it.
+        """
+        if upload.parameters is not None:
+            with blocking(f"cannot read {upload.temporary}"):
+                signature = Signature.of(upload.temporary.lstat())
+            self._ledger.announce(str(upload.hot.path), signature, upload.parameters)
+        stem, ending = splitext(upload.name)
+        with blocking(f"cannot write into {upload.folder}"):
+            for number in count(1):
+                name = upload.name if number == 1 else f"{stem}~{number}{ending}"
+                try:
+                    rename_no_replace(upload.temporary, upload.folder / name)
+                except FileExistsError:
+                    continue
+                break
+            sync_folder(upload.folder)
+        self._wake()
+        return name
+
+    def _drop(self, upload: _Upload) -> None:
+        with self._lock:
+            self._open.pop(upload.id, None)
+        with suppress(OSError):  # it has its name already, or the sweep at the start finds it
+            upload.temporary.unlink()
+
+
+def _write(path: Path, data: bytes, offset: int, *, last: bool) -> None:
+    """At its place, so that a part sent again after a full disk is not there twice."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        written = 0
+        while written < len(data):
+            written += os.pwrite(descriptor, data[written:], offset + written)
+        if last:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check_name(name: str) -> None:
+    """One plain path component that the intake does not ignore."""
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError:
+        raise _bad("name: not valid Unicode") from None
+    if not name or "/" in name or "\0" in name or is_ignored(name):
+        raise _bad("name: a file name without a folder, and not one of a temporary or hidden file")
+    if len(encoded) > MAX_NAME_BYTES:
+        raise _bad(f"name: at most {MAX_NAME_BYTES} bytes")
+
+
+def _bad(message: str) -> ActionRefused:
+    return ActionRefused("bad_request", message, HTTPStatus.BAD_REQUEST)

@@ -1,0 +1,1 @@
+"""Jobs of the engine: where their results and originals go."""

@@ -1,0 +1,1 @@
+"""Models of the engine: loaded, tested, kept, checked again."""

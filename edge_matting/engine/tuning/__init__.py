@@ -1,0 +1,1 @@
+"""The plan of the engine: made, measured and adapted."""

@@ -1,0 +1,1 @@
+"""Model files read without a runtime: their tensors and their structure."""

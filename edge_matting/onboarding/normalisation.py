@@ -1,0 +1,39 @@
+"""How pixels become a network's numbers: the ways in use, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final, Literal
+
+from edge_matting.core.model_io import ModelInput
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """The part of ``ModelInput`` that a graph does not tell: ``(pixel in range - mean) / std``."""
+
+    range: tuple[float, float] = (0.0, 1.0)
+    mean: Triple = (0.0, 0.0, 0.0)
+    std: Triple = (1.0, 1.0, 1.0)
+    channels: Literal["rgb", "bgr"] = "rgb"
+
+    def applied(self, spec: ModelInput) -> ModelInput:
+        return replace(spec, range=self.range, mean=self.mean, std=self.std, channels=self.channels)
+
+
+NORMALISATIONS: Final[Mapping[str, Normalisation]] = MappingProxyType(
+    {
+        "unit": Normalisation(),
+        "half": Normalisation(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+        "imagenet": Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+        "centred": Normalisation(mean=(0.5, 0.5, 0.5)),
+        "raw": Normalisation(range=(0.0, 255.0)),
+        "caffe": Normalisation((0.0, 255.0), mean=(103.939, 116.779, 123.68), channels="bgr"),
+    }
+)
+"""unit: 0 to 1; half: -1 to 1; imagenet: mean and deviation of ImageNet, as torchvision has them;
+centred: -0.5 to 0.5; raw: 0 to 255; caffe: blue first, 0 to 255 less ImageNet's mean."""

@@ -1,0 +1,1 @@
+"""onnxruntime behind the session protocol."""

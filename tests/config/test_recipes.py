@@ -1,0 +1,193 @@
+"""Recipes: the built-in ones, every parameter in the key, and every fault with its path."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_matting.config import (
+    BUILT_IN,
+    Background,
+    Canvas,
+    Crop,
+    OutputSpec,
+    Recipe,
+    Settings,
+    ShadowSettings,
+    load_settings,
+    parse_settings,
+)
+from edge_matting.core.errors import ConfigError
+
+BASE = Path("/srv/config")
+
+
+def faults(raw: dict[str, Any]) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        parse_settings(raw, BASE)
+    return caught.value.faults
+
+
+RECIPE_VALUES: dict[str, Any] = {
+    "outputs": [{"kind": "alpha"}],
+    "exposure": "none",
+    "refinement": "none",
+    "alpha_threshold": 3,
+    "erode": 1.5,
+    "feather": 2,
+    "foreground": False,
+    "despill": "green",
+    "crop": True,
+    "canvas": {"size": [10, 20]},
+    "shadow": True,
+    "background": "#010203",
+    "colour": "srgb",
+    "metadata": "none",
+}
+NESTED_VALUES: dict[str, list[dict[str, Any]]] = {
+    "outputs": [
+        {"kind": "alpha"},
+        {"format": "tiff"},
+        {"quality": 50},
+        {"effort": 7},
+        {"compact": True},
+        {"bits": 16},
+        {"premultiplied": True},
+    ],
+    "crop": [{"margin": 7}, {"aspect": "4:5"}],
+    "canvas": [
+        {"size": [7, 7]},
+        {"size": [35, 45], "unit": "mm", "dpi": 300},
+        {"size": [35, 45], "dpi": 300},
+    ],
+    "shadow": [{"opacity": 0.5}, {"blur": 3}, {"offset": [1, 1]}, {"colour": "#102030"}],
+    "background": [
+        {"colour": "#000000"},
+        {"gradient": ["#000000", "#ffffff"]},
+        {"gradient": ["#000000", "#ffffff"], "angle": 45},
+        {"blur": 2},
+        {"blur": 3},
+    ],
+}
+
+
+def recipe_of(**values: Any) -> Recipe:
+    return parse_settings({"recipes": {"x": values}}, BASE).recipes["x"]
+
+
+def test_every_parameter_of_a_recipe_changes_its_key():
+    assert set(RECIPE_VALUES) == set(Recipe.model_fields), "a new parameter needs a value here"
+    keys = {name: recipe_of(**{name: value}).key() for name, value in RECIPE_VALUES.items()}
+    assert len({*keys.values(), recipe_of().key()}) == len(keys) + 1
+
+
+def test_every_parameter_inside_a_recipes_parts_changes_its_key():
+    classes = {
+        "outputs": OutputSpec,
+        "crop": Crop,
+        "canvas": Canvas,
+        "shadow": ShadowSettings,
+        "background": Background,
+    }
+    for name, kind in classes.items():
+        told = {key for value in NESTED_VALUES[name] for key in value}
+        rest = {"image", "image_sha256"} if kind is Background else set()
+        assert told | rest == set(kind.model_fields), "a new parameter needs a value here"
+        wrapped = [[value] if name == "outputs" else value for value in NESTED_VALUES[name]]
+        keys = {recipe_of(**{name: value}).key() for value in wrapped}
+        assert len(keys) == len(NESTED_VALUES[name])
+
+
+def test_a_changed_background_picture_changes_the_key(tmp_path):
+    raw = {"recipes": {"x": {"background": {"image": "wall.png"}}}}
+    with pytest.raises(
+        ConfigError, match=r"recipes\.x\.background\.image: cannot be read: No such"
+    ):
+        parse_settings(raw, tmp_path)
+    keys = []
+    for content in (b"one", b"two"):
+        (tmp_path / "wall.png").write_bytes(content)
+        settings = parse_settings(raw, tmp_path)
+        assert settings.recipes["x"].background.image == tmp_path / "wall.png"
+        assert Settings.model_validate_json(json.dumps(settings.as_json())) == settings
+        keys.append(settings.recipes["x"].key())
+    assert keys[0] != keys[1]
+
+
+def test_the_built_in_recipes_are_there_beside_the_users_own():
+    settings = parse_settings({"recipes": {"mine": {}, "shop": {"feather": 4}}}, BASE)
+    assert set(settings.recipes) == {"cutout", "passport", "shop", "avatar", "preview", "mine"}
+    assert settings.recipes["shop"] == Recipe(feather=4)  # replaced, not mixed
+    assert settings.recipes["avatar"] == BUILT_IN["avatar"]
+
+
+def test_built_in_recipes_have_the_values_they_are_known_by():
+    passport, avatar = BUILT_IN["passport"], BUILT_IN["avatar"]
+    assert (passport.alpha_threshold, passport.erode) == (15, 2)
+    assert passport.background.colour == "#ffffff"
+    assert passport.canvas is not None
+    assert passport.canvas.pixels == (413, 531)  # 35 x 45 mm at 300 dpi
+    assert (avatar.alpha_threshold, avatar.erode) == (8, 1)
+    assert avatar.canvas is not None
+    assert avatar.canvas.pixels[0] == avatar.canvas.pixels[1]
+    shop = BUILT_IN["shop"]
+    assert shop.feather > 0
+    assert [(spec.kind, spec.format) for spec in shop.outputs] == [
+        ("cutout", "png"),
+        ("composite", "jpg"),
+    ]
+    assert [spec.kind for spec in BUILT_IN["preview"].outputs] == ["preview"]
+
+
+def test_an_override_changes_one_value_of_a_built_in_recipe():
+    changed = load_settings(None, ["recipes.passport.erode=4"]).recipes["passport"]
+    assert changed == BUILT_IN["passport"].model_copy(update={"erode": 4})
+    fresh = load_settings(None, ["recipes.other.erode=4"]).recipes["other"]
+    assert fresh == Recipe(erode=4)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        ({"erod": 1}, "recipes.x.erod: unknown key; did you mean erode?"),
+        ({"crop": {"margn": 1}}, "recipes.x.crop.margn: unknown key; did you mean margin?"),
+        ({"background": {"colr": "#fff"}}, "did you mean colour?"),
+        ({"background": {"colour": "#000000", "blur": 1}}, "got colour and blur"),
+        ({"background": {}}, "got none"),
+        ({"background": {"gradient": ["#000000", "x"]}}, "expected a colour"),
+        ({"canvas": {"size": [35, 45], "unit": "mm"}}, "a size in mm needs dpi"),
+        ({"canvas": {"size": [35000, 45]}}, "1 to 20000 pixels"),
+        ({"canvas": {"size": [20000, 20000]}}, "at most 60 megapixels"),
+        ({"crop": {"aspect": "4/5"}}, 'expected a proportion like "4:5"'),
+        ({"crop": {"aspect": "40:1"}}, "from 1:10 to 10:1"),
+        ({"shadow": {"colour": "black"}}, "expected a colour"),
+        ({"alpha_threshold": 256}, "recipes.x.alpha_threshold: expected less than or equal to 255"),
+        ({"outputs": [{"kind": "alpha", "premultiplied": True}]}, "premultiplied is for the kind"),
+        ({"outputs": [{"format": "webp", "compact": True}]}, "compact is for png"),
+        ({"outputs": [{"format": "webp", "bits": 16}]}, "for 16 use png or tiff"),
+        ({"outputs": [{"effort": 10}]}, "recipes.x.outputs[0].effort: expected less than"),
+    ],
+)
+def test_a_fault_in_a_recipe_says_what_is_wanted(recipe, expected):
+    assert expected in " ".join(faults({"recipes": {"x": recipe}}))
+
+
+def test_avif_is_refused_where_the_library_lacks_it(monkeypatch):
+    wanted = {"recipes": {"x": {"outputs": [{"format": "avif"}]}}}
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "no AVIF" in faults(wanted)[0]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    assert parse_settings(wanted, BASE).recipes["x"].outputs[0].format == "avif"
+
+
+def test_false_switches_a_part_off():
+    assert recipe_of(crop=False, shadow=False) == recipe_of()
+
+
+def test_a_background_says_what_it_is():
+    shown = [str(recipe_of(background=value).background) for value in (
+        "#102030", {"gradient": ["#000000", "#ffffff"]}, {"blur": 2})]  # fmt: skip
+    assert shown == ["#102030", "#000000 to #ffffff", "the photo, blurred"]
