@@ -99,6 +99,7 @@ CHINESE: Final = MappingProxyType(
         "cause_provider_lost": "加速器丢失",
         "engine": "引擎",
         "engine_up": "进程 {pid}，重启次数：{restarts}",
+        "engine_works": "运行中，重启次数：{restarts}",
         "engine_down": "未运行，重启次数：{restarts}",
         "cache": "缓存",
         "cache_counts": "{all} 张照片中有 {hits} 张来自缓存（{percent} %）",

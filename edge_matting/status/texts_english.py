@@ -100,6 +100,7 @@ ENGLISH: Final = MappingProxyType(
         "cause_provider_lost": "a lost accelerator",
         "engine": "Engine",
         "engine_up": "process {pid}, restarts: {restarts}",
+        "engine_works": "running, restarts: {restarts}",
         "engine_down": "not running, restarts: {restarts}",
         "cache": "Cache",
         "cache_counts": "{hits} of {all} photos answered from it ({percent} %)",

@@ -149,7 +149,8 @@ function deviceFacts(status) {
     ["provider", providerText(execution), proofLines(execution)],
     ["plan", planned, plan === null ? [] : plan.reasons.map(said)],
     ...(lowered.length + counts.length ? [["adapted", adaptedText(counts), lowered]] : []),
-    ["engine", text(engine.pid === null ? "engine_down" : "engine_up", engine)],
+    ["engine", text(engine.last_progress_seconds === null ? "engine_down"
+      : engine.pid === null ? "engine_works" : "engine_up", engine)],
     ["cache", cacheText(status.cache), cacheLines(status.cache)],
     ["state_disk", bytes(status.state_free_bytes)],
     ...(device.notes.length ? [["notes", "", device.notes.map(said)]] : []),
