@@ -50,51 +50,51 @@ check: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/edge-matting bench
-	$(BIN)/python tools/bench/stages.py
-	$(BIN)/python tools/bench/memory.py
-	$(BIN)/python tools/bench/cache.py --megabytes 256
-	$(BIN)/python tools/bench/plan.py
-	$(BIN)/python tools/bench/pages.py
+	$(BIN)/python -m tools.bench.stages
+	$(BIN)/python -m tools.bench.memory
+	$(BIN)/python -m tools.bench.cache --megabytes 256
+	$(BIN)/python -m tools.bench.plan
+	$(BIN)/python -m tools.bench.pages
 
 # The default model from ImageNet's encoder on, with all that hangs on its weights: DATA and MODELS are
 # the folders of photo sets and of other models (models/MODEL_CARD.md), WORK one with 3 GB free. Three
 # schedules of HOURS; what is kept is the mean of where the second and the third end.
 SECOND = $(WORK)/second/matting_mobilenetv2_unet.onnx
-TRAIN = $(BIN)/python -m tools.train --data $(DATA) --work $(WORK) --hours $${HOURS:-1.6} --schedules
+TRAIN = $(BIN)/python -m tools.training.train --data $(DATA) --work $(WORK) --hours $${HOURS:-1.6} --schedules
 model: $(DEV)
 	$(BIN)/pip install -q torch==2.13.0 pymatting onnxscript
-	test -f $(SECOND) || { $(TRAIN) 2 && $(BIN)/python -m tools.export --work $(WORK) --to $(WORK)/second; }
+	test -f $(SECOND) || { $(TRAIN) 2 && $(BIN)/python -m tools.training.export --work $(WORK) --to $(WORK)/second; }
 	$(TRAIN) 3
-	$(BIN)/python -m tools.export --work $(WORK) --start $(SECOND) --share 0.5 --card models/MODEL_CARD.md
-	$(BIN)/python -m tools.quantise --work $(WORK)
-	$(BIN)/python -m tools.evaluate --work $(WORK) --models models/default models/default:int8 \
+	$(BIN)/python -m tools.training.export --work $(WORK) --start $(SECOND) --share 0.5 --card models/MODEL_CARD.md
+	$(BIN)/python -m tools.training.quantise --work $(WORK)
+	$(BIN)/python -m tools.training.evaluate --work $(WORK) --models models/default models/default:int8 \
 		--sides 192 224 256 288 320 384 448 --write $${FLOOR:-0.935}
-	$(BIN)/python tools/golden.py
-	$(BIN)/python -m tools.calibrate_gate measure --data $(DATA) --models $(MODELS) --work $(WORK)
-	$(BIN)/python -m tools.calibrate_gate fit --work $(WORK) --write
-	$(BIN)/python -m tools.device_table
+	$(BIN)/python -m tools.training.golden
+	$(BIN)/python -m tools.gate.calibrate measure --data $(DATA) --models $(MODELS) --work $(WORK)
+	$(BIN)/python -m tools.gate.calibrate fit --work $(WORK) --write
+	$(BIN)/python -m tools.pictures.device_table
 
 # The figures of docs/performance.md: PARTS="costs throughput", PHOTOS="DIR DIR" for photos of yours.
 bench-performance: $(DEV)
-	$(BIN)/python tools/bench/performance.py $${PARTS:-all} $(if $(PHOTOS),--photos $(PHOTOS))
+	$(BIN)/python -m tools.bench.performance $${PARTS:-all} $(if $(PHOTOS),--photos $(PHOTOS))
 
 test-slow: $(DEV)
 	$(BIN)/python -m pytest -m slow
 
 chaos: $(DEV)
-	$(BIN)/python tools/chaos.py --images 300 --kills 60 --seed $${SEED:-1}
+	$(BIN)/python -m tools.chaos --images 300 --kills 60 --seed $${SEED:-1}
 
 # 20,000 small photos at once: all done? what does the daemon weigh, how fast is its page?
 burst: $(DEV)
-	$(BIN)/python tools/burst.py --images $${IMAGES:-20000}
+	$(BIN)/python -m tools.soak.burst --images $${IMAGES:-20000}
 
 # Hours of mixed work, compressed; build/soak/ gets the samples, a plot and the verdict.
 soak: $(DEV)
-	$(BIN)/python tools/soak.py --images $${IMAGES:-20000} --minutes $${MINUTES:-30}
+	$(BIN)/python -m tools.soak --images $${IMAGES:-20000} --minutes $${MINUTES:-30}
 
 # The installed service on a real systemd in a container; needs root, systemd-nspawn, debootstrap.
 trial: $(DEV)
-	$(BIN)/python tools/systemd_trial.py --kills $${KILLS:-20}
+	$(BIN)/python -m tools.trial --kills $${KILLS:-20}
 
 # As a systemd service under /opt/edge-matting (docs/operations.md); OFFLINE=DIR takes a wheelhouse.
 install:
@@ -114,7 +114,7 @@ deb:
 # Which re-exports share a matte, and that no edit does, on photos of yours.
 cache-trial: $(DEV)
 	mkdir -p build
-	$(BIN)/python tools/cache_trial.py --photos "$(PHOTOS)" --report build/cache-trial.json --plot build/cache-trial.svg
+	$(BIN)/python -m tools.bench.cache_trial --photos "$(PHOTOS)" --report build/cache-trial.json --plot build/cache-trial.svg
 
 clean:
 	rm -rf .venv .venv-lower build dist *.egg-info hotfolder .state .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

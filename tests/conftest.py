@@ -12,7 +12,7 @@ import pytest
 from fakes import ManualClock
 from flask.testing import FlaskClient
 from harness import RunningAppliance
-from house import House
+from status_fixture import House
 
 from edge_matting.ledger import Ledger
 

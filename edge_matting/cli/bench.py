@@ -26,8 +26,9 @@ from edge_matting.core.errors import ConfigError
 from edge_matting.core.plan import Plan
 from edge_matting.device import probe_device
 from edge_matting.engine.factory import load_tools, plan_for
+from edge_matting.engine.jobs.delivery import deliver
 from edge_matting.imaging import encode
-from edge_matting.pipeline import PhotoTask, PixelBudget, Tools, process_photo
+from edge_matting.pipeline import PhotoTask, PixelBudget, Tools
 
 SIZE = (1920, 1080)
 
@@ -71,9 +72,9 @@ def _measure(
     def one(number: int) -> dict[str, float]:
         photo = InputPhoto(path, f"{number}.jpg")
         results = DirectoryResults(places, photo, recipe, tools.manifest.sha256)
-        task = PhotoTask(path, photo.relative, None, recipe, settings.limits.max_pixels)
+        task = PhotoTask(photo.relative, data, recipe, settings.limits.max_pixels)
         begin = time.perf_counter()
-        done = process_photo(task, tools, results, data)
+        done = deliver(task, tools, results)
         return {**done.result.seconds, "total": time.perf_counter() - begin}
 
     one(-1)  # the first pays for what is loaded late

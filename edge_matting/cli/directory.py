@@ -21,12 +21,14 @@ from edge_matting.core.logs import shown
 from edge_matting.core.naming import conflicting_stems, stem_candidates
 from edge_matting.core.states import JobState
 from edge_matting.hotfolder.scan import FoundFile, scan
+from edge_matting.pipeline import FinishedPhoto
 from edge_matting.publish import (
-    EncodedOutput,
     build_sidecar,
     copy_result,
+    named_outputs,
     publish_result,
     remove_result,
+    renamed_outputs,
     result_intact,
     sidecar_name,
 )
@@ -139,7 +141,7 @@ def sidecar_outputs(sidecar: dict[str, Any]) -> tuple[Output, ...]:
 
 
 class DirectoryResults:
-    """`pipeline.Results` for one photo of the one-shot command."""
+    """`engine.jobs.source.Results` of one photo of the one-shot command."""
 
     def __init__(
         self, places: Places, photo: InputPhoto, recipe: Recipe, model_sha256: str
@@ -171,44 +173,34 @@ class DirectoryResults:
     def reuses(self) -> bool:
         return self._places.reuses
 
-    def root(self, state: JobState) -> Path:
-        return self._places.root(state).absolute()
-
     def find(self, sha256: str, recipe_key: str, model_sha256: str) -> StoredResult | None:
         return self._places.recall((sha256, recipe_key, model_sha256))
 
-    def reuse(self, stored: StoredResult, result: Result) -> Result | None:
-        outputs = copy_result(
-            self._places.root(stored.state) if stored.root is None else Path(stored.root),
-            stored.result.outputs,
-            self._places.made_root(stored.state),
-            self._stem,
-            lambda copies: self._sidecar(result, copies),
-        )
-        if outputs is None:
+    def copy(self, stored: StoredResult, result: Result) -> StoredResult | None:
+        origin = self._places.root(stored.state) if stored.root is None else Path(stored.root)
+        copied = replace(result, outputs=renamed_outputs(self._stem, stored.result.outputs))
+        root = self._places.made_root(stored.state)
+        sidecar = self._sidecar(copied)
+        if not copy_result(origin, stored.result.outputs, root, self._stem, sidecar):
             return None
         self._remove_other(stored.state)
-        return replace(result, outputs=outputs)
+        return self._stored(stored.state, copied)
 
-    def publish(self, state: JobState, files: tuple[EncodedOutput, ...], result: Result) -> Result:
-        outputs = publish_result(
-            self._places.made_root(state),
-            self._stem,
-            files,
-            lambda published: self._sidecar(result, published),
-        )
-        self._remove_other(state)
-        published = replace(result, outputs=outputs)
-        key = (result.sha256, result.recipe_key, result.model_sha256)
-        self._places.remember(key, StoredResult(state, str(self._places.out), published))
-        return published
+    def publish(self, photo: FinishedPhoto) -> StoredResult:
+        result = replace(photo.result, outputs=named_outputs(self._stem, photo.files))
+        root = self._places.made_root(photo.state)
+        publish_result(root, self._stem, result.outputs, photo.files, self._sidecar(result))
+        self._remove_other(photo.state)
+        stored = self._stored(photo.state, result)
+        self._places.remember((result.sha256, result.recipe_key, result.model_sha256), stored)
+        return stored
 
-    @property
-    def shows_previews(self) -> bool:
-        return False  # there is no page
+    def keep_thumbnail(self, jpeg: bytes) -> None:
+        raise NotImplementedError  # there is no page, so no task asks for one
 
-    def preview(self, jpeg: bytes) -> None:
-        raise NotImplementedError
+    def _stored(self, state: JobState, result: Result) -> StoredResult:
+        root = str(self._places.root(state).absolute())
+        return StoredResult(state, str(self._places.out), result, root=root)
 
     def _remove_other(self, state: JobState) -> None:
         """An earlier verdict on the same photo does not stay beside the new one."""
@@ -219,7 +211,7 @@ class DirectoryResults:
                 if outputs:
                     remove_result(root, self._stem, outputs)
 
-    def _sidecar(self, result: Result, outputs: tuple[Output, ...]) -> bytes:
+    def _sidecar(self, result: Result) -> bytes:
         job = Job(
             id=0,  # there is no ledger here
             folder=str(self._places.out),
@@ -232,4 +224,4 @@ class DirectoryResults:
             stem=self._stem,
             original=Original(Place.IN, self._photo.relative),
         )
-        return build_sidecar(job, replace(result, outputs=outputs), time.time(), __version__)
+        return build_sidecar(job, result, time.time(), __version__)

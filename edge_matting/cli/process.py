@@ -28,13 +28,13 @@ from edge_matting.core.errors import (
     ModelError,
     OutOfMemory,
 )
-from edge_matting.core.jobs import Done
 from edge_matting.core.logs import shown
 from edge_matting.core.plan import Plan
 from edge_matting.core.states import JobState
 from edge_matting.engine.factory import load_tools, open_cache, plan_for
+from edge_matting.engine.jobs.delivery import deliver
 from edge_matting.engine.process_tuning import tune_process
-from edge_matting.pipeline import PhotoTask, PixelBudget, Tools, batched, process_photo
+from edge_matting.pipeline import PhotoTask, PixelBudget, Tools, batched
 from edge_matting.pipeline.read_source import read_source
 
 if TYPE_CHECKING:
@@ -97,9 +97,8 @@ class Run:
         data = read_source(photo.path, None, int(limits.max_file_mb * 1e6))
         if results.done_before(data):
             return None
-        task = PhotoTask(photo.path, photo.relative, None, self.recipe, limits.max_pixels)
-        done: Done = process_photo(task, self.tools, results, data)
-        return done.state
+        task = PhotoTask(photo.relative, data, self.recipe, limits.max_pixels)
+        return deliver(task, self.tools, results).state
 
 
 class Interrupt:

@@ -5,8 +5,9 @@
     EdgeMattingError
     ├── ConfigError            the settings are wrong: exit status 2
     ├── StartError             no start is possible (lock, port, no runtime): exit status 2
-    ├── LedgerError            the ledger cannot be used
-    │   └── LedgerCorrupt      its file is damaged: set it aside and rebuild it
+    ├── JobSourceError         where jobs come from cannot be used
+    │   └── LedgerError        it is the ledger
+    │       └── LedgerCorrupt  its file is damaged: set it aside and rebuild it
     ├── ModelError             a model is missing, altered or unusable
     ├── SessionError           the runtime refused to load or run a model
     │   └── SelfTestFailed     the built-in photo did not get its known matte
@@ -71,7 +72,13 @@ class StartError(EdgeMattingError):
     code = "start"
 
 
-class LedgerError(EdgeMattingError):
+class JobSourceError(EdgeMattingError):
+    """No job can be had, or no outcome be recorded; nothing has changed."""
+
+    code = "job_source"
+
+
+class LedgerError(JobSourceError):
     """The ledger cannot be opened or breaks its own rules."""
 
     code = "ledger"

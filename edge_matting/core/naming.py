@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Final
 
-KINDS: Final = ("cutout", "alpha", "composite", "trimap", "foreground", "preview")
-"""What an output may show, and what may stand between a stem and an extension."""
+from edge_matting.core.output_kinds import LONGEST_NAME, OUTPUT_KINDS
 
 NAME_BYTES: Final = 255
 """Longest name of a file on Linux file systems, in bytes."""
 
-_STEM_BYTES: Final = NAME_BYTES - len(".foreground.json")
+_STEM_BYTES: Final = NAME_BYTES - len(".") - LONGEST_NAME - len(".json")
 
 
 def stem_candidates(source: str) -> Iterator[str]:
@@ -42,9 +41,12 @@ def conflicts(a: str, b: str) -> bool:
 
 
 def conflicting_stems(stem: str) -> tuple[str, ...]:
-    """All stems that conflict with ``stem``, itself first; at most two more than ``KINDS``."""
-    longer = [f"{stem}.{kind}" for kind in KINDS]
-    shorter = [stem[: -len(kind) - 1] for kind in KINDS if stem.endswith(f".{kind}")]
+    """All stems that conflict with ``stem``, itself first.
+
+    Between a stem and an extension may stand the name of an output kind.
+    """
+    longer = [f"{stem}.{kind}" for kind in OUTPUT_KINDS]
+    shorter = [stem[: -len(kind) - 1] for kind in OUTPUT_KINDS if stem.endswith(f".{kind}")]
     return (stem, *longer, *shorter)
 
 

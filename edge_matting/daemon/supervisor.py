@@ -16,6 +16,7 @@ from dataclasses import replace
 from edge_matting.config import Settings
 from edge_matting.core.device_values import DeviceProfile
 from edge_matting.core.engine_identity import EngineIdentity
+from edge_matting.core.providers import is_processor
 from edge_matting.daemon.engine_process import EngineProcess
 from edge_matting.daemon.engine_supervision import EngineSupervision, Launch
 from edge_matting.ledger import Ledger
@@ -33,7 +34,7 @@ def cards(
 
     Who set CUDA_VISIBLE_DEVICES has chosen already.
     """
-    if settings.device.accelerator == "cpu" or "CUDA_VISIBLE_DEVICES" in environ:
+    if is_processor(settings.device.accelerator) or "CUDA_VISIBLE_DEVICES" in environ:
         return ()
     found = tuple(gpu.uuid for gpu in profile.usable_gpus if gpu.uuid is not None)
     return found if len(found) > 1 else ()
@@ -75,7 +76,7 @@ class Supervisor:
         ready = None if engine is None else engine.events.ready
         if self._proved or ready is None:
             return
-        if ready["session"]["actual_provider"] != "cpu":
+        if not is_processor(ready["session"]["actual_provider"]):
             self._proved = True
             return
         log.warning("%d GPUs, and none in use: one engine takes the processor", len(self._engines))

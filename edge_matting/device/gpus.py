@@ -38,11 +38,11 @@ class CardState:
     slowdowns: tuple[str, ...] | None = None
 
 
-def list_cards(nvml: Nvml) -> tuple[Gpu, ...]:
+def list_gpus(nvml: Nvml) -> tuple[Gpu, ...]:
     """All GPUs in NVML's order, that of the PCI bus. Raises ``NvmlGone``."""
-    cards = tuple(_card(nvml, handle) for handle in _handles(nvml))
+    gpus = tuple(_card(nvml, handle) for handle in _handles(nvml))
     nvml.settle()
-    return cards
+    return gpus
 
 
 def driver(nvml: Nvml) -> tuple[str | None, tuple[int, int] | None]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import psutil
 
 from edge_matting.core.device_values import DeviceProfile, Gpu, Vitals
-from edge_matting.device import gpus as cards
 from edge_matting.device import host, tegra, thermal
+from edge_matting.device.gpus import driver, list_gpus
 from edge_matting.device.nvml import Nvml, NvmlGone, card_on_bus, worth_asking
 from edge_matting.device.system import System
 from edge_matting.device.tegra import Jetson
@@ -76,8 +76,8 @@ def _ask_nvml(system: System) -> Cards:
         return Cards(missing=NO_CARD)
     nvml = Nvml(system)
     try:
-        gpus = cards.list_cards(nvml)
-        return Cards(gpus, *cards.driver(nvml))
+        gpus = list_gpus(nvml)
+        return Cards(gpus, *driver(nvml))
     except NvmlGone as gone:
         return Cards(missing=str(gone))
     finally:

@@ -20,7 +20,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -89,7 +89,9 @@ class Reporter:
         self.send("alive", oldest=oldest, obstacles=obstacles, **counted, **facts)
 
 
-def listen(lines: Any, commands: dict[str, Callable[[], None]], ended: Callable[[], None]) -> None:
+def listen(
+    lines: Any, commands: Mapping[str, Callable[[], None]], ended: Callable[[], None]
+) -> None:
     """Call the command of each line until the end of ``lines``, then ``ended``."""
     for line in lines:
         command = commands.get(line.strip())

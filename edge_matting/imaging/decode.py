@@ -54,7 +54,13 @@ def decode(data: bytes, name: str, *, max_pixels: int) -> Photo:
     """
     header = read_header(data, name)
     check_limits(header, max_pixels)
+    return decode_pixels(data, header)
+
+
+def decode_pixels(data: bytes, header: Header) -> Photo:
+    """As ``decode``, for a caller that has read the header of ``data`` and checked its limits."""
     _check_whole(data, header)
+    name = header.name
     with job_errors(data, header.format, name):
         picture = open_picture(data, header.format)
         icc = picture.info.get("icc_profile") or None

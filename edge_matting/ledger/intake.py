@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from edge_matting.core.jobs import Place, Signature, Source
-from edge_matting.core.naming import KINDS, conflicting_stems, stem_candidates
+from edge_matting.core.naming import conflicting_stems, stem_candidates
 from edge_matting.core.states import JobState
 from edge_matting.ledger import rows
 
@@ -168,9 +168,9 @@ def adopt(connection: sqlite3.Connection, folder: str, names: Iterable[tuple[str
 
 def _taken(connection: sqlite3.Connection, folder: bytes, stem: str) -> bool:
     rivals = [os.fsencode(rival) for rival in conflicting_stems(stem)]
-    rivals += rivals[:1] * (len(KINDS) + 2 - len(rivals))  # fill all places of the statement
+    places = ", ".join("?" * len(rivals))
     row = connection.execute(
-        "SELECT 1 FROM names WHERE folder = ? AND stem IN (?, ?, ?, ?, ?, ?, ?, ?)",
+        f"SELECT 1 FROM names WHERE folder = ? AND stem IN ({places})",  # noqa: S608  only "?"
         (folder, *rivals),
     ).fetchone()
     return row is not None

@@ -2,6 +2,14 @@
 
 from edge_matting.pipeline.admission import PixelBudget
 from edge_matting.pipeline.batching import batched
-from edge_matting.pipeline.photo import PhotoTask, Results, Tools, process_photo
+from edge_matting.pipeline.photo import FinishedPhoto, PhotoTask, Stopwatch, Tools, process_photo
 
-__all__ = ["PhotoTask", "PixelBudget", "Results", "Tools", "batched", "process_photo"]
+__all__ = [
+    "FinishedPhoto",
+    "PhotoTask",
+    "PixelBudget",
+    "Stopwatch",
+    "Tools",
+    "batched",
+    "process_photo",
+]

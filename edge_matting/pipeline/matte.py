@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import numpy as np
 
 from edge_matting.cache import MatteCache, fingerprint_of
 from edge_matting.core.arrays import Alpha, Rgb
+from edge_matting.core.providers import device_class
 from edge_matting.imaging import Photo
 from edge_matting.matting import Look
 from edge_matting.matting.exposure import equalised
@@ -28,8 +28,6 @@ PREPROCESSING_VERSION: Final = 3
 
 Stage: TypeAlias = Callable[[str], AbstractContextManager[None]]
 """Times what is done within it."""
-
-_PROVIDER_CLASS: Final = MappingProxyType({"cpu": "cpu", "cuda": "gpu", "tensorrt": "gpu"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +98,7 @@ def matte_context(manifest: Manifest, info: SessionInfo) -> str:
     how = [
         PREPROCESSING_VERSION,
         manifest.model_dump(mode="json", include={"input", "output", "variants"}),
-        _PROVIDER_CLASS.get(info.actual_provider, info.actual_provider),
+        device_class(info.actual_provider),
         info.precision,
         info.resolution,
     ]

@@ -1,45 +1,43 @@
 """Every output of a recipe from one alpha matte.
 
-The order of the steps is told in ``matting.postprocess``.
+The order of the steps is in ``matting.postprocess``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_matting.config import OutputSpec, Recipe
 from edge_matting.core.arrays import Alpha, Rgb
-from edge_matting.imaging import Photo, before_after, encode, output_exif, to_srgb
+from edge_matting.core.jobs import EncodedOutput
+from edge_matting.core.output_kinds import output_kind
+from edge_matting.core.references import load_reference
+from edge_matting.imaging import Photo, encode, output_exif, to_srgb
 from edge_matting.matting import (
-    Backdrop,
     Box,
     CutoutRows,
     Frame,
-    Shadow,
     background_cast,
-    composite,
     cropped,
-    cutout,
     despilled,
     estimate_foreground,
     finish_matte,
     fitted,
     framed,
-    quantised,
     subject_box,
-    trimap,
-    with_shadow,
 )
 from edge_matting.pipeline.backdrops import make_backdrop, make_shadow
-from edge_matting.publish import EncodedOutput
 
 Pixels = npt.NDArray[Any]
 
-_COLOURED = frozenset({"cutout", "composite", "foreground"})
+Parts: TypeAlias = Mapping[str, Any]
+"""The finished parts of a photo that output kinds ask for, by name (``core.output_kinds``)."""
+
+_AT_PHOTO_SIZE: Final = frozenset({"photo", "matte"})
 
 
 def render_outputs(photo: Photo, alpha: Alpha, recipe: Recipe) -> tuple[EncodedOutput, ...]:
@@ -51,60 +49,68 @@ def render_outputs(photo: Photo, alpha: Alpha, recipe: Recipe) -> tuple[EncodedO
     rgb, icc = photo.rgb, photo.icc
     if recipe.colour == "srgb":
         rgb, icc = to_srgb(rgb, icc), None
+    parts = _parts(rgb, alpha, recipe, icc)
+    exif = output_exif(photo.exif, recipe.metadata)
+    dpi = _resolution(photo, recipe)
+    return tuple(_encoded(parts, spec, icc, exif, dpi) for spec in recipe.outputs)
+
+
+def _encoded(
+    parts: Parts,
+    spec: OutputSpec,
+    icc: bytes | None,
+    exif: bytes | None,
+    dpi: tuple[float, float] | None,
+) -> EncodedOutput:
+    made = make_output(parts, spec)
+    if isinstance(made, bytes):
+        return EncodedOutput(spec.kind, spec.format, made)
+    data = encode(
+        made,
+        spec.format,
+        quality=spec.quality,
+        effort=spec.effort,
+        compact=spec.compact,
+        premultiplied=spec.premultiplied,
+        # A profile describes colours; a grey matte or trimap has none.
+        icc=icc if len(made.shape) == 3 else None,
+        exif=exif,
+        dpi=dpi,
+    )
+    return EncodedOutput(spec.kind, spec.format, data)
+
+
+def make_output(parts: Parts, spec: OutputSpec) -> Pixels | CutoutRows | bytes:
+    """The pixels of one output at the depth it asks for, or the bytes of its file."""
+    kind = output_kind(spec.kind)
+    given = {name: parts[name] for name in kind.needs}
+    if "foreground" in given:
+        given["foreground"] = _at_depth(given["foreground"], spec)
+    settings = {name: getattr(spec, name) for name in kind.settings}
+    made: Pixels | CutoutRows | bytes = load_reference(kind.make)(**given, **settings)
+    return made
+
+
+def _parts(rgb: Rgb, alpha: Alpha, recipe: Recipe, icc: bytes | None) -> Parts:
+    """The parts that the recipe's outputs need; those at the outputs' size are framed."""
+    needed = {name for spec in recipe.outputs for name in output_kind(spec.kind).needs}
     alpha = finish_matte(
         alpha,
         alpha_threshold=recipe.alpha_threshold,
         erode=recipe.erode,
         feather=recipe.feather,
     )
-    scene = _scene(rgb, alpha, recipe, icc)
-    exif = output_exif(photo.exif, recipe.metadata)
-    dpi = _resolution(photo, recipe)
-    files = []
-    for spec in recipe.outputs:
-        if spec.kind == "preview":
-            data = before_after(rgb, alpha)
-        else:
-            pixels = _pixels(scene, spec)
-            # A profile describes colours; a grey matte or trimap has none.
-            profile = icc if len(pixels.shape) == 3 else None
-            data = encode(
-                pixels,
-                spec.format,
-                quality=spec.quality,
-                effort=spec.effort,
-                compact=spec.compact,
-                premultiplied=spec.premultiplied,
-                icc=profile,
-                exif=exif,
-                dpi=dpi,
-            )
-        files.append(EncodedOutput(spec.kind, spec.format, data))
-    return tuple(files)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Scene:
-    """The finished parts of a photo at the outputs' size."""
-
-    foreground: Rgb
-    alpha: Alpha
-    backdrop: Backdrop | None
-    shadow: Shadow | None
-
-
-def _scene(rgb: Rgb, alpha: Alpha, recipe: Recipe, icc: bytes | None) -> _Scene:
-    kinds = {spec.kind for spec in recipe.outputs}
-    front = rgb
-    if kinds & _COLOURED:
-        front = _foreground(rgb, alpha, recipe)
+    parts: dict[str, Any] = {"photo": rgb, "matte": alpha}
+    if needed <= _AT_PHOTO_SIZE:
+        return parts
+    front = _foreground(rgb, alpha, recipe) if "foreground" in needed else rgb
     frame = choose_frame(alpha, recipe)
-    backdrop = None
-    if "composite" in kinds:
-        backdrop = make_backdrop(recipe.background, rgb, alpha, frame, icc)
-    front, shown = framed(front, alpha, frame)
-    shadow = make_shadow(recipe, shown, icc) if kinds & {"cutout", "composite"} else None
-    return _Scene(front, shown, backdrop, shadow)
+    if "backdrop" in needed:
+        parts["backdrop"] = make_backdrop(recipe.background, rgb, alpha, frame, icc)
+    parts["foreground"], parts["alpha"] = framed(front, alpha, frame)
+    if "shadow" in needed:
+        parts["shadow"] = make_shadow(recipe, parts["alpha"], icc)
+    return parts
 
 
 def _foreground(rgb: Rgb, alpha: Alpha, recipe: Recipe) -> Rgb:
@@ -136,25 +142,6 @@ def _resolution(photo: Photo, recipe: Recipe) -> tuple[float, float] | None:
     if recipe.canvas is not None and recipe.canvas.dpi is not None:
         return recipe.canvas.dpi, recipe.canvas.dpi
     return photo.dpi if recipe.metadata != "none" else None
-
-
-def _pixels(scene: _Scene, spec: OutputSpec) -> Pixels | CutoutRows:
-    """The pixels of one output, H x W, H x W x 3 or H x W x 4, at the depth it asks for."""
-    if spec.kind == "alpha":
-        return quantised(scene.alpha, np.uint16 if spec.bits == 16 else np.uint8)
-    if spec.kind == "trimap":
-        return trimap(scene.alpha)
-    front, alpha = _at_depth(scene.foreground, spec), scene.alpha
-    if spec.kind == "foreground":
-        return front
-    if spec.kind == "composite":
-        assert scene.backdrop is not None
-        return composite(front, alpha, scene.backdrop, shadow=scene.shadow)
-    if scene.shadow is not None:
-        front, alpha = with_shadow(front, alpha, scene.shadow)
-    if spec.premultiplied:
-        return cutout(front, alpha, premultiplied=True)
-    return CutoutRows(front, alpha)
 
 
 def _at_depth(rgb: Rgb, spec: OutputSpec) -> Rgb:

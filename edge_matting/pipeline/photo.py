@@ -1,4 +1,4 @@
-"""The story of one photo, from its bytes to its published outputs."""
+"""The story of one photo, from its bytes to its encoded outputs; nothing is read or written."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Protocol
+from dataclasses import dataclass, field
 
 from edge_matting.cache import MatteCache, content_digest
 from edge_matting.config import Recipe
-from edge_matting.core.errors import SourceChanged
-from edge_matting.core.jobs import Done, Execution, Quality, Result, Signature, StoredResult
+from edge_matting.core.jobs import EncodedOutput, Execution, Quality, Result
 from edge_matting.core.logs import shown
 from edge_matting.core.states import JobState
 from edge_matting.imaging import (
@@ -23,7 +20,7 @@ from edge_matting.imaging import (
     Photo,
     before_after,
     check_limits,
-    decode,
+    decode_pixels,
     read_header,
 )
 from edge_matting.matting import Look, assess, halved, refine
@@ -32,7 +29,6 @@ from edge_matting.pipeline.admission import PixelBudget
 from edge_matting.pipeline.batching import on_its_way
 from edge_matting.pipeline.matte import Matted, matte, second_look
 from edge_matting.pipeline.outputs import render_outputs
-from edge_matting.publish import EncodedOutput
 from edge_matting.runtimes import Session
 
 log = logging.getLogger(__name__)
@@ -40,42 +36,25 @@ log = logging.getLogger(__name__)
 _SMALL = (PREVIEW_HEIGHT, PREVIEW_HEIGHT)  # least sides; the gate looks at less
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PhotoTask:
-    """What one photo needs to be done; paths are absolute."""
+    """One photo and what to make of it; ``name`` stands in messages and decides camera formats."""
 
-    path: Path
-    source: str
-    signature: Signature | None
+    name: str
+    data: bytes
     recipe: Recipe
     max_pixels: int
+    thumbnail: bool = False  # whether a small before/after picture is wanted
 
 
-class Results(Protocol):
-    """Where results are looked up and published."""
+@dataclass(frozen=True, slots=True, eq=False)
+class FinishedPhoto:
+    """A photo's encoded outputs; ``result`` is complete but for where they will lie."""
 
-    @property
-    def reuses(self) -> bool:
-        """Whether earlier results may be published again."""
-
-    def root(self, state: JobState) -> Path:
-        """What the outputs of results in that state are relative to."""
-
-    def find(self, sha256: str, recipe_key: str, model_sha256: str) -> StoredResult | None:
-        """An earlier result for the same bytes, recipe and model."""
-
-    def reuse(self, stored: StoredResult, result: Result) -> Result | None:
-        """Publish copies of a stored result's files; None when they are missing or altered."""
-
-    def publish(self, state: JobState, files: tuple[EncodedOutput, ...], result: Result) -> Result:
-        """Publish the files and the sidecar; the result with its outputs filled in."""
-
-    @property
-    def shows_previews(self) -> bool:
-        """Whether small before/after pictures are wanted."""
-
-    def preview(self, jpeg: bytes) -> None:
-        """Keep a small before/after picture for the page."""
+    state: JobState  # SUCCEEDED or REVIEW
+    files: tuple[EncodedOutput, ...]
+    result: Result
+    thumbnail: bytes | None = None  # JPEG, before and after side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +70,7 @@ class Tools:
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Seconds per stage, and a sign of life to the supervisor as each one begins."""
+    """Seconds per stage; ``progress`` is called as each one begins."""
 
     progress: Callable[[str], None]
     seconds: dict[str, float] = field(default_factory=dict)
@@ -111,28 +90,24 @@ class Stopwatch:
         return {name: round(value, 4) for name, value in (*self.seconds.items(), ("total", total))}
 
 
-def process_photo(task: PhotoTask, tools: Tools, results: Results, data: bytes) -> Done:
-    """Do one photo whose bytes were read; raises a ``JobError`` when it cannot be done."""
-    watch = Stopwatch(tools.progress)
-    with watch.stage("digest"):
-        sha256 = content_digest(data)
-    reused = _reuse(task, tools, results, sha256, watch)
-    if reused is not None:
-        return reused
-    name = shown(task.source)
-    header = read_header(data, name)
+def process_photo(
+    task: PhotoTask, tools: Tools, *, watch: Stopwatch | None = None, sha256: str | None = None
+) -> FinishedPhoto:
+    """Do one photo; raises a ``JobError`` when that is not possible.
+
+    ``watch`` and ``sha256``, the digest of the photo's bytes, for a caller that has them already.
+    """
+    watch = watch or Stopwatch(tools.progress)
+    if sha256 is None:
+        with watch.stage("digest"):
+            sha256 = content_digest(task.data)
+    header = read_header(task.data, shown(task.name))
     check_limits(header, task.max_pixels)
     with tools.gate.admit(_pixels(header, task.recipe), lambda: tools.progress("wait")):
-        finished = _finish(task, tools, data, watch, previewed=results.shows_previews)
-    _still_the_same(task)
-    state = JobState.REVIEW if finished.quality.verdict == "review" else JobState.SUCCEEDED
-    result = _result(task, tools, sha256, finished, watch)
-    with watch.stage("publish"):
-        published = results.publish(state, finished.files, result)
-    _note(tools, results, state, published)
-    if finished.preview is not None:
-        results.preview(finished.preview)
-    return Done(state, published)
+        rendered = _render(task, header, tools, watch)
+    state = JobState.REVIEW if rendered.quality.verdict == "review" else JobState.SUCCEEDED
+    result = _result(task, tools, sha256, rendered, watch)
+    return FinishedPhoto(state, rendered.files, result, rendered.thumbnail)
 
 
 def _pixels(header: Header, recipe: Recipe) -> int:
@@ -145,39 +120,37 @@ def _pixels(header: Header, recipe: Recipe) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """A photo finished in memory."""
+class _Rendered:
+    """What one photo became in memory."""
 
     size: tuple[int, int]  # width, height, upright
     quality: Quality
     files: tuple[EncodedOutput, ...]
-    preview: bytes | None
+    thumbnail: bytes | None
     matted: Matted
     notes: tuple[str, ...]
 
 
-def _finish(
-    task: PhotoTask, tools: Tools, data: bytes, watch: Stopwatch, *, previewed: bool
-) -> Finished:
+def _render(task: PhotoTask, header: Header, tools: Tools, watch: Stopwatch) -> _Rendered:
     with on_its_way(tools.session):
         with watch.stage("decode"):
-            photo = decode(data, shown(task.source), max_pixels=task.max_pixels)
+            photo = decode_pixels(task.data, header)
         matted = _matted(photo, task.recipe, tools, watch)
     with watch.stage("refine"):
         alpha = refine(photo.rgb, matted.alpha, task.recipe.refinement)
         if photo.alpha is not None:
             alpha = alpha * photo.alpha  # what was transparent already stays so
     with watch.stage("assess"):
-        small = (halved(photo.rgb, _SMALL), halved(alpha, _SMALL)) if previewed else None
+        small = (halved(photo.rgb, _SMALL), halved(alpha, _SMALL)) if task.thumbnail else None
         look = _second_look(photo, task.recipe, tools)
         quality = assess(photo.rgb, alpha, look, small=small)
     with watch.stage("encode"):
         files = render_outputs(photo, alpha, task.recipe)
-        preview = None if small is None else before_after(*small)
+        thumbnail = None if small is None else before_after(*small)
     height, width = alpha.shape
     for note in photo.notes:
-        log.info("%s: %s", shown(task.source), note)
-    return Finished((width, height), quality, files, preview, matted, photo.notes)
+        log.info("%s: %s", shown(task.name), note)
+    return _Rendered((width, height), quality, files, thumbnail, matted, photo.notes)
 
 
 def _second_look(photo: Photo, recipe: Recipe, tools: Tools) -> Look | None:
@@ -200,55 +173,13 @@ def _matted(photo: Photo, recipe: Recipe, tools: Tools, watch: Stopwatch) -> Mat
     )
 
 
-def _reuse(
-    task: PhotoTask, tools: Tools, results: Results, sha256: str, watch: Stopwatch
-) -> Done | None:
-    """Answer from an earlier result of the same bytes, recipe and model, where it still stands."""
-    if not results.reuses:
-        return None
-    key = sha256, task.recipe.key(), tools.manifest.sha256
-    lookups = [results.find] if tools.cache is None else [results.find, tools.cache.find_result]
-    for look_up in lookups:
-        stored = look_up(*key)
-        if stored is None:
-            continue
-        with watch.stage("reuse"):
-            same = replace(stored.result, cache="exact", cache_evidence={}, seconds=watch.reading())
-            result = results.reuse(stored, same)
-        if result is not None:
-            if tools.cache is not None:
-                tools.cache.count("exact", stored.result.seconds.get("infer", 0.0))
-            _note(tools, results, stored.state, result)
-            return Done(stored.state, result)
-    return None
-
-
-def _note(tools: Tools, results: Results, state: JobState, result: Result) -> None:
-    """Where the outputs lie is remembered beyond this folder and this ledger."""
-    if tools.cache is not None:
-        root = str(results.root(state))
-        tools.cache.keep_result(StoredResult(state, root, result, root=root))
-
-
-def _still_the_same(task: PhotoTask) -> None:
-    """A source replaced while it was in work gets no output of its old content."""
-    if task.signature is None:
-        return
-    try:
-        now = Signature.of(task.path.lstat())
-    except OSError:
-        now = None
-    if now != task.signature:
-        raise SourceChanged(f"{shown(task.path)}: changed while it was in work")
-
-
 def _result(
-    task: PhotoTask, tools: Tools, sha256: str, finished: Finished, watch: Stopwatch
+    task: PhotoTask, tools: Tools, sha256: str, rendered: _Rendered, watch: Stopwatch
 ) -> Result:
     info = tools.session.describe()
     return Result(
         sha256=sha256,
-        source_size=finished.size,
+        source_size=rendered.size,
         outputs=(),
         recipe_key=task.recipe.key(),
         model_id=tools.manifest.id,
@@ -258,11 +189,11 @@ def _result(
             provider=info.actual_provider,
             precision=info.precision,
             resolution=info.resolution,
-            batch=finished.matted.batch,
+            batch=rendered.matted.batch,
         ),
-        cache=finished.matted.cache,
-        cache_evidence=finished.matted.evidence,
-        notes=finished.notes,
-        quality=finished.quality,
+        cache=rendered.matted.cache,
+        cache_evidence=rendered.matted.evidence,
+        notes=rendered.notes,
+        quality=rendered.quality,
         seconds=watch.reading(),
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import resources
-from types import MappingProxyType
 from typing import Final
 
 import cv2
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from edge_matting.config import OutputSpec, Recipe
 from edge_matting.core.arrays import Alpha
 from edge_matting.core.errors import InferenceFailed, SelfTestFailed
+from edge_matting.core.providers import PRECISIONS
 from edge_matting.imaging import decode
 from edge_matting.matting import refine
 from edge_matting.pipeline.matte import infer
@@ -26,11 +26,6 @@ from edge_matting.pipeline.photo import Tools
 
 SIDE: Final = 64
 """The matte is compared at this size: edges may move a little, the subject may not."""
-
-TOLERANCE: Final = MappingProxyType({"fp32": 0.01, "fp16": 0.02, "bf16": 0.04, "int8": 0.08})
-"""Largest mean absolute difference of alpha at ``SIDE`` by precision. The shipped model rounds to
-0.0001 in fp16 and 0.001 in int8; another matte, an empty one or noise is off by 0.4 and more
-(docs/inference.md)."""
 
 _RECIPE: Final = Recipe(outputs=(OutputSpec(kind="alpha", format="png"),), refinement="fast")
 
@@ -73,7 +68,7 @@ def sample_matte(tools: Tools) -> Matte:
 def self_test(tools: Tools, known: Matte) -> SelfTest:
     """Compare the built-in photo's matte with the ``known`` one; ``SelfTestFailed`` says why."""
     info = tools.session.describe()
-    tolerance = TOLERANCE[info.precision]
+    tolerance = PRECISIONS[info.precision].tolerance
     difference = matte_difference(sample_matte(tools), known)
     if difference > tolerance:
         raise SelfTestFailed(

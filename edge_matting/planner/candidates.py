@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from edge_matting.config import Settings
 from edge_matting.core.device_values import DeviceProfile, Gpu
+from edge_matting.core.providers import (
+    AUTO,
+    PRECISIONS,
+    PROCESSOR,
+    PROVIDERS,
+    automatic_gpu_providers,
+    choose_runtime,
+    computed_precisions,
+    exact_first,
+    is_processor,
+)
 from edge_matting.planner.model_requirements import ModelNeeds, Resolution
 
 MAX_THREADS: Final = 16
-
-EXACTNESS: Final = ("fp32", "bf16", "fp16", "int8")
-PRECISIONS: Final = MappingProxyType(
-    {
-        # fp16 on a processor and int8 on CUDA are computed through casts, slower than fp32.
-        "cpu": ("fp32", "int8"),
-        "cuda": ("fp32", "bf16", "fp16"),
-        "tensorrt": ("fp32", "fp16", "int8"),
-    }
-)
-"""What a provider computes natively, the exact ones first."""
-
-
-_COMPUTED: Final = MappingProxyType(
-    {
-        ("ort", "tensorrt"): ("fp16", "int8"),
-        ("torch", "cuda"): ("bf16", "fp16"),
-        ("torch", "cpu"): ("bf16", "fp16"),
-    }
-)
-"""What a backend computes from a file of fp32 by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +37,7 @@ class Choices:
     @property
     def precisions(self) -> tuple[str, ...]:
         """Those of the ways, the exact ones first."""
-        found = {precision for precision, _ in self.ways}
-        return tuple(each for each in EXACTNESS if each in found)
+        return exact_first(precision for precision, _ in self.ways)
 
 
 def choices(
@@ -62,32 +50,33 @@ def choices(
     """The choices on this device, adding the reasons for what is fixed."""
     backend = _backend(model, settings, reasons)
     provider = _provider(profile, settings, available, reasons)
-    gpu = None if provider == "cpu" else next(iter(profile.usable_gpus), None)
-    may_fall = provider != "cpu" and settings.device.missing_accelerator != "fail"
+    gpu = None if is_processor(provider) else next(iter(profile.usable_gpus), None)
+    may_fall = not is_processor(provider) and settings.device.missing_accelerator != "fail"
     precisions = _precisions(backend, provider, model, settings, reasons)
-    if provider == "cpu" and not profile.exact_int8:
+    if is_processor(provider) and not profile.exact_int8:
         precisions = _without_int8(precisions, settings, reasons)
     ways = _ways(precisions, model, settings, reasons)
     return Choices(
         backend=backend,
         provider=provider,
         gpu=gpu,
-        fallbacks=(provider, "cpu") if may_fall else (provider,),
+        fallbacks=(provider, PROCESSOR) if may_fall else (provider,),
         ways=ways,
         ladder=_ladder(ways, model, settings),
     )
 
 
 def _backend(model: ModelNeeds, settings: Settings, reasons: list[str]) -> str:
-    wanted = settings.device.backend
+    wanted, accelerator = settings.device.backend, settings.device.accelerator
     offered = tuple(dict.fromkeys(backend for backend, _ in model.files))
-    if wanted == "auto" or wanted in offered:
-        backend = offered[0] if wanted == "auto" else wanted
-        if wanted != "auto":
-            reasons.append(f"{backend}: set by device.backend")
-        return backend
-    reasons.append(f"{offered[0]}: the model has no file for device.backend {wanted}")
-    return offered[0]
+    backend = choose_runtime(wanted, accelerator, offered)
+    if wanted not in (AUTO, backend):
+        reasons.append(f"{backend}: the model has no file for device.backend {wanted}")
+    elif wanted != AUTO:
+        reasons.append(f"{backend}: set by device.backend")
+    elif backend != offered[0]:
+        reasons.append(f"{backend}: device.accelerator {accelerator} is its provider")
+    return backend
 
 
 def _provider(
@@ -95,18 +84,21 @@ def _provider(
 ) -> str:
     reasons += [f"{gpu.name} is not used: {gpu.problem}" for gpu in profile.gpus if gpu.problem]
     wanted = settings.device.accelerator
-    if wanted != "auto":
+    if wanted != AUTO:
         reasons.append(f"{wanted}: set by device.accelerator")
         return wanted
     if not profile.usable_gpus:
-        reasons.append("cpu: no usable GPU found")
-        return "cpu"
+        reasons.append(f"{PROCESSOR}: no usable GPU found")
+        return PROCESSOR
     name = profile.usable_gpus[0].name
-    if "cuda" not in available:
-        reasons.append(f"cpu: {name} found, but the installed runtime has no CUDA")
-        return "cpu"
-    reasons.append(f"cuda: {name} found and the runtime has CUDA")
-    return "cuda"
+    usual = automatic_gpu_providers()
+    found = next((each for each in usual if each.name in available), None)
+    if found is None:
+        labels = " and no ".join(each.label for each in usual)
+        reasons.append(f"{PROCESSOR}: {name} found, but the installed runtime has no {labels}")
+        return PROCESSOR
+    reasons.append(f"{found.name}: {name} found and the runtime has {found.label}")
+    return found.name
 
 
 def _precisions(
@@ -115,15 +107,15 @@ def _precisions(
     """Precisions to choose from, the exact ones first; never empty."""
     wanted = settings.device.precision
     offered = model.precisions(backend)
-    if wanted != "auto":
-        if wanted in offered or wanted in _COMPUTED.get((backend, provider), ()):
+    if wanted != AUTO:
+        if wanted in offered or wanted in computed_precisions(backend, provider):
             reasons.append(f"{wanted}: set by device.precision")
             return (wanted,)
         reasons.append(
             f"{offered[0]}: the model has no {wanted} file, device.precision is not used"
         )
         return offered[:1]
-    native = [each for each in PRECISIONS[provider] if each in offered]
+    native = [each for each in PROVIDERS[provider].precisions if each in offered]
     return tuple(native) or offered[:1]
 
 
@@ -131,15 +123,17 @@ def _without_int8(
     precisions: tuple[str, ...], settings: Settings, reasons: list[str]
 ) -> tuple[str, ...]:
     """Only the user, or a model with nothing else, has int8 where its sums are not exact."""
-    others = tuple(each for each in precisions if each != "int8")
-    if others == precisions:
+    integer = next((each for each in precisions if PRECISIONS[each].is_integer), None)
+    if integer is None:
         return precisions
+    others = tuple(each for each in precisions if not PRECISIONS[each].is_integer)
     why = "this processor has no VNNI, without which sums of 8-bit products saturate"
     if others:
-        reasons.append(f"int8 is not used: {why}")
+        reasons.append(f"{integer} is not used: {why}")
         return others
-    set_by = "device.precision" if settings.device.precision == "int8" else "the model's only file"
-    reasons.append(f"int8 by {set_by} costs quality here: {why}")
+    by_user = settings.device.precision in precisions
+    set_by = "device.precision" if by_user else "the model's only file"
+    reasons.append(f"{integer} by {set_by} costs quality here: {why}")
     return precisions
 
 

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from edge_matting.core.plan import Plan
+from edge_matting.core.providers import FULL_PRECISION, PRECISIONS, is_processor, runtime_with
 from edge_matting.planner.workers import split_workers
 
 T = TypeVar("T")
@@ -139,12 +140,13 @@ def _next_provider(plan: Plan) -> Lowered | None:
     provider = _after(plan.fallbacks.providers, plan.provider)
     if provider is None:
         return None
-    exact = plan.fallbacks.precisions[:1]
-    halved = provider == "cpu" and plan.precision in {"fp16", "bf16"} and exact == ("fp32",)
-    precision = "fp32" if halved else plan.precision
+    exact = plan.fallbacks.precisions[:1] == (FULL_PRECISION,)
+    halved = is_processor(provider) and PRECISIONS[plan.precision].is_half and exact
+    precision = FULL_PRECISION if halved else plan.precision
     prefetch, encoders = split_workers(plan.workers, provider)
     lowered = replace(
         plan,
+        backend=runtime_with(provider, plan.backend),
         provider=provider,
         precision=precision,
         prefetch=prefetch,

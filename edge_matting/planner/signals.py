@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Final
 
 from edge_matting.core.device_values import DeviceProfile, Vitals
+from edge_matting.core.providers import is_processor
 from edge_matting.planner.ladder import Cause
 
 DERATE_HEADROOM_CELSIUS: Final = 10.0
@@ -103,7 +104,7 @@ def _memory(vitals: Vitals, profile: DeviceProfile) -> Signal | None:
 
 def _provider(vitals: Vitals, provider: str) -> Signal | None:
     """A GPU that NVML has lost; a working NVML proves little, a lost GPU proves much."""
-    if provider == "cpu" and vitals.gpu_problem is None:
+    if is_processor(provider) and vitals.gpu_problem is None:
         return None
     if vitals.gpu_problem is not None:
         return Signal(Level.TOO_MUCH, vitals.gpu_problem)

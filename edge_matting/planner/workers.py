@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from edge_matting.core.device_values import DeviceProfile
+from edge_matting.core.providers import is_processor
 
 MAX_WORKERS: Final = 8
 PREFETCH: Final = 2
@@ -20,7 +21,7 @@ def split_workers(workers: int, provider: str) -> tuple[int, int]:
 
     On the processor each photo goes all the way in its own thread: nothing is read ahead.
     """
-    if provider == "cpu" or workers == 1:
+    if is_processor(provider) or workers == 1:
         return 0, workers
     prefetch = min(PREFETCH, (workers - 1) // 2)
     return prefetch, workers - 1 - prefetch

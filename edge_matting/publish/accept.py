@@ -11,7 +11,12 @@ from typing import Any
 from edge_matting.core.clock import iso_utc
 from edge_matting.core.durable import blocking
 from edge_matting.core.jobs import Output
-from edge_matting.publish.results import copy_result, remove_result, result_intact
+from edge_matting.publish.results import (
+    copy_result,
+    remove_result,
+    renamed_outputs,
+    result_intact,
+)
 from edge_matting.publish.sidecar import as_json, sidecar_name
 
 
@@ -28,12 +33,11 @@ def accept_result(
     if description is None:
         return _finish(review, out, stem, outputs)
 
-    def sidecar(accepted: Sequence[Output]) -> bytes:
-        return _accepted(description, accepted, accepted_at)
-
-    accepted = copy_result(review, outputs, out, stem, sidecar)
-    if accepted is not None:
-        remove_result(review, stem, outputs)
+    accepted = renamed_outputs(stem, outputs)
+    sidecar = _accepted(description, accepted, accepted_at)
+    if not copy_result(review, outputs, out, stem, sidecar):
+        return None
+    remove_result(review, stem, outputs)
     return accepted
 
 

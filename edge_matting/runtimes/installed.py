@@ -7,24 +7,24 @@ from importlib import metadata
 
 
 @dataclass(frozen=True, slots=True)
-class Runtime:
+class InstalledRuntime:
     """One installed distribution."""
 
     distribution: str
     version: str
 
 
-def installed_runtimes() -> tuple[Runtime, ...]:
+def installed_runtimes() -> tuple[InstalledRuntime, ...]:
     """Every installed onnxruntime distribution; more than one is a problem."""
     found = {
         (distribution.name or "").lower().replace("_", "-"): distribution.version
         for distribution in metadata.distributions()
         if (distribution.name or "").lower().startswith("onnxruntime")
     }
-    return tuple(Runtime(name, version) for name, version in sorted(found.items()))
+    return tuple(InstalledRuntime(name, version) for name, version in sorted(found.items()))
 
 
-def runtime_problem(runtimes: tuple[Runtime, ...]) -> str | None:
+def runtime_problem(runtimes: tuple[InstalledRuntime, ...]) -> str | None:
     """What is wrong with the set of installed runtimes, or None.
 
     The CPU and the GPU wheel unpack into the same folder: the one installed last wins silently,

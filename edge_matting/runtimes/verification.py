@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from edge_matting.core.providers import is_processor
 from edge_matting.runtimes.session import Session, SessionInfo, Tensor
 
 RUNS: Final = 3
@@ -18,7 +19,7 @@ _LEAST_SHARE: Final = 0.5
 class Proof:
     """What is known of one session; figures are for a batch of one picture."""
 
-    requested: str  # cpu, cuda, tensorrt
+    requested: str  # a provider of the table
     actual: str
     reason: str | None  # why they differ
     nodes: tuple[tuple[str, int], ...]  # graph nodes by provider; () where the runtime is silent
@@ -27,7 +28,7 @@ class Proof:
 
     @property
     def is_accelerated(self) -> bool:
-        return self.actual != "cpu"
+        return not is_processor(self.actual)
 
     @property
     def missing(self) -> str | None:
@@ -43,7 +44,7 @@ class Proof:
             return ()
         found = []
         total = sum(count for _, count in self.nodes)
-        on_cpu = dict(self.nodes).get("cpu", 0)
+        on_cpu = sum(count for name, count in self.nodes if is_processor(name))
         if total and on_cpu > (1 - _LEAST_SHARE) * total:
             found.append(f"{on_cpu} of {total} nodes run on the processor, not on {self.actual}")
         if self.cpu_seconds is not None and self.seconds > self.cpu_seconds:
@@ -67,7 +68,7 @@ def prove(
     it made is closed again.
     """
     cpu_seconds = None
-    if info.actual_provider == "cpu":
+    if is_processor(info.actual_provider):
         seconds = _fastest(session, picture, clock, runs=1)
     else:
         seconds = _fastest(session, picture, clock, runs=RUNS)

@@ -18,12 +18,13 @@ from typing import Any
 
 import psutil
 import yaml
-from machine import ROOT
+
+from tools.bench.machine import ROOT
 
 sys.path.append(str(ROOT / "tools"))  # a script sees only the modules of its own folder
 
-from ports import free_port
-from waiting import wait_for
+from tools.ports import free_port
+from tools.waiting import wait_for
 
 PATIENCE_SECONDS = 120.0
 PLAIN = {"refinement": "none", "foreground": False, "exposure": "none"}

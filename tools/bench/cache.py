@@ -1,6 +1,6 @@
 """What the matte cache saves and costs: photos again, photos that all miss, look-up, cold start.
 
-    python tools/bench/cache.py --photos DIR --count 1000
+    python -m tools.bench.cache --photos DIR --count 1000
 
 Each photo goes through the whole path four times in a row, so that other work on the machine
 slows all alike: without a cache, with one that misses, the same bytes again under another name
@@ -23,7 +23,6 @@ from typing import Any
 import cv2
 import numpy as np
 import psutil
-from machine import machine
 
 from edge_matting.cache import Fingerprint, MatteCache
 from edge_matting.cache.entry import entry_name
@@ -31,7 +30,9 @@ from edge_matting.cache.index import HammingIndex
 from edge_matting.cli.directory import DirectoryResults, InputPhoto, Places
 from edge_matting.config import Recipe, Settings
 from edge_matting.engine.factory import load_tools, plan_for
-from edge_matting.pipeline import PhotoTask, PixelBudget, Tools, process_photo
+from edge_matting.engine.jobs.delivery import deliver
+from edge_matting.pipeline import PhotoTask, PixelBudget, Tools
+from tools.bench.machine import machine
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 ENTRY_BYTES = 75_000  # about what one takes at 320 x 320
@@ -70,9 +71,9 @@ class Passes:
         places = Places(self.scratch / way, "cutout", reuse=tools.cache is not None)
         photo = InputPhoto(self.scratch / name, name)
         results = DirectoryResults(places, photo, self.recipe, tools.manifest.sha256)
-        task = PhotoTask(photo.path, name, None, self.recipe, 10**9)
+        task = PhotoTask(name, data, self.recipe, 10**9)
         begin, processor = time.perf_counter(), time.process_time()
-        done = process_photo(task, tools, results, data)
+        done = deliver(task, tools, results)
         self.spent[way].append(time.perf_counter() - begin)
         self.processor[way].append(time.process_time() - processor)
         self.infer[way].append(0.0 if done.result.cache == "exact" else _inference(done.result))
@@ -111,6 +112,7 @@ def _inference(result: Any) -> float:
 
 def _reencoded(data: bytes) -> bytes:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels is not None
     return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from bare import Bare, open_bare
 
 from edge_matting.cache import content_digest
 from edge_matting.config import HotFolder
@@ -28,6 +27,7 @@ from edge_matting.core.states import JobState
 from edge_matting.imaging import before_after, decode
 from edge_matting.ledger import Ledger
 from edge_matting.publish import dispose
+from tools.bench.bare import Bare, open_bare
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """How true finished mattes are, on pictures whose alpha and colours are known exactly.
 
-    python tools/bench/finishing.py
-    python tools/bench/finishing.py --data DATA --scenes 24 --json
+    python -m tools.bench.finishing
+    python -m tools.bench.finishing --data DATA --scenes 24 --json
 
 Refinement is compared with bilinear upsampling of the same network output; foreground estimation
 with none and with pymatting's estimate_foreground_ml, by the error of a composite over a new
@@ -34,8 +34,8 @@ from edge_matting.matting import estimate_foreground, refine, resample  # noqa: 
 from edge_matting.pipeline.matte import infer  # noqa: E402
 from edge_matting.runtimes.ort.session import OrtSession  # noqa: E402
 from tools.bench.machine import machine  # noqa: E402
+from tools.bench.metrics import gradient_error, iou, sad  # noqa: E402
 from tools.bench.rendered import SIZE_12MP, Scene, built_in, scenes  # noqa: E402
-from tools.metrics import gradient_error, iou, sad  # noqa: E402
 
 FOUND = 0.9
 Matte = np.ndarray

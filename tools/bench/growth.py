@@ -14,14 +14,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from costs import example_result
-from photos import make_photos
-from throughput import daemon_pace, process_pace
-
 from edge_matting.core.clock import SystemClock
 from edge_matting.core.jobs import Done, Signature, Source
 from edge_matting.core.states import JobState
 from edge_matting.ledger import Ledger
+from tools.bench.costs import example_result
+from tools.bench.photos import make_photos
+from tools.bench.throughput import daemon_pace, process_pace
 
 SIZES = {0.3: 24, 2.1: 24, 12.0: 12, 24.0: 8, 50.0: 6, 100.0: 4}
 """Megapixels and how many photos."""
@@ -31,7 +30,7 @@ TRIALS = 200
 
 
 def by_size(sources: Sequence[Path], scratch: Path, recipe: str) -> list[dict[str, float]]:
-    """EtaEstimator of `process` by megapixels."""
+    """Pace of `process` by megapixels."""
     rows = []
     for megapixels, count in SIZES.items():
         size = round((megapixels * 1e6 * 4 / 3) ** 0.5), round((megapixels * 1e6 * 3 / 4) ** 0.5)
@@ -53,7 +52,7 @@ def by_size(sources: Sequence[Path], scratch: Path, recipe: str) -> list[dict[st
 def by_backlog(
     sources: Sequence[Path], scratch: Path, counts: Sequence[int]
 ) -> list[dict[str, float]]:
-    """EtaEstimator of the daemon by how many photos wait at its start."""
+    """Pace of the daemon by how many photos wait at its start."""
     few = make_photos(scratch / "few", 40, sources, BACKLOG_SIZE)
     rows = []
     for count in counts:

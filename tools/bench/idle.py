@@ -1,7 +1,7 @@
 """What an idle appliance uses of one processor: with nobody there, and with its page open.
 
 Processor time of daemon and engine together over a window, after the appliance has come to rest.
-The page is a client that asks as the real one does (``pages.PollRate``).
+The page is a client that asks as the real one does (``pages.Visitors``).
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from appliance import PATIENCE_SECONDS, Appliance, wait_for
-from pages import PollRate
+from tools.bench.appliance import PATIENCE_SECONDS, Appliance
+from tools.bench.pages import Visitors
+from tools.waiting import wait_for
 
 REST_SECONDS = 15.0
 
@@ -26,18 +27,18 @@ def idle(photos: Sequence[Path], scratch: Path, seconds: float) -> dict[str, Any
         wait_for(lambda: not box.has_work(), "end of the photos", PATIENCE_SECONDS)
         time.sleep(REST_SECONDS)
         alone = _percent(box, seconds)
-        crowd = PollRate(int(box.url.rpartition(":")[2]), 1)
-        crowd.awake.set()
-        crowd.wait_open()
+        visitors = Visitors(int(box.url.rpartition(":")[2]), 1)
+        visitors.awake.set()
+        visitors.wait_open()
         time.sleep(REST_SECONDS)
         watched = _percent(box, seconds)
-        crowd.stop()
+        visitors.stop()
     return {
         "seconds": seconds,
         "alone_percent": alone,
         "page_open_percent": watched,
-        "polls": len(crowd.polls),
-        "faults": crowd.faults,
+        "polls": len(visitors.polls),
+        "faults": visitors.faults,
     }
 
 

@@ -1,7 +1,7 @@
 """Peak memory of one photo from decoding to encoding, in bytes a pixel.
 
-    python tools/bench/memory.py
-    python tools/bench/memory.py --megapixels 24 --json
+    python -m tools.bench.memory
+    python -m tools.bench.memory --megapixels 24 --json
 
 Each photo is done in a process of its own, after a small one that pays for what is loaded late.
 The peak is the kernel's high-water mark of resident memory (VmHWM, reset in between); unlike
@@ -21,17 +21,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from machine import machine
 from PIL import Image
 
 from edge_matting.cli.sample import sample_bytes, sample_photo
 from edge_matting.config import OutputSpec, Recipe, Settings
+from edge_matting.core.arrays import Rgb
 from edge_matting.engine.factory import load_tools, plan_for
 from edge_matting.imaging import before_after, decode, encode
-from edge_matting.matting import from_output, refine, to_tensor
-from edge_matting.matting.quality_gate import assess
+from edge_matting.matting import assess, from_output, refine, to_tensor
 from edge_matting.pipeline.outputs import render_outputs
 from edge_matting.planner import BYTES_PER_PIXEL
+from tools.bench.machine import ROOT, machine
 
 LIMIT = 10**9
 RECIPES = {
@@ -97,18 +97,19 @@ def _measured(megapixels: float, kind: str, depth: type, recipe: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "photo")
         path.write_bytes(_photo(megapixels, kind, depth))
-        command = (sys.executable, __file__, "--one", str(path), recipe)
-        answer = json.loads(subprocess.check_output(command))
+        command = (sys.executable, "-m", "tools.bench.memory", "--one", str(path), recipe)
+        answer = json.loads(subprocess.check_output(command, cwd=ROOT))
     return round((answer["peak"] - answer["before"]) / answer["pixels"], 1)
 
 
 def _photo(megapixels: float, kind: str, depth: type) -> bytes:
     width, height = (round(side * (megapixels * 1e6 / 6) ** 0.5) for side in (3, 2))
-    rgb = cv2.resize(sample_photo(), (width, height), interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(sample_photo(), (width, height), interpolation=cv2.INTER_CUBIC)
+    rgb: Rgb = np.asarray(large, np.uint8)
     if kind == "noise":  # compresses badly, on its way in and out
         rgb = np.random.default_rng(1).integers(0, 256, rgb.shape, dtype=np.uint8)
     if kind == "rgba":
-        rgb = np.dstack([rgb, np.full(rgb.shape[:2], 200, np.uint8)])
+        rgb = np.concatenate([rgb, np.full((*rgb.shape[:2], 1), 200, np.uint8)], axis=2)
     if depth is np.uint16:
         rgb = rgb.astype(np.uint16) * 257
     return encode(rgb, "jpg" if kind in ("jpg", "noise") else "png")

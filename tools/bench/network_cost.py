@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edge_matting.models.catalog import load_model_manifest
-from tools.one_thread import medians, session_of
 from tools.training.network import Encoder
+from tools.training.one_thread import medians, session_of
 
 SIDE = 320
 DECODER = ((96, 48), (32, 32), (24, 24), (16, 16))  # of the encoder's features, and after the step
@@ -36,7 +36,7 @@ WARM = 3
 READY = """
 import sys, time
 import numpy
-from tools.one_thread import session_of
+from tools.training.one_thread import session_of
 begin = time.perf_counter()
 session = session_of(sys.argv[1])
 side = int(sys.argv[2])

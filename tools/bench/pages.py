@@ -1,7 +1,7 @@
 """What open pages cost: throughput with and without them, interleaved, and the latency of a poll.
 
-    python tools/bench/pages.py                     # 100 pages, 7 pairs of 15 s
-    python tools/bench/pages.py --pages 10 --pairs 3 --seconds 10
+    python -m tools.bench.pages                     # 100 pages, 7 pairs of 15 s
+    python -m tools.bench.pages --pages 10 --pairs 3 --seconds 10
 
 One appliance works on a full queue. The pages do what ``page.js`` does: poll the status with its
 ETag as often as the server tells them, ask for the lists and all twelve thumbnails, and for the
@@ -32,13 +32,13 @@ from typing import Any, final
 
 import psutil
 import yaml
-from machine import machine
 
 from edge_matting.cli.sample import sample_bytes
 from edge_matting.core.clock import SystemClock
 from edge_matting.core.states import FINISHED
 from edge_matting.device import probe_device
 from edge_matting.ledger import Ledger
+from tools.bench.machine import machine
 
 MOST_LOSS = 0.05
 MOST_SECONDS = 0.050
@@ -63,18 +63,18 @@ def main() -> int:
 
 def measure(root: Path, options: argparse.Namespace) -> dict[str, Any]:
     with Busy(root, options.photos) as busy, Control() as control:
-        crowd = PollRate(busy.port, options.pages)
+        visitors = Visitors(busy.port, options.pages)
         try:
-            crowd.awake.set()
-            crowd.wait_open()
+            visitors.awake.set()
+            visitors.wait_open()
             time.sleep(SETTLING_SECONDS)  # first lists and all thumbnails: that happens once
-            crowd.polls.clear()
-            control.watch(crowd.awake)
-            pairs = [busy.pair(crowd, options.seconds) for _ in range(options.pairs)]
+            visitors.polls.clear()
+            control.watch(visitors.awake)
+            pairs = [busy.pair(visitors, options.seconds) for _ in range(options.pairs)]
         finally:
-            crowd.stop()
+            visitors.stop()
         left = busy.left()
-    latencies = sorted(crowd.polls)
+    latencies = sorted(visitors.polls)
     return {
         "pages": options.pages,
         "pairs": [{"without": a.rate, "with": b.rate} for a, b in pairs],
@@ -86,8 +86,8 @@ def measure(root: Path, options: argparse.Namespace) -> dict[str, Any]:
         "poll_p50_seconds": round(_quantile(latencies, 0.5), 4),
         "poll_p95_seconds": round(_quantile(latencies, 0.95), 4),
         "control_p95_seconds": round(_quantile(sorted(control.latencies), 0.95), 4),
-        "requests": crowd.requests,
-        "faults": crowd.faults,
+        "requests": visitors.requests,
+        "faults": visitors.faults,
         "photos_left_in_the_queue": left,
     }
 
@@ -153,11 +153,11 @@ class Busy:
         self._process.terminate()
         self._process.wait(60)
 
-    def pair(self, crowd: PollRate, seconds: float) -> tuple[Window, Window]:
+    def pair(self, visitors: Visitors, seconds: float) -> tuple[Window, Window]:
         """One window without and one with the pages; which comes first is left to chance."""
         windows = {}
         for awake in random.sample([False, True], 2):
-            (crowd.awake.set if awake else crowd.awake.clear)()
+            (visitors.awake.set if awake else visitors.awake.clear)()
             time.sleep(1.0)
             windows[awake] = self._window(seconds)
         return windows[False], windows[True]
@@ -200,7 +200,7 @@ class Page:
 
 
 @final
-class PollRate:
+class Visitors:
     """Open pages, each with a connection of its own, driven by a few threads."""
 
     THREADS = 4

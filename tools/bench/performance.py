@@ -1,7 +1,7 @@
 """The benchmark suite: each part by name, figures into docs/performance.json and .md, plots.
 
-    python tools/bench/performance.py costs throughput latency
-    python tools/bench/performance.py --photos DIR DIR --docs docs all
+    python -m tools.bench.performance costs throughput latency
+    python -m tools.bench.performance --photos DIR DIR --docs docs all
 
 Parts: costs (a), throughput (b), latency (c), memory (e), idle (f), rembg (d and g; makes a virtual
 environment and needs the network for it), sizes, backlog and ledger (h). Photos are 1080p JPEGs,
@@ -23,18 +23,19 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import performance_report
 import psutil
-from appliance import write_config
-from costs import stage_costs
-from growth import by_backlog, by_ledger, by_size
-from idle import idle
-from latency import lone_photos
-from machine import ROOT, machine
-from photos import make_photos
-from rembg_side import side_by_side
-from resident import at_work, large_photo
-from throughput import ratios, throughput
+
+from tools.bench import performance_report
+from tools.bench.appliance import write_config
+from tools.bench.costs import stage_costs
+from tools.bench.growth import by_backlog, by_ledger, by_size
+from tools.bench.idle import idle
+from tools.bench.latency import lone_photos
+from tools.bench.machine import ROOT, machine
+from tools.bench.photos import make_photos
+from tools.bench.rembg_side import side_by_side
+from tools.bench.resident import at_work, large_photo
+from tools.bench.throughput import ratios, throughput
 
 MODEL = ROOT / "models" / "default" / "matting_mobilenetv2_unet.onnx"
 RECIPES = ("plain", "cutout")
@@ -166,7 +167,7 @@ def _command(options: argparse.Namespace, part: str) -> str:
     told = ("count", "rounds", "images", "precision", "seconds", "backlog")
     set_ = [f"--{name} {getattr(options, name)}" for name in told]
     photos = ["--photos DIR"] if options.photos else []
-    return " ".join(["python tools/bench/performance.py", part, *photos, *set_])
+    return " ".join(["python -m tools.bench.performance", part, *photos, *set_])
 
 
 def _options() -> argparse.Namespace:

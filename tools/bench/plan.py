@@ -1,7 +1,7 @@
 """Is the plan that calibration leads to nearly the best there is?
 
-    python tools/bench/plan.py
-    python tools/bench/plan.py --rounds 15 --json
+    python -m tools.bench.plan
+    python -m tools.bench.plan --rounds 15 --json
 
 The device is calibrated as at a first start, in an empty state dir. Then every candidate (size and
 precision within the model's quality floor, session threads, photos in flight) is timed, one short
@@ -24,7 +24,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from machine import machine
 
 from edge_matting.config import Settings
 from edge_matting.core.plan import Plan
@@ -35,6 +34,7 @@ from edge_matting.engine.tuning.cpu_timer import CpuTimer
 from edge_matting.engine.tuning.planning import CALIBRATION_SECONDS
 from edge_matting.models import Manifest
 from edge_matting.runtimes import Session
+from tools.bench.machine import machine
 
 LOOK_SECONDS = 0.15
 LIMIT = 1.10
@@ -65,7 +65,7 @@ def candidates(manifest: Manifest, plan: Plan, cpus: int) -> list[Candidate]:
     floor = manifest.quality_floor or 0.0
     native = {"cpu": ("fp32", "int8")}.get(plan.provider, ("fp32", "fp16"))
     offered = {part.precision for part in manifest.files if part.backend == plan.backend}
-    ways = [
+    ways: list[tuple[str, tuple[int, int]]] = [
         (row.precision, row.resolution)
         for row in manifest.quality
         if row.iou >= floor and row.precision in offered and row.precision in native

@@ -27,10 +27,11 @@ from typing import Any
 
 import numpy as np
 import psutil
-from appliance import command, environment, start, write_config
 from PIL import Image
-from throughput import ratios, summary
-from watching import EtaEstimator, Watch, pace, published
+
+from tools.bench.appliance import command, environment, start, write_config
+from tools.bench.throughput import ratios, summary
+from tools.bench.watching import Pace, Watch, pace, published
 
 PACKAGE = "rembg[cpu,cli]"
 MODEL = "compared"
@@ -109,7 +110,7 @@ class Rembg:
 class Run:
     """One program once over the photos."""
 
-    pace: EtaEstimator
+    pace: Pace
     first_seconds: float
     peak_mb: float
 

@@ -1,8 +1,8 @@
 """What each stage of a photo costs, and what PNG writers make of its cut-out.
 
-    python tools/bench/stages.py
-    python tools/bench/stages.py --folder PHOTOS --repeat 9 --json
-    python tools/bench/stages.py --against HEAD~3
+    python -m tools.bench.stages
+    python -m tools.bench.stages --folder PHOTOS --repeat 9 --json
+    python -m tools.bench.stages --against HEAD~3
 
 Every stage runs alone on one core (OpenCV's own threads are off), and all are interleaved, so that
 a noisy machine is noisy for all; the medians are of a thread's processor time. The photos are the
@@ -33,7 +33,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from machine import ROOT, machine
 from PIL import Image
 
 from edge_matting.cli.sample import sample_bytes
@@ -41,6 +40,7 @@ from edge_matting.config import Settings
 from edge_matting.engine.factory import load_tools, plan_for
 from edge_matting.models import Manifest
 from edge_matting.runtimes import Session
+from tools.bench.machine import ROOT, machine
 
 SIZES = {"1080p": 1920 * 1080, "12 MP": 12_000_000}
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})

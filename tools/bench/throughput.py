@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from appliance import Appliance, command, start, wait_for, write_config
-from watching import EtaEstimator, Watch, pace, published
 
-BARE = Path(__file__).with_name("bare.py")
+from tools.bench.appliance import Appliance, command, start, write_config
+from tools.bench.watching import Pace, Watch, pace, published
+from tools.waiting import wait_for
+
+BARE = ("-m", "tools.bench.bare")
 
 
 def throughput(
@@ -30,12 +32,12 @@ def throughput(
     **settings: Any,
 ) -> dict[str, Any]:
     """Medians of each way over the rounds, with all rounds beside them."""
-    ways: dict[str, Callable[[], EtaEstimator]] = {
+    ways: dict[str, Callable[[], Pace]] = {
         "bare loop": lambda: bare_pace(photos, scratch / "run", recipe, **settings),
         "process": lambda: process_pace(photos, scratch / "run", recipe, **settings),
         "daemon": lambda: daemon_pace(photos, scratch / "run", recipe, **settings),
     }
-    made: dict[str, list[EtaEstimator]] = {name: [] for name in ways}
+    made: dict[str, list[Pace]] = {name: [] for name in ways}
     for number in range(rounds):
         for name in list(ways)[:: -1 if number % 2 else 1]:
             made[name].append(ways[name]())
@@ -43,7 +45,7 @@ def throughput(
     return {name: summary(paces) for name, paces in made.items()}
 
 
-def summary(paces: Sequence[EtaEstimator]) -> dict[str, Any]:
+def summary(paces: Sequence[Pace]) -> dict[str, Any]:
     fields = asdict(paces[0])
     medians = {name: statistics.median(getattr(each, name) for each in paces) for name in fields}
     return {**medians, "rounds": [each.photos_per_second for each in paces]}
@@ -56,21 +58,21 @@ def ratios(result: dict[str, Any], over: str, under: str) -> dict[str, float]:
     return {"median": round(statistics.median(each), 3), "least": min(each), "most": max(each)}
 
 
-def bare_pace(photos: Sequence[Path], root: Path, recipe: str, **settings: Any) -> EtaEstimator:
+def bare_pace(photos: Sequence[Path], root: Path, recipe: str, **settings: Any) -> Pace:
     config = write_config(root, **settings)
     source, out = _list(photos, root / "photos"), root / "out"
-    arguments = [sys.executable, str(BARE), source, out, "-c", config, "--recipe", recipe]
+    arguments = [sys.executable, *BARE, source, out, "-c", config, "--recipe", recipe]
     return _run(list(map(str, arguments)), out, root, len(photos))
 
 
-def process_pace(photos: Sequence[Path], root: Path, recipe: str, **settings: Any) -> EtaEstimator:
+def process_pace(photos: Sequence[Path], root: Path, recipe: str, **settings: Any) -> Pace:
     config = write_config(root, **settings)
     source, out = _list(photos, root / "photos"), root / "out"
     arguments = command("process", source, "-o", out, "-c", config, "--recipe", recipe)
     return _run([*arguments, "--no-cache"], out, root, len(photos))
 
 
-def daemon_pace(photos: Sequence[Path], root: Path, recipe: str, **settings: Any) -> EtaEstimator:
+def daemon_pace(photos: Sequence[Path], root: Path, recipe: str, **settings: Any) -> Pace:
     folder = {"path": str(root / "hot"), "recipe": recipe}
     box = Appliance(root, hot_folders=[folder], intake={"settle_seconds": 0.3}, **settings)
     box.fill(photos)
@@ -79,7 +81,7 @@ def daemon_pace(photos: Sequence[Path], root: Path, recipe: str, **settings: Any
     return pace(_whole(published(box.results), len(photos), box.log), watch)
 
 
-def _run(arguments: Sequence[str], out: Path, root: Path, count: int) -> EtaEstimator:
+def _run(arguments: Sequence[str], out: Path, root: Path, count: int) -> Pace:
     log = root / "log.txt"
     child = start(arguments, log)
     process = psutil.Process(child.pid)

@@ -100,7 +100,7 @@ def published(folders: Iterable[Path]) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True)
-class EtaEstimator:
+class Pace:
     """Photos a second, and what a photo used, after warming."""
 
     photos_per_second: float
@@ -109,7 +109,7 @@ class EtaEstimator:
     idle_ms: float  # left unused, a photo
 
 
-def pace(moments: Sequence[float], watch: Watch) -> EtaEstimator:
+def pace(moments: Sequence[float], watch: Watch) -> Pace:
     """From the moments at which results appeared; the first ones only mark the beginning."""
     first = max(1, int(len(moments) * WARMING_SHARE))
     begin, end = moments[first - 1], moments[-1]
@@ -117,7 +117,7 @@ def pace(moments: Sequence[float], watch: Watch) -> EtaEstimator:
     used = watch.between(begin, end)
     # Ten small photos are done between two looks at the processors: what they used is unknown.
     share = 1e3 / count * (end - begin) / used["seconds"] if used["seconds"] else math.nan
-    return EtaEstimator(
+    return Pace(
         round(count / (end - begin), 3),
         *(round(used[name] * share, 2) for name in ("own", "others", "idle")),
     )

@@ -2,8 +2,8 @@
 
 Quantisation-aware training (Jacob et al., CVPR 2018): each activation passes forward in 256 steps
 (the nearest power of two of their size) between the least and the largest value seen, backward as
-if it were not rounded. Only what `tools.quantise` puts into int8 is rounded; weights are not, for
-their steps are per channel and small.
+if it were not rounded. Only what `tools.training.quantise` puts into int8 is rounded; weights are
+not, for their steps are per channel and small.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def _clothes(numbers: str) -> frozenset[str]:
     return frozenset(f"cloth_{number}" for number in _named(numbers))
 
 
-# Unlabelled photos on whose wrong matte the models agree (tools/pseudo_labels.py), found by eye.
+# Unlabelled photos on whose wrong matte the models agree (pseudo_labels.py), found by eye.
 WRONG_MATTES: dict[str, frozenset[str]] = {
     "persons_unlabelled": frozenset(["1161", "1290"]),
     "products": _clothes("024 038 052 117 132 170 172 205 251 274 303 330 371 387 412"),

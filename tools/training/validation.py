@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.metrics import iou
+from tools.bench.metrics import iou
 from tools.training.augment import bare_box, resized
 from tools.training.dataset import Sample, Sampler
 from tools.training.split import BESIDE_ANOTHER

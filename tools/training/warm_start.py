@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from tools.training.network import Attention, MattingNet, UpStep
 
-PREFIX, FOLDED, PIXELS = "net.", ".weight_bias", ".pixels"  # as tools.export names them
+PREFIX, FOLDED, PIXELS = "net.", ".weight_bias", ".pixels"  # as tools.training.export names them
 ATTENTION = ".attend."
 
 
 def load_exported(net: MattingNet, path: Path) -> None:
-    """Take the weights of a file that tools.export wrote; the function becomes the file's.
+    """Take the weights of a file that tools.training.export wrote; the function becomes the file's.
 
     The head at 1/8 is not in the file: it begins at zero, so that in training it does not disturb
     what was learned. Where the network has attention and the file has none, that begins as it was
@@ -148,7 +148,8 @@ def without_attention(net: MattingNet, images: Iterable[Tensor]) -> MattingNet:
         said[gate].append(gate.factors(inputs[0]).flatten(1))
 
     _overheard(net, said, hear, images)
-    plain = MattingNet(**{**net.layout, "attention": False})
+    layout: dict[str, Any] = {**net.layout, "attention": False}
+    plain = MattingNet(**layout)
     plain.load_state_dict({n: v for n, v in net.state_dict().items() if ATTENTION not in n})
     for name, step in steps.items():
         assert step.attend is not None

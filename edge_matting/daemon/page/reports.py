@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_matting.config import Recipe, Settings
+from edge_matting.core.output_kinds import output_kind
 from edge_matting.core.plan import Plan
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.page.uploads import Uploads
@@ -81,11 +82,15 @@ def recipes(settings: Settings) -> tuple[RecipeReport, ...]:
         RecipeReport(
             name,
             tuple(f"{spec.kind} {spec.format}" for spec in recipe.outputs),
-            str(recipe.background) if any(o.kind == "composite" for o in recipe.outputs) else None,
+            str(recipe.background) if _shows_background(recipe) else None,
             _parameters(recipe),
         )
         for name, recipe in settings.recipes.items()
     )
+
+
+def _shows_background(recipe: Recipe) -> bool:
+    return any("backdrop" in output_kind(spec.kind).needs for spec in recipe.outputs)
 
 
 def _parameters(recipe: Recipe) -> dict[str, Any]:

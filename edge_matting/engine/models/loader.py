@@ -18,6 +18,7 @@ from edge_matting.core.errors import (
     StartError,
 )
 from edge_matting.core.plan import Plan
+from edge_matting.core.providers import FULL_PRECISION, PROCESSOR, is_processor, runtime_with
 from edge_matting.engine.models.golden import GoldenMattes
 from edge_matting.engine.models.session_factory import SessionMaker
 from edge_matting.imaging import decode
@@ -98,7 +99,7 @@ class ModelLoader:
         manifest = self._catalog.get(model_id)
         steps: list[str] = []
         wanted = plan.provider
-        while gpu_lost is not None and plan.provider != "cpu":
+        while gpu_lost is not None and not is_processor(plan.provider):
             plan, words = self._lower(plan, DeviceLost(gpu_lost, hint=""))
             steps.append(words)
         while True:
@@ -152,9 +153,14 @@ class ModelLoader:
 
     def _on_cpu(self, manifest: Manifest, plan: Plan, resolution: tuple[int, int]) -> Session:
         """The reference: the processor, in full precision."""
-        return self._make(
-            manifest, replace(plan, provider="cpu", precision="fp32", resolution=resolution)
+        reference = replace(
+            plan,
+            backend=runtime_with(PROCESSOR, plan.backend),
+            provider=PROCESSOR,
+            precision=FULL_PRECISION,
+            resolution=resolution,
         )
+        return self._make(manifest, reference)
 
     def _lower(self, plan: Plan, error: EdgeMattingError) -> tuple[Plan, str]:
         """The next plan and what to say of it; raises ``error`` where nothing is left."""
@@ -166,7 +172,7 @@ class ModelLoader:
     def _end(self, plan: Plan, error: EdgeMattingError) -> EdgeMattingError:
         """No rung is left; without leave to go to the processor that is the end of the start."""
         forbidden = self._settings.device.missing_accelerator == "fail"
-        if plan.provider != "cpu" and forbidden:
+        if forbidden and not is_processor(plan.provider):
             return StartError(f"{plan.provider} was asked for and cannot be used: {error.message}")
         return error
 

@@ -18,6 +18,7 @@ from edge_matting.core.errors import (
     SessionError,
 )
 from edge_matting.core.plan import Plan
+from edge_matting.core.providers import PROCESSOR, PROVIDERS, is_processor, runtime_with
 from edge_matting.engine.keepalive import preparing
 from edge_matting.engine.models.loader import LoadedModel, ModelLoader
 from edge_matting.engine.models.pool import ModelPool
@@ -94,17 +95,18 @@ class ModelManager:
         raises.
         """
         best = self._plan
-        beside = best.provider == "tensorrt" and self._serves_meanwhile
-        if beside:
-            self._plan = replace(best, provider="cuda")
-            self._wanted = "cuda"
+        meanwhile = PROVIDERS[best.provider].meanwhile if self._serves_meanwhile else None
+        if meanwhile is not None:
+            backend = runtime_with(meanwhile, best.backend)
+            self._plan = replace(best, backend=backend, provider=meanwhile)
+            self._wanted = meanwhile
         self.pool.tools(self._default)
         opened = self._opened
         assert opened is not None
-        if beside and opened.proof.actual == "cuda":
+        if meanwhile is not None and opened.proof.actual == meanwhile:
             self._build(best)
-        elif beside:
-            self.want("tensorrt")
+        elif meanwhile is not None:
+            self.want(best.provider)
         self.announce()
 
     def want(self, provider: str) -> None:
@@ -159,9 +161,10 @@ class ModelManager:
         if model_id == self._default:
             return self._plan
         own = self._plan_of(model_id)
-        if self._plan.provider == "cpu" and own.provider != "cpu":
+        if is_processor(self._plan.provider) and not is_processor(own.provider):
             exact = own.fallbacks.precisions[0]
-            own = replace(own, provider="cpu", precision=exact)
+            backend = runtime_with(PROCESSOR, own.backend)
+            own = replace(own, backend=backend, provider=PROCESSOR, precision=exact)
         return replace(with_session_of(self._plan, own), fallbacks=own.fallbacks)
 
     def _told(self, proof: Proof, plan: Plan) -> Proof:
@@ -189,34 +192,35 @@ class ModelManager:
 
     def _build(self, best: Plan) -> None:
         self._builder = threading.Thread(
-            target=self._compile, args=(best,), name="tensorrt", daemon=True
+            target=self._compile, args=(best,), name=best.provider, daemon=True
         )
         self._builder.start()
 
     def _compile(self, best: Plan) -> None:
-        """Compile the engine beside the work, then put it in CUDA's place."""
+        """Compile the engine beside the work, then put it in the place of what serves."""
         try:
-            with self._patience("the TensorRT engine"):
+            with self._patience(f"the {PROVIDERS[best.provider].label} engine"):
                 opened = self._opener.open(best, self._default)
         except DeviceLost as error:
             self._device_lost(error)
             return
         except EdgeMattingError as error:
-            self._without_tensorrt(str(error))
+            self._stay(best, str(error))
         else:
-            if opened.proof.actual == "tensorrt":
-                self.want("tensorrt")
+            if opened.proof.actual == best.provider:
+                self.want(best.provider)
                 self._opened, self._plan = opened, opened.plan
                 self.pool.put(self._default, self._tools(opened))
             else:
                 opened.session.close()
-                self._without_tensorrt(opened.proof.reason or "")
+                self._stay(best, opened.proof.reason or "")
         self.announce()
 
-    def _without_tensorrt(self, reason: str) -> None:
-        """CUDA stays; that TensorRT was wanted and why it is not used is told."""
-        self._wanted, self._why = "tensorrt", reason
-        log.warning("cuda stays in use, tensorrt was asked for: %s", reason)
+    def _stay(self, best: Plan, reason: str) -> None:
+        """What serves stays; that the best was wanted and why it is not used is reported."""
+        self._wanted, self._why = best.provider, reason
+        served = self._plan.provider
+        log.warning("%s stays in use, %s was asked for: %s", served, best.provider, reason)
 
     def _patience(self, what: str) -> AbstractContextManager[None]:
         thread = threading.get_ident()

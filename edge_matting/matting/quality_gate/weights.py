@@ -1,4 +1,4 @@
-"""The quality gate's calibration. Written by tools/calibrate_gate.py; not to be edited by hand."""
+"""The quality gate's calibration. Written by tools/gate/calibrate.py; not to be edited by hand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Weights:
 
 
 # Calibrated on 1329 mattes of 240 photos by `python -m
-# tools.calibrate_gate`: sets, models and figures are in docs/finishing.md.
+# tools.gate.calibrate`: sets, models and figures are in docs/finishing.md.
 LIMIT: Final = 0.6136
 DOUBT: Final = (0.2826, 0.7796)
 FIRST: Final = Weights(

@@ -1,0 +1,1 @@
+"""Tools for developers: benchmarks, training, chaos, soak, trial and gate; README.md lists them."""

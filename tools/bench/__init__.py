@@ -1,0 +1,1 @@
+"""Benchmarks: pace, latency, memory and error, each a committed command."""

@@ -1,0 +1,1 @@
+"""The installed service on a real systemd, in a container."""
