@@ -13,6 +13,7 @@ from edge_matting.cache import MatteCache, content_digest
 from edge_matting.config import Recipe
 from edge_matting.core.jobs import EncodedOutput, Execution, Quality, Result
 from edge_matting.core.logs import shown
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 from edge_matting.imaging import (
     PREVIEW_HEIGHT,
@@ -193,7 +194,7 @@ def _result(
         ),
         cache=rendered.matted.cache,
         cache_evidence=rendered.matted.evidence,
-        notes=rendered.notes,
+        notes=Reason.all_of(rendered.notes),
         quality=rendered.quality,
         seconds=watch.reading(),
     )
