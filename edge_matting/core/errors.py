@@ -18,6 +18,7 @@
         │   ├── TooLarge
         │   ├── SourceGone
         │   ├── UnfitParameters
+        │   ├── UnfitModel
         │   └── EngineCrashed
         └── TemporaryError     trying again may help
             ├── Truncated
@@ -147,6 +148,13 @@ class UnfitParameters(PermanentError):
 
     code = "unfit_parameters"
     default_hint = "the recipe was changed since; send the photo again"
+
+
+class UnfitModel(PermanentError):
+    """The model asked for is gone, cannot be used, or is for another task than the recipe."""
+
+    code = "unfit_model"
+    default_hint = "choose another model or recipe, or add the model"
 
 
 class EngineCrashed(PermanentError):

@@ -200,6 +200,7 @@ CHINESE: Final = MappingProxyType(
         "code_out_of_memory": "内存不足以处理这张图片。",
         "code_gpu_out_of_memory": "显存已满；不计入尝试次数。",
         "code_inference_failed": "模型处理这张图片失败。",
+        "code_unfit_model": "所选模型已不存在或不适用，请选择其他模型。",
         "code_unfit_parameters": "单独设置已不适用于该配方，请重新发送。",
         "code_engine_crashed": "单独处理这张图片时，工作进程多次崩溃。",
         "code_source_gone": "原件已不在。",

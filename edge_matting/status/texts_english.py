@@ -203,6 +203,7 @@ ENGLISH: Final = MappingProxyType(
         "code_out_of_memory": "Not enough memory for this picture.",
         "code_gpu_out_of_memory": "The GPU's memory was full; this costs no attempt.",
         "code_inference_failed": "The model failed on this picture.",
+        "code_unfit_model": "The model asked for is gone or does not fit. Choose another.",
         "code_unfit_parameters": "Its own settings no longer fit the recipe. Send it again.",
         "code_engine_crashed": "The work process died with this picture, alone and repeatedly.",
         "code_source_gone": "The original is gone.",
