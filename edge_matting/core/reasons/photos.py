@@ -52,8 +52,8 @@ WORDS: Final = MappingProxyType(
             "zh": "所选模型已不存在或不适用。",
         },
         "hint_unfit_model": {
-            "en": "choose another model",
-            "zh": "请选择其他模型",
+            "en": "choose another model or recipe, or add the model",
+            "zh": "请选择其他模型或配方，或添加该模型",
         },
         "engine_crashed": {
             "en": "The engine crashed each time it processed this photo alone.",
