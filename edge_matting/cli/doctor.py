@@ -62,7 +62,14 @@ def _guarded(check: Check, settings: Settings) -> Iterator[Finding]:
     try:
         yield from check(settings)
     except EdgeMattingError as error:
-        yield Finding(check.__name__.strip("_").replace("_", " "), str(error), well=False)
+        yield Finding(_name_of(check), str(error), well=False)
+    except OSError as error:
+        found = str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
+        yield Finding(_name_of(check), found, well=False)
+
+
+def _name_of(check: Check) -> str:
+    return check.__name__.strip("_").replace("_", " ")
 
 
 def _folders(settings: Settings) -> Iterator[Finding]:
