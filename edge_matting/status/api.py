@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -119,11 +120,9 @@ class Api:
 
         def make() -> CachedResponse:
             results = self._jobs.jobs(JobState.SUCCEEDED, RECENT_RESULTS, None)
-            doubted = [
-                *self._jobs.jobs(JobState.FAILED, RECENT_ATTENTION, None),
-                *self._jobs.jobs(JobState.REVIEW, RECENT_ATTENTION, None),
-            ]
-            attention = sorted(doubted, key=lambda job: job.id, reverse=True)[:RECENT_ATTENTION]
+            failed = self._jobs.jobs(JobState.FAILED, RECENT_ATTENTION, None)
+            doubted = self._jobs.jobs(JobState.REVIEW, RECENT_ATTENTION, None)
+            attention = _both_kinds(failed, doubted, RECENT_ATTENTION)
             body = {
                 "results": [self._tell(job) for job in results],
                 "attention": [self._tell(job) for job in attention],
@@ -234,3 +233,10 @@ class Api:
 
     def _has_preview(self, job_id: int) -> bool:
         return (self._previews / f"{job_id}.jpg").is_file()
+
+
+def _both_kinds(failed: Sequence[Job], doubted: Sequence[Job], most: int) -> list[Job]:
+    """The newest of both, newest first; many of one kind leave half the places to the other."""
+    of_failed = failed[: max(most // 2, most - len(doubted))]
+    of_doubted = doubted[: most - len(of_failed)]
+    return sorted((*of_failed, *of_doubted), key=lambda job: job.id, reverse=True)

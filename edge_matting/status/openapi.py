@@ -20,6 +20,14 @@ YES_NO: Final[Schema] = {"type": "boolean"}
 MOMENT: Final[Schema] = {"type": "string", "format": "date-time"}
 MAYBE_MOMENT: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
 TEXTS: Final[Schema] = {"type": "array", "items": TEXT}
+CODED: Final[Schema] = {
+    "type": "object",
+    "description": "A reason by its code and values, beside its English sentence",
+    "properties": {"code": TEXT, "values": {"type": "object"}},
+    "required": ["code", "values"],
+}
+MAYBE_CODED: Final[Schema] = {"oneOf": [CODED, {"type": "null"}]}
+ALL_CODED: Final[Schema] = {"type": "array", "items": CODED}
 STATES: Final[Schema] = {"type": "string", "enum": [state.value for state in JobState]}
 BINARY: Final[Schema] = {"type": "string", "format": "binary"}
 
@@ -164,6 +172,8 @@ def _transfer() -> Schema:
     archive["parameters"] = [
         _asked("jobs", {"type": "string", "pattern": r"^[0-9]+(,[0-9]+)*$"}),
         _asked("day", {"type": "string", "format": "date"}),
+        _asked("since", {"type": "string", "format": "date-time"}),
+        _asked("until", {"type": "string", "format": "date-time"}),
     ]
     return {
         "/api/v1/uploads": {
@@ -295,7 +305,7 @@ def _schemas() -> Schema:
     }
     return {
         "Error": _full({"error": _full({"code": TEXT, "message": TEXT})}),
-        "Verdict": _full({"status": TEXT, "reasons": TEXTS}),
+        "Verdict": _full({"status": TEXT, "reasons": TEXTS, "reasons_coded": ALL_CODED}),
         "State": {"type": "string", "enum": [state.value for state in ApplianceState]},
         "Session": _full({"token_set": YES_NO, "trusted": YES_NO}),
         "Status": _full(_status(counts)),
@@ -312,6 +322,7 @@ def _schemas() -> Schema:
                 "received": WHOLE,
                 "part_bytes": WHOLE,
                 "file": MAYBE_TEXT,
+                "job": MAYBE_WHOLE,
             }
         ),
     }
@@ -324,6 +335,7 @@ def _list(name: str) -> Schema:
 def _status(counts: Schema) -> Schema:
     queue = {
         "counts": counts,
+        "arriving": WHOLE,
         "oldest_pending_seconds": MAYBE_NUMBER,
         "eta_seconds": MAYBE_NUMBER,
     }
@@ -332,14 +344,23 @@ def _status(counts: Schema) -> Schema:
         "path": TEXT,
         "recipe": TEXT,
         "watch": TEXT,
+        "watch_coded": CODED,
         "free_bytes": MAYBE_WHOLE,
         "problem": MAYBE_TEXT,
+        "problem_coded": MAYBE_CODED,
     }
     return {
         "state": _ref("State"),
+        "by_itself": TEXT,
+        "by_itself_coded": CODED,
+        "to_do": TEXT,
+        "to_do_coded": CODED,
+        "paused": YES_NO,
         "reasons": TEXTS,
+        "reasons_coded": ALL_CODED,
         "ready": YES_NO,
         "not_ready": TEXTS,
+        "not_ready_coded": ALL_CODED,
         "version": TEXT,
         "started_at": MOMENT,
         "uptime_seconds": NUMBER,
@@ -399,4 +420,6 @@ def _job() -> Schema:
         "finished_at": MAYBE_MOMENT,
         "seconds": MAYBE_NUMBER,
         "preview": MAYBE_TEXT,
+        "reasons": TEXTS,
+        "reasons_coded": ALL_CODED,
     }

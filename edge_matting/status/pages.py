@@ -18,13 +18,14 @@ from flask import (
 )
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from edge_matting.core.reasons import Reason
 from edge_matting.status.interfaces import ActionRefused, ApplianceInterface, JobReader
 from edge_matting.status.metrics import registry
-from edge_matting.status.redaction import public_text
-from edge_matting.status.render import dump
+from edge_matting.status.redaction import public
+from edge_matting.status.render import coded, dump, plain
 from edge_matting.status.request_validation import JOB
 from edge_matting.status.security import Guard
-from edge_matting.status.texts import NAMES, SAID, TEXTS
+from edge_matting.status.texts import NAMES, TEXTS, reason_texts
 
 ASSETS: Final = MappingProxyType(
     {
@@ -89,11 +90,18 @@ class Pages:
             text, content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"}
         )
 
-    def _health_answer(self, good: str, bad: str, reasons: tuple[str, ...]) -> Response:
+    def _health_answer(self, good: str, bad: str, reasons: tuple[Reason, ...]) -> Response:
+        body = plain(
+            {
+                "status": bad if reasons else good,
+                "reasons": reasons,
+                "reasons_coded": coded(reasons),
+            }
+        )
         if not self._guard.trusts(request):
-            reasons = tuple(map(public_text, reasons))
+            body = public(body, {})
         answer = Response(
-            dump({"status": bad if reasons else good, "reasons": reasons}),
+            dump(body),
             HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK,
             mimetype="application/json",
         )
@@ -113,7 +121,7 @@ def _localised(template: str, **values: Any) -> Response:
         language=language,
         languages=NAMES.items(),
         t=TEXTS[language],
-        said=SAID[language],
+        reasons=reason_texts(language),
         **values,
     )
     answer = Response(html, mimetype="text/html")
