@@ -76,13 +76,13 @@ def test_a_newcomers_page_is_short() -> None:
 
 def test_modules_named_in_the_documents_exist() -> None:
     """`engine/loop.py` and the like: under edge_matting, tools, tests or the root."""
-    missing = []
-    for path in DOCUMENTS:
-        if path.name == "CHANGELOG.md":
-            continue
-        for name in re.findall(r"`([a-z_]+(?:/[a-z_0-9]+)+\.py)`", path.read_text("utf-8")):
-            if not any((ROOT / base / name).exists() for base in ("", "edge_matting")):
-                missing.append(f"{path.name}: {name}")
+    missing = [
+        f"{path.name}: {name}"
+        for path in DOCUMENTS
+        if path.name != "CHANGELOG.md"
+        for name in re.findall(r"`([a-z_]+(?:/[a-z_0-9]+)+\.py)`", path.read_text("utf-8"))
+        if not any((ROOT / base / name).exists() for base in ("", "edge_matting"))
+    ]
     assert missing == []
 
 
