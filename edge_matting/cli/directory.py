@@ -23,8 +23,8 @@ from edge_matting.core.logs import shown
 from edge_matting.core.naming import conflicting_stems, numbered_stem, stem_candidates
 from edge_matting.core.states import JobState
 from edge_matting.hotfolder.scan import FoundFile, scan
+from edge_matting.pipeline import FinishedPhoto
 from edge_matting.publish import (
-    EncodedOutput,
     build_sidecar,
     copy_result,
     digest_of,
@@ -197,7 +197,7 @@ class EarlierResult:
 
 
 class DirectoryResults:
-    """`pipeline.Results` for one photo of the one-shot command."""
+    """`engine.jobs.source.Results` of one photo of the one-shot command."""
 
     def __init__(
         self, places: Places, photo: InputPhoto, recipe: Recipe, model_sha256: str
@@ -226,13 +226,10 @@ class DirectoryResults:
     def reuses(self) -> bool:
         return self._places.reuses
 
-    def root(self, state: JobState) -> Path:
-        return self._places.root(state).absolute()
-
     def find(self, sha256: str, recipe_key: str, model_sha256: str) -> StoredResult | None:
         return self._places.recall((sha256, recipe_key, model_sha256))
 
-    def reuse(self, stored: StoredResult, result: Result) -> Result | None:
+    def copy(self, stored: StoredResult, result: Result) -> StoredResult | None:
         source = self._places.root(stored.state) if stored.root is None else Path(stored.root)
         earlier = self._earlier(result)
         outputs = copy_result(
@@ -240,35 +237,35 @@ class DirectoryResults:
             stored.result.outputs,
             self._places.made_root(stored.state),
             self._stem,
-            lambda copies: self._sidecar(result, copies),
+            lambda copies: self._sidecar(replace(result, outputs=copies)),
             is_ours=_of(result),
         )
         if outputs is None:
             return None
         self._remove_other(stored.state, earlier)
-        return replace(result, outputs=outputs)
+        return self._stored(stored.state, replace(result, outputs=outputs))
 
-    def publish(self, state: JobState, files: tuple[EncodedOutput, ...], result: Result) -> Result:
+    def publish(self, photo: FinishedPhoto) -> StoredResult:
+        result = photo.result
         earlier = self._earlier(result)
         outputs = publish_result(
-            self._places.made_root(state),
+            self._places.made_root(photo.state),
             self._stem,
-            files,
-            lambda published: self._sidecar(result, published),
+            photo.files,
+            lambda published: self._sidecar(replace(result, outputs=published)),
             is_ours=_of(result),
         )
-        self._remove_other(state, earlier)
-        published = replace(result, outputs=outputs)
-        key = (result.sha256, result.recipe_key, result.model_sha256)
-        self._places.remember(key, StoredResult(state, str(self._places.out), published))
-        return published
+        self._remove_other(photo.state, earlier)
+        stored = self._stored(photo.state, replace(result, outputs=outputs))
+        self._places.remember((result.sha256, result.recipe_key, result.model_sha256), stored)
+        return stored
 
-    @property
-    def shows_previews(self) -> bool:
-        return False  # there is no page
+    def keep_thumbnail(self, jpeg: bytes) -> None:
+        raise NotImplementedError  # there is no page, so no task asks for one
 
-    def preview(self, jpeg: bytes) -> None:
-        raise NotImplementedError
+    def _stored(self, state: JobState, result: Result) -> StoredResult:
+        root = str(self._places.root(state).absolute())
+        return StoredResult(state, str(self._places.out), result, root=root)
 
     def _earlier(self, result: Result) -> list[EarlierResult]:
         """What lies there of the same photo; its name is decided with it."""
@@ -283,7 +280,7 @@ class DirectoryResults:
             if found.state is not state and found.outputs:
                 remove_result(self._places.door(found.state), found.stem, found.outputs)
 
-    def _sidecar(self, result: Result, outputs: tuple[Output, ...]) -> bytes:
+    def _sidecar(self, result: Result) -> bytes:
         job = Job(
             id=0,  # there is no ledger here
             folder=str(self._places.out),
@@ -296,7 +293,7 @@ class DirectoryResults:
             stem=self._stem,
             original=Original(Place.IN, self._photo.relative),
         )
-        return build_sidecar(job, replace(result, outputs=outputs), time.time(), __version__)
+        return build_sidecar(job, result, time.time(), __version__)
 
 
 def _of(result: Result) -> Callable[[Mapping[str, Any]], bool]:

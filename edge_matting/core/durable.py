@@ -107,7 +107,7 @@ def make_folders(path: Path) -> None:
             sync_folder(folder.parent)
 
 
-def sync_folder(path: Path, call: Callable[[int], None] = os.fsync) -> None:
+def sync_folder(path: Path, call: Callable[[int], None] | None = None) -> None:
     """Make the names in ``path`` durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -116,10 +116,10 @@ def sync_folder(path: Path, call: Callable[[int], None] = os.fsync) -> None:
         os.close(descriptor)
 
 
-def sync_descriptor(folder: int, call: Callable[[int], None] = os.fsync) -> None:
+def sync_descriptor(folder: int, call: Callable[[int], None] | None = None) -> None:
     """Make the names in an open folder durable."""
     try:
-        call(folder)
+        (call or os.fsync)(folder)
     except OSError as error:
         if error.errno not in _UNSUPPORTED:  # some network file systems sync no folders
             raise

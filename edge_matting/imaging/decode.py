@@ -13,6 +13,7 @@ from PIL import Image, ImageFile
 
 from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.core.errors import NotAnImage, Truncated, Unsupported
+from edge_matting.core.reasons import Reason
 from edge_matting.imaging.colour import profile_space, to_srgb_picture
 from edge_matting.imaging.containers import damage
 from edge_matting.imaging.header import Header, check_limits, find_exif, read_header
@@ -54,7 +55,13 @@ def decode(data: bytes, name: str, *, max_pixels: int) -> Photo:
     """
     header = read_header(data, name)
     check_limits(header, max_pixels)
+    return decode_pixels(data, header)
+
+
+def decode_pixels(data: bytes, header: Header) -> Photo:
+    """As ``decode``, for a caller that has read the header of ``data`` and checked its limits."""
     _check_whole(data, header)
+    name = header.name
     with job_errors(data, header.format, name):
         picture = open_picture(data, header.format)
         icc = picture.info.get("icc_profile") or None
@@ -67,7 +74,7 @@ def decode(data: bytes, name: str, *, max_pixels: int) -> Photo:
 
 def _notes(picture: ImageFile.ImageFile) -> tuple[str, ...]:
     if getattr(picture, "is_animated", False):
-        return ("several frames or pages: the first was taken",)
+        return (Reason("first_frame"),)
     return ()
 
 

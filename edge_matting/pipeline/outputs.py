@@ -1,110 +1,131 @@
-"""Every output of a recipe from one alpha matte.
+"""Every output of a recipe from the parts that its tasks make, and the parts of matting.
 
-The order of the steps is told in ``matting.postprocess``.
+The order of the steps from a matte to its parts is in ``matting.postprocess``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_matting.config import OutputSpec, Recipe
 from edge_matting.core.arrays import Alpha, Rgb
-from edge_matting.imaging import Photo, before_after, encode, output_exif, to_srgb
+from edge_matting.core.jobs import EncodedOutput
+from edge_matting.core.output_kinds import output_kind
+from edge_matting.core.references import load_reference
+from edge_matting.imaging import Photo, encode, output_exif, to_srgb
 from edge_matting.matting import (
-    Backdrop,
     Box,
     CutoutRows,
     Frame,
-    Shadow,
     background_cast,
-    composite,
     cropped,
-    cutout,
     despilled,
     estimate_foreground,
     finish_matte,
     fitted,
     framed,
-    quantised,
     subject_box,
-    trimap,
-    with_shadow,
 )
 from edge_matting.pipeline.backdrops import make_backdrop, make_shadow
-from edge_matting.publish import EncodedOutput
+from edge_matting.pipeline.tasks import Scene
 
 Pixels = npt.NDArray[Any]
 
-_COLOURED = frozenset({"cutout", "composite", "foreground"})
+Parts: TypeAlias = Mapping[str, Any]
+"""The finished parts of a photo that output kinds ask for, by name (``core.output_kinds``)."""
+
+_AT_PHOTO_SIZE: Final = frozenset({"photo", "matte"})
 
 
-def render_outputs(photo: Photo, alpha: Alpha, recipe: Recipe) -> tuple[EncodedOutput, ...]:
-    """Encode each output that the recipe lists.
+def render_outputs(photo: Photo, matte: Alpha, recipe: Recipe) -> tuple[EncodedOutput, ...]:
+    """Encode each output of a recipe that asks for matting alone.
 
-    ``alpha`` is H x W float32 in [0, 1] at the photo's full, upright size. Raises ``Unsupported``
-    where a format cannot hold an output, ``SourceUnreadable`` for a background picture.
+    ``matte`` is the model's, H x W float32 in [0, 1] at the photo's full, upright size; the
+    transparency that the photo came with is multiplied with it here. Raises ``Unsupported`` where
+    a format cannot hold an output, ``SourceUnreadable`` for a background picture.
     """
+    return encode_outputs(photo, recipe, lambda scene: add_matting_parts(scene, matte))
+
+
+def encode_outputs(
+    photo: Photo, recipe: Recipe, *add_parts: Callable[[Scene], None]
+) -> tuple[EncodedOutput, ...]:
+    """Encode each output that the recipe lists, from the parts that the tasks add."""
     rgb, icc = photo.rgb, photo.icc
     if recipe.colour == "srgb":
         rgb, icc = to_srgb(rgb, icc), None
+    needed = frozenset(name for spec in recipe.outputs for name in output_kind(spec.kind).needs)
+    scene = Scene(photo, rgb, icc, recipe, needed)
+    for add in add_parts:
+        add(scene)
+    exif = output_exif(photo.exif, recipe.metadata)
+    dpi = _resolution(photo, recipe)
+    return tuple(_encoded(scene.parts, spec, icc, exif, dpi) for spec in recipe.outputs)
+
+
+def _encoded(
+    parts: Parts,
+    spec: OutputSpec,
+    icc: bytes | None,
+    exif: bytes | None,
+    dpi: tuple[float, float] | None,
+) -> EncodedOutput:
+    made = make_output(parts, spec)
+    if isinstance(made, bytes):
+        return EncodedOutput(spec.kind, spec.format, made)
+    data = encode(
+        made,
+        spec.format,
+        quality=spec.quality,
+        effort=spec.effort,
+        compact=spec.compact,
+        premultiplied=spec.premultiplied,
+        # A profile describes colours; a grey matte or trimap has none.
+        icc=icc if len(made.shape) == 3 else None,
+        exif=exif,
+        dpi=dpi,
+    )
+    return EncodedOutput(spec.kind, spec.format, data)
+
+
+def make_output(parts: Parts, spec: OutputSpec) -> Pixels | CutoutRows | bytes:
+    """The pixels of one output at the depth it asks for, or the bytes of its file."""
+    kind = output_kind(spec.kind)
+    given = {name: parts[name] for name in kind.needs}
+    if "foreground" in given:
+        given["foreground"] = _at_depth(given["foreground"], spec)
+    settings = {name: getattr(spec, name) for name in kind.settings}
+    made: Pixels | CutoutRows | bytes = load_reference(kind.make)(**given, **settings)
+    return made
+
+
+def add_matting_parts(scene: Scene, matte: Alpha) -> None:
+    """Add what the scene needs of matting; parts at the outputs' size are framed.
+
+    ``matte`` is the model's, H x W float32 in [0, 1] at the photo's size.
+    """
+    recipe, rgb, parts = scene.recipe, scene.rgb, scene.parts
+    own = scene.photo.alpha
     alpha = finish_matte(
-        alpha,
+        matte if own is None else matte * own,
         alpha_threshold=recipe.alpha_threshold,
         erode=recipe.erode,
         feather=recipe.feather,
     )
-    scene = _scene(rgb, alpha, recipe, icc)
-    exif = output_exif(photo.exif, recipe.metadata)
-    dpi = _resolution(photo, recipe)
-    files = []
-    for spec in recipe.outputs:
-        if spec.kind == "preview":
-            data = before_after(rgb, alpha)
-        else:
-            pixels = _pixels(scene, spec)
-            # A profile describes colours; a grey matte or trimap has none.
-            profile = icc if len(pixels.shape) == 3 else None
-            data = encode(
-                pixels,
-                spec.format,
-                quality=spec.quality,
-                effort=spec.effort,
-                compact=spec.compact,
-                premultiplied=spec.premultiplied,
-                icc=profile,
-                exif=exif,
-                dpi=dpi,
-            )
-        files.append(EncodedOutput(spec.kind, spec.format, data))
-    return tuple(files)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Scene:
-    """The finished parts of a photo at the outputs' size."""
-
-    foreground: Rgb
-    alpha: Alpha
-    backdrop: Backdrop | None
-    shadow: Shadow | None
-
-
-def _scene(rgb: Rgb, alpha: Alpha, recipe: Recipe, icc: bytes | None) -> _Scene:
-    kinds = {spec.kind for spec in recipe.outputs}
-    front = rgb
-    if kinds & _COLOURED:
-        front = _foreground(rgb, alpha, recipe)
+    parts |= {"photo": rgb, "matte": alpha}
+    if scene.needed <= _AT_PHOTO_SIZE:
+        return
+    front = _foreground(rgb, alpha, recipe) if "foreground" in scene.needed else rgb
     frame = choose_frame(alpha, recipe)
-    backdrop = None
-    if "composite" in kinds:
-        backdrop = make_backdrop(recipe.background, rgb, alpha, frame, icc)
-    front, shown = framed(front, alpha, frame)
-    shadow = make_shadow(recipe, shown, icc) if kinds & {"cutout", "composite"} else None
-    return _Scene(front, shown, backdrop, shadow)
+    if "backdrop" in scene.needed:
+        parts["backdrop"] = make_backdrop(recipe.background, rgb, alpha, frame, scene.icc)
+    parts["foreground"], parts["alpha"] = framed(front, alpha, frame)
+    if "shadow" in scene.needed:
+        parts["shadow"] = make_shadow(recipe, parts["alpha"], scene.icc)
 
 
 def _foreground(rgb: Rgb, alpha: Alpha, recipe: Recipe) -> Rgb:
@@ -136,25 +157,6 @@ def _resolution(photo: Photo, recipe: Recipe) -> tuple[float, float] | None:
     if recipe.canvas is not None and recipe.canvas.dpi is not None:
         return recipe.canvas.dpi, recipe.canvas.dpi
     return photo.dpi if recipe.metadata != "none" else None
-
-
-def _pixels(scene: _Scene, spec: OutputSpec) -> Pixels | CutoutRows:
-    """The pixels of one output, H x W, H x W x 3 or H x W x 4, at the depth it asks for."""
-    if spec.kind == "alpha":
-        return quantised(scene.alpha, np.uint16 if spec.bits == 16 else np.uint8)
-    if spec.kind == "trimap":
-        return trimap(scene.alpha)
-    front, alpha = _at_depth(scene.foreground, spec), scene.alpha
-    if spec.kind == "foreground":
-        return front
-    if spec.kind == "composite":
-        assert scene.backdrop is not None
-        return composite(front, alpha, scene.backdrop, shadow=scene.shadow)
-    if scene.shadow is not None:
-        front, alpha = with_shadow(front, alpha, scene.shadow)
-    if spec.premultiplied:
-        return cutout(front, alpha, premultiplied=True)
-    return CutoutRows(front, alpha)
 
 
 def _at_depth(rgb: Rgb, spec: OutputSpec) -> Rgb:

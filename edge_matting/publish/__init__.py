@@ -5,7 +5,6 @@ from edge_matting.publish.originals import dispose
 from edge_matting.publish.publication import digest_of
 from edge_matting.publish.report import build_report
 from edge_matting.publish.results import (
-    EncodedOutput,
     copy_result,
     publish_result,
     remove_result,
@@ -21,7 +20,6 @@ from edge_matting.publish.sidecar import (
 )
 
 __all__ = [
-    "EncodedOutput",
     "accept_result",
     "build_report",
     "build_sidecar",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_matting.core.anchored import AnchoredFolder
-from edge_matting.core.jobs import Output
+from edge_matting.core.jobs import EncodedOutput, Output
 from edge_matting.publish.publication import Draft, digest_of, publish
 from edge_matting.publish.sidecar import (
     published_stem,
@@ -28,15 +28,6 @@ MakeSidecar = Callable[[tuple[Output, ...]], bytes]
 
 IsOurs = Callable[[Mapping[str, Any]], bool]
 """Whether a sidecar that lies there is of the same photo, whose result may be replaced."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedOutput:
-    """One output file, not yet written; ``format`` is png, webp, jpg, tiff or avif."""
-
-    kind: str
-    format: str
-    data: bytes
 
 
 class _AlteredError(Exception):

@@ -500,7 +500,8 @@ import hashlib, json, os, sys
 from dataclasses import asdict
 from pathlib import Path
 from edge_matting.core.anchored import AnchoredFolder
-from edge_matting.publish import EncodedOutput, publish_result, remove_stale
+from edge_matting.core.jobs import EncodedOutput
+from edge_matting.publish import publish_result, remove_stale
 
 def sidecar(outputs):
     return json.dumps({"outputs": [asdict(output) for output in outputs]}).encode()

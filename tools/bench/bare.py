@@ -27,12 +27,12 @@ from edge_matting.core.jobs import (
     Execution,
     Job,
     Original,
-    Output,
     Place,
     Quality,
     Result,
     Signature,
 )
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 from edge_matting.engine.factory import load_tools, plan_for
 from edge_matting.engine.process_tuning import tune_process
@@ -79,8 +79,12 @@ class Bare:
             files = render_outputs(photo, alpha, self.recipe)
         with stage("publish"):
             result = self._result(digest, photo, quality)
-            root = AnchoredFolder(self.out)
-            publish_result(root, path.stem, files, lambda made: _sidecar(path, result, made))
+            publish_result(
+                AnchoredFolder(self.out),
+                path.stem,
+                files,
+                lambda outputs: _sidecar(path, replace(result, outputs=outputs)),
+            )
 
     def _matte(self, photo: Photo, stage: Stage) -> tuple[Alpha, Quality]:
         equalise = self.recipe.exposure == "auto"
@@ -114,13 +118,13 @@ class Bare:
             ),
             cache="miss",
             cache_evidence={},
-            notes=photo.notes,
+            notes=Reason.all_of(photo.notes),
             quality=quality,
             seconds={},
         )
 
 
-def _sidecar(path: Path, result: Result, outputs: tuple[Output, ...]) -> bytes:
+def _sidecar(path: Path, result: Result) -> bytes:
     job = Job(
         id=0,
         folder=str(path.parent),
@@ -133,7 +137,7 @@ def _sidecar(path: Path, result: Result, outputs: tuple[Output, ...]) -> bytes:
         stem=path.stem,
         original=Original(Place.IN, path.name),
     )
-    return build_sidecar(job, replace(result, outputs=outputs), time.time(), __version__)
+    return build_sidecar(job, result, time.time(), __version__)
 
 
 def open_bare(config: Path | None, recipe: str, out: Path) -> tuple[Bare, int]:

@@ -7,6 +7,7 @@ they are a picture is found out by the engine.
 
 from __future__ import annotations
 
+import logging
 import posixpath
 import secrets
 import threading
@@ -18,14 +19,23 @@ from typing import Any, Final
 from edge_matting.config import HotFolder, Settings, adjusted, canonical
 from edge_matting.core.anchored import MAX_SAME_NAME, AnchoredFolder
 from edge_matting.core.clock import Clock
-from edge_matting.core.errors import ConfigError, FolderUnavailable, PathRefused
-from edge_matting.core.jobs import Signature
+from edge_matting.core.errors import (
+    ConfigError,
+    FolderUnavailable,
+    LedgerError,
+    PathRefused,
+)
+from edge_matting.core.jobs import Signature, Source
+from edge_matting.core.logs import shown
 from edge_matting.core.naming import numbered
 from edge_matting.hotfolder.condition import folder_problem, free_bytes
 from edge_matting.hotfolder.filesystems import has_stable_inodes
 from edge_matting.hotfolder.ignore import is_ignored
+from edge_matting.hotfolder.layout import recipe_for
 from edge_matting.ledger import Ledger
 from edge_matting.status.interfaces import PART_BYTES, ActionRefused, UploadReport
+
+log = logging.getLogger(__name__)
 
 MAX_OPEN: Final = 32
 IDLE_SECONDS: Final = 60.0
@@ -47,6 +57,7 @@ class _Upload:
     temporary: str | None = None  # relative to in/
     received: int = 0
     file: str | None = None
+    job: int | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -56,7 +67,9 @@ class _Upload:
         return self.temporary
 
     def report(self) -> UploadReport:
-        return UploadReport(self.id, self.name, self.size, self.received, PART_BYTES, self.file)
+        return UploadReport(
+            self.id, self.name, self.size, self.received, PART_BYTES, self.file, self.job
+        )
 
 
 class Uploads:
@@ -214,8 +227,9 @@ class Uploads:
 
         Its parameters are in the ledger before: from the rename on the intake may take it.
         """
+        signature = self._signature(upload)
         if upload.parameters is not None:
-            self._announce(upload, upload.parameters)
+            self._ledger.announce(str(upload.hot.path), signature, upload.parameters)
         for number in range(1, MAX_SAME_NAME):
             name = numbered(upload.name, number)
             try:
@@ -223,17 +237,29 @@ class Uploads:
             except FileExistsError:
                 continue
             upload.inbox.sync(upload.folder)
+            upload.job = self._job_of(upload, name, signature)
             self._wake()
             return name
         raise PathRefused(f"{upload.name}: {MAX_SAME_NAME} files have this name")
 
-    def _announce(self, upload: _Upload, parameters: str) -> None:
+    def _signature(self, upload: _Upload) -> Signature:
         status = upload.inbox.status(upload.staged)
         if status is None:
             raise FolderUnavailable(f"{upload.inbox.shown(upload.staged)} is gone")
-        stable = has_stable_inodes(upload.hot.inbox)
-        signature = Signature.of(status, stable_inode=stable)
-        self._ledger.announce(str(upload.hot.path), signature, parameters)
+        return Signature.of(status, stable_inode=has_stable_inodes(upload.hot.inbox))
+
+    def _job_of(self, upload: _Upload, name: str, signature: Signature) -> int | None:
+        """The job of the finished file, made at once: it is whole, there is nothing to wait for."""
+        hot = upload.hot
+        path = posixpath.join(upload.folder, name)
+        recipe = recipe_for(path, self._settings.recipes, hot.recipe)
+        try:
+            self._ledger.enqueue([Source(str(hot.path), path, signature, recipe)])
+            job = self._ledger.newest(str(hot.path), path)
+        except LedgerError as error:
+            log.warning("%s: uploaded, and no job yet: %s", shown(name), error)
+            return None  # the intake finds the file
+        return job.id if job is not None and job.signature == signature else None
 
     def _drop(self, upload: _Upload) -> None:
         with self._lock:

@@ -14,16 +14,16 @@ from edge_matting.core.errors import (
     DiskFull,
     FolderUnavailable,
     JobError,
-    LedgerError,
+    JobSourceError,
     ResourcesShort,
     SourceChanged,
     SourceGone,
     SourceGrows,
 )
-from edge_matting.core.jobs import Job, JobSource, Place
+from edge_matting.core.jobs import Job, Place
 from edge_matting.core.states import FINISHED, JobState
 from edge_matting.engine.jobs.folders import Folders
-from edge_matting.hotfolder.condition import folder_problem
+from edge_matting.engine.jobs.source import Originals
 from edge_matting.publish import build_report, dispose
 
 log = logging.getLogger(__name__)
@@ -33,22 +33,26 @@ def _silent() -> None:
     """Nobody listens."""
 
 
-class Originals:
+class OriginalMover:
     """Moves, keeps or deletes originals as the hot folder's settings say."""
 
     def __init__(
         self,
-        jobs: JobSource,
+        record: Originals,
         folders: Folders,
         clock: Clock,
+        problem: Callable[[HotFolder], str | None],
         moving: AbstractContextManager[object] | None = None,
     ) -> None:
-        """``moving`` is held while an original is moved: ``put_away_all`` may meet a worker, or
+        """``problem`` is why a folder cannot be worked in at all, None: it can.
+
+        ``moving`` is held while an original is moved: ``put_away_all`` may meet a worker, or
         another engine's, at the same one. None: there is no other engine.
         """
-        self._jobs = jobs
+        self._record = record
         self._folders = folders
         self._clock = clock
+        self._problem = problem
         self._moving = moving or threading.Lock()
 
     def put_away_all(self, limit: int = 1000, progress: Callable[[], None] = _silent) -> None:
@@ -57,8 +61,8 @@ class Originals:
         ``progress`` is called for each original: a slow disk is no hang.
         """
         try:
-            misplaced = self._jobs.misplaced(limit)
-        except LedgerError as error:
+            misplaced = self._record.misplaced(limit)
+        except JobSourceError as error:
             log.error("originals cannot be put away: %s", error)
             return
         for job in misplaced:
@@ -69,14 +73,14 @@ class Originals:
     def put_away(self, job: Job) -> None:
         """Put the original of a finished job away; other states are left alone. Never raises.
 
-        What the system refuses for this one original is told once and left; what a full disk or a
+        What the system refuses for this one original is logged once and left; what a full disk or a
         missing folder prevents is tried again by ``put_away_all``.
         """
-        if job.state not in FINISHED:
+        if job.state not in FINISHED or job.state is JobState.WITHDRAWN:
             return
         try:
             self._try(job, self._folders.of(job.folder))
-        except LedgerError as error:
+        except JobSourceError as error:
             log.error("job %d: its original's place cannot be recorded: %s", job.id, error)
         except Exception:
             # A mistake of ours about one original must not cost the others their turn.
@@ -91,7 +95,7 @@ class Originals:
             log.debug("job %d: its original vanished while it was moved: %s", job.id, error)
         except (SourceGone, SourceChanged):
             # Somebody took it away, or dropped a new photo over it: that one is another job.
-            self._jobs.stays(job)
+            self._record.stays(job)
         except (DiskFull, ResourcesShort, SourceGrows) as error:
             log.warning("job %d: its original waits: %s", job.id, error)
         except (JobError, OSError) as error:
@@ -104,16 +108,16 @@ class Originals:
             report = build_report(job, self._clock.now(), __version__)
         original = dispose(folder, job, target, report)
         if original == job.original:
-            self._jobs.stays(job)
+            self._record.stays(job)
         else:
-            self._jobs.moved(job, original)
+            self._record.moved(job, original)
 
     def _unmovable(self, job: Job, folder: HotFolder, error: Exception) -> None:
-        if isinstance(error, FolderUnavailable) and folder_problem(folder, 0.0) is not None:
+        if isinstance(error, FolderUnavailable) and self._problem(folder) is not None:
             log.debug("job %d: its original waits for its folder: %s", job.id, error)
             return
         log.error("job %d: its original stays where it is: %s", job.id, error)
-        self._jobs.stays(job, str(error))
+        self._record.stays(job, str(error))
 
 
 def target_of(job: Job, folder: HotFolder) -> Place:
