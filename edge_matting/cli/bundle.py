@@ -82,7 +82,7 @@ def _contents(settings: Settings | None, findings: Sequence[Finding]) -> Iterato
 
 
 def _guarded(facts: Callable[[Settings], Any], settings: Settings) -> str:
-    """What cannot be had is told in its place: often it is the very cause that is looked for."""
+    """What cannot be had is named in its place: often it is the very cause that is looked for."""
     try:
         return _json(facts(settings))
     except (EdgeMattingError, NoAnswer) as error:
