@@ -1,4 +1,9 @@
-"""One appliance per state directory."""
+"""One appliance per state directory, one engine per share of the machine.
+
+On `flock` itself: the filelock package polls where the kernel queues, makes a missing state directory
+(perhaps below an unmounted disk) where this must fail, and would be one more dependency for as
+many lines.
+"""
 
 from __future__ import annotations
 
