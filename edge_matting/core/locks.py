@@ -1,8 +1,7 @@
 """One appliance per state directory, one engine per share of the machine.
 
-On `flock` itself: the filelock package polls where the kernel queues, makes a missing state directory
-(perhaps below an unmounted disk) where this must fail, and would be one more dependency for as
-many lines.
+On `flock` itself: the filelock package polls where the kernel queues, and makes a missing state
+directory (perhaps below a disk that is not mounted) where this must fail.
 """
 
 from __future__ import annotations

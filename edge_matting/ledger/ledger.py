@@ -78,6 +78,21 @@ class Ledger:
         with self._database.write() as connection:
             return intake.enqueue(connection, sources, self._clock.now())
 
+    def count_new(self, sources: Sequence[Source]) -> int:
+        """How many of the files are no job yet."""
+        with self._database.read() as connection:
+            return intake.count_new(connection, sources)
+
+    def waiting_in(self, folder: str) -> list[tuple[int, str]]:
+        """Ids and sources of the jobs that wait for a file in the folder's ``in/``."""
+        with self._database.read() as connection:
+            return work.waiting_in(connection, folder)
+
+    def withdraw(self, job_ids: Sequence[int]) -> int:
+        """End waiting jobs whose file was taken away; how many still waited."""
+        with self._database.write() as connection:
+            return work.withdraw(connection, job_ids, self._clock.now())
+
     def announce(self, folder: str, signature: Signature, parameters: str) -> None:
         """Keep the recipe parameters of a file that is about to appear in the folder's ``in/``."""
         with self._database.write() as connection:
@@ -179,6 +194,11 @@ class Ledger:
         """At most ``limit`` jobs, newest (highest id) first, with an id below ``before``."""
         with self._database.read() as connection:
             return reading.jobs(connection, state, limit, before)
+
+    def newest(self, folder: str, source: str) -> Job | None:
+        """The newest job of that source."""
+        with self._database.read() as connection:
+            return reading.newest(connection, folder, source)
 
     def result(self, job_id: int) -> Result | None:
         """The result of a job that succeeded or is in review."""

@@ -36,6 +36,15 @@ def jobs(
     return [rows.job(row) for row in found.fetchall()]
 
 
+def newest(connection: sqlite3.Connection, folder: str, source: str) -> Job | None:
+    """The newest job of that source."""
+    row = connection.execute(
+        "SELECT * FROM job_rows WHERE folder = ? AND source = ? ORDER BY id DESC LIMIT 1",
+        (os.fsencode(folder), os.fsencode(source)),
+    ).fetchone()
+    return None if row is None else rows.job(row)
+
+
 def result(connection: sqlite3.Connection, job_id: int) -> Result | None:
     row = connection.execute(
         "SELECT result FROM jobs WHERE id = ? AND result IS NOT NULL", (rows.bounded(job_id),)

@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 from edge_matting.core.plan import Plan
 from edge_matting.core.providers import FULL_PRECISION, PRECISIONS, is_processor, runtime_with
+from edge_matting.core.reasons import Reason
 
 T = TypeVar("T")
 
@@ -41,9 +42,20 @@ class Step:
     plan: Plan
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Reason:
         """As a person reads it: ``batch 8 -> 4: out of memory``."""
-        return f"{self.what} {self.before} -> {self.after}: {self.cause.value.replace('_', ' ')}"
+        return Reason(
+            "lowered",
+            what=Reason(f"knob_{self.what}"),
+            before=self.before,
+            after=self.after,
+            cause=Reason(f"cause_{self.cause.value}"),
+        )
+
+
+def is_step_of(reason: Reason, what: str) -> bool:
+    """Whether ``reason`` is that of a step that changed ``what``."""
+    return reason.code == "lowered" and reason.values["what"] == Reason(f"knob_{what}")
 
 
 def next_step(plan: Plan, cause: Cause) -> Step | None:

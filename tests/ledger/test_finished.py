@@ -11,6 +11,7 @@ from ledger_jobs import (
     REVIEW,
     RUNNING,
     SUCCEEDED,
+    WITHDRAWN,
     a_result,
     claim_one,
     failed,
@@ -164,9 +165,16 @@ def test_numbers_for_the_status_page(ledger: Ledger, clock: ManualClock) -> None
     finished(ledger, first, SUCCEEDED)
     clock.time += 60
     failed(ledger, second, NotAnImage("no"))
-    assert ledger.counts() == {PENDING: 1, RUNNING: 0, SUCCEEDED: 1, REVIEW: 0, FAILED: 1}
-    assert ledger.rate(30) == {SUCCEEDED: 0, REVIEW: 0, FAILED: 1}
-    assert ledger.rate(90) == {SUCCEEDED: 1, REVIEW: 0, FAILED: 1}
+    assert ledger.counts() == {
+        PENDING: 1,
+        RUNNING: 0,
+        SUCCEEDED: 1,
+        REVIEW: 0,
+        FAILED: 1,
+        WITHDRAWN: 0,
+    }
+    assert ledger.rate(30) == {SUCCEEDED: 0, REVIEW: 0, FAILED: 1, WITHDRAWN: 0}
+    assert ledger.rate(90) == {SUCCEEDED: 1, REVIEW: 0, FAILED: 1, WITHDRAWN: 0}
     claim_one(ledger)
     assert (ledger.oldest_pending(), ledger.next_due()) == (None, None)
 

@@ -11,7 +11,7 @@ from fakes import ManualClock
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from ledger_jobs import a_result
+from ledger_jobs import FOLDER, a_result
 
 from edge_matting.core.errors import (
     DiskFull,
@@ -37,7 +37,7 @@ from edge_matting.core.states import FINISHED, JobState
 from edge_matting.ledger import Ledger
 
 MAX_ATTEMPTS = 3
-PENDING, RUNNING, SUCCEEDED, REVIEW, FAILED = JobState
+PENDING, RUNNING, SUCCEEDED, REVIEW, FAILED, WITHDRAWN = JobState
 PATHS = ["a.jpg", "a.png", "a.alpha.jpg", "sub/a.jpg", "b\udcff.jpg"]
 RESULT = a_result("a.png")
 OUTCOMES: list[Outcome] = [
@@ -79,8 +79,13 @@ class Expected:
         else:
             self.wait(now, 2.0**self.attempts)
 
+    def withdraw(self) -> None:
+        self.state, self.place, self.settled = WITHDRAWN, Place.GONE, True
+
     def fail(self, error: JobError, now: float) -> None:
-        if not isinstance(error, TemporaryError):
+        if isinstance(error, SourceGone) and self.place is Place.IN:
+            self.withdraw()
+        elif not isinstance(error, TemporaryError):
             self.state = FAILED
         elif error.refund:
             self.delays += 1
@@ -204,6 +209,19 @@ class LedgerMachine(RuleBasedStateMachine):
         else:
             expected.fail(outcome.error, self.clock.time)
         assert job is not None
+
+    @rule(path=st.sampled_from(PATHS))
+    def somebody_takes_a_waiting_photo_away(self, path: str) -> None:
+        waiting = [
+            job
+            for job in self.model.jobs.values()
+            if job.path == path and job.state is PENDING and job.place is Place.IN
+        ]
+        found = [number for number, source in self.ledger.waiting_in(FOLDER) if source == path]
+        assert found == [job.id for job in waiting]
+        assert self.ledger.withdraw(found) == len(waiting)
+        for job in waiting:
+            job.withdraw()
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())

@@ -257,7 +257,7 @@ def test_setting_aside_overwrites_nothing(path: Path) -> None:
 
 
 def test_a_new_ledger_has_the_newest_version(raw: sqlite3.Connection) -> None:
-    assert version(raw) == len(MIGRATIONS) == 2
+    assert version(raw) == len(MIGRATIONS) == 3
 
 
 def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_is(
@@ -265,7 +265,7 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_is(
 ) -> None:
     raw.execute("PRAGMA user_version = 7")
     with pytest.raises(
-        LedgerError, match=r"ledger\.sqlite has version 7, this program knows up to 2"
+        LedgerError, match=r"ledger\.sqlite has version 7, this program knows up to 3"
     ):
         open_ledger(path)
     assert version(raw) == 7
@@ -299,6 +299,28 @@ def test_a_ledger_from_before_parameters_keeps_its_jobs(path: Path) -> None:
         (claim,) = ledger.claim(1)
         assert (claim.job.recipe, claim.job.parameters) == ("cutout", None)
         ledger.announce("/srv/hot", Signature(9, 9, 9), '{"feather":1}')
+        assert ledger.check() == []
+
+
+def test_photos_that_were_taken_away_are_no_failures_of_the_older_ledger_any_more(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "old.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        old.row_factory = sqlite3.Row
+        migrate(old, MIGRATIONS[:2])
+        old.execute("INSERT INTO names VALUES (1, x'2f', x'61', x'61'), (2, x'2f', x'62', x'62')")
+        for name, code in ((1, "source_gone"), (2, "not_an_image")):
+            old.execute(
+                "INSERT INTO jobs (name, signature, recipe, state, attempts, queued_at, due_at,"
+                " original, settled, code, created_at, updated_at, finished_at)"
+                " VALUES (?, '1:2:3', 'cutout', 'failed', 1, 0, 0, x'61', 1, ?, 0, 0, 1)",
+                (name, code),
+            )
+    with open_ledger(path) as ledger:
+        states = {job.code: job.state for job in ledger.jobs(None, 9)}
+        assert states == {"source_gone": JobState.WITHDRAWN, "not_an_image": JobState.FAILED}
+        assert ledger.counts()[JobState.WITHDRAWN] == 1
         assert ledger.check() == []
 
 

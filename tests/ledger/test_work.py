@@ -6,10 +6,12 @@ import pytest
 from fakes import ManualClock
 from ledger_jobs import (
     FAILED,
+    FOLDER,
     PENDING,
     REVIEW,
     RUNNING,
     SUCCEEDED,
+    WITHDRAWN,
     a_result,
     claim_one,
     failed,
@@ -21,7 +23,7 @@ from ledger_jobs import (
 )
 
 from edge_matting.core.errors import DiskFull, NotAnImage, SourceGone, Truncated
-from edge_matting.core.jobs import Done, Failed
+from edge_matting.core.jobs import Done, Failed, Place
 from edge_matting.engine.jobs.source import EarlierResults, JobSource, Originals
 from edge_matting.ledger import Ledger
 
@@ -170,9 +172,30 @@ def test_a_file_listed_just_before_it_was_moved_leaves_no_job(ledger: Ledger) ->
     assert claim_one(ledger).job.id == 3  # an id is never given again
 
 
-def test_a_file_that_somebody_took_away_fails(ledger: Ledger) -> None:
+def test_a_file_that_somebody_took_away_is_withdrawn_and_not_failed(ledger: Ledger) -> None:
     ledger.enqueue([source()])
-    assert failed(ledger, claim_one(ledger), SourceGone("gone")).code == "source_gone"
+    job = failed(ledger, claim_one(ledger), SourceGone("gone"))
+    assert (job.state, job.code, job.original.place) == (WITHDRAWN, "source_gone", Place.GONE)
+    assert (ledger.misplaced(9), ledger.retry_failed(), ledger.retry(job.id)) == ([], 0, None)
+    assert ledger.check() == []
+
+
+def test_a_withdrawn_photo_that_comes_back_is_a_new_job(ledger: Ledger) -> None:
+    ledger.enqueue([source()])
+    ((number, path),) = ledger.waiting_in(FOLDER)
+    assert (path, ledger.withdraw([number]), ledger.withdraw([number])) == ("a.jpg", 1, 0)
+    assert ledger.count_new([source()]) == 1
+    assert ledger.enqueue([source()]).added == 1
+    assert ledger.count_new([source()]) == 0
+    assert ledger.counts()[WITHDRAWN] == 1
+    assert ledger.check() == []
+
+
+def test_a_photo_in_work_is_not_withdrawn_under_its_engine(ledger: Ledger) -> None:
+    ledger.enqueue([source()])
+    claim = claim_one(ledger)
+    assert ledger.withdraw([claim.job.id]) == 0
+    assert finished(ledger, claim, SUCCEEDED).state is SUCCEEDED
 
 
 def test_a_retry_whose_original_was_taken_away_fails(ledger: Ledger) -> None:
