@@ -13,7 +13,7 @@ from typing import Final
 
 from edge_matting.cache.disk import DiskTier
 from edge_matting.cache.entry import SUFFIX, parse_name
-from edge_matting.cache.index import HammingIndex
+from edge_matting.cache.hash_scan import HashScan
 from edge_matting.cache.memory import MemoryTier
 from edge_matting.core.reasons import Reason
 
@@ -55,7 +55,7 @@ class TieredStore:
         self._monotonic = monotonic
         self._memory = MemoryTier(memory_bytes)
         self._by_pixels: dict[tuple[str, str], str] = {}
-        self._indexes: defaultdict[str, HammingIndex[str]] = defaultdict(HammingIndex)
+        self._hashes: defaultdict[str, HashScan[str]] = defaultdict(HashScan)
         self._evictions = 0
         self._problem: Reason | None = None
         self._paused_until = float("-inf")
@@ -72,7 +72,7 @@ class TieredStore:
     def near(self, context: str, phash: int, bits: int) -> list[tuple[int, str]]:
         """(distance, name) of entries at most ``bits`` away, nearest first."""
         with self._lock:
-            return self._indexes[context].near(phash, bits)
+            return self._hashes[context].near(phash, bits)
 
     def get(self, name: str) -> bytes | None:
         """The entry's bytes; None where it is gone."""
@@ -155,7 +155,7 @@ class TieredStore:
         """Faults of the entries on disk and of the index over them."""
         with self._lock:
             faults = [] if self._disk is None else self._disk.check()
-            indexed = {name for index in self._indexes.values() for name in index}
+            indexed = {name for hashes in self._hashes.values() for name in hashes}
             for name in indexed:
                 if not self._kept(name):
                     faults.append(f"{name}: is in the index and nowhere else")
@@ -214,14 +214,14 @@ class TieredStore:
                 log.warning("not a cached matte, left alone: %s", error)
                 continue
             self._by_pixels[context, mark.pixels] = name
-            self._indexes[context].add(name, mark.phash)
+            self._hashes[context].add(name, mark.phash)
 
     def _leave(self, names: Iterable[str]) -> None:
         for name in filter(is_matte, names):
             context, mark = parse_name(name)
             if self._by_pixels.get((context, mark.pixels)) == name:
                 del self._by_pixels[context, mark.pixels]
-            self._indexes[context].remove(name)
+            self._hashes[context].remove(name)
 
     def _leave_unless_kept(self, names: Iterable[str]) -> None:
         self._leave([name for name in names if not self._kept(name)])

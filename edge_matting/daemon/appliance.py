@@ -131,6 +131,7 @@ class Appliance:
             token=token,
             clock=self._clock,
             allowed_hosts=usual_hosts(status.host),
+            sessions_file=self._settings.state_dir / "sessions.json",
         )
         server = StatusServer(app, status.host, status.port)
         server.start()

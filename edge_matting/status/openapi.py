@@ -85,7 +85,14 @@ def _reading() -> Schema:
                 body=_object({"token": TEXT}, needed=["token"]),
                 fails=(400, 401, 403, 413),
             ),
-            "delete": _action("Forget the cookie", _ref("Session"), fails=(403,)),
+            "delete": {
+                **_action(
+                    "End this session, or all of them", _ref("Session"), fails=(400, 401, 403)
+                ),
+                "parameters": [
+                    _asked("everywhere", {"type": "integer", "minimum": 0, "maximum": 1})
+                ],
+            },
         },
     }
 
@@ -390,7 +397,7 @@ def _status(counts: Schema) -> Schema:
 
 
 def _job() -> Schema:
-    output = {"file": TEXT, "kind": TEXT, "format": TEXT, "sha256": TEXT}
+    output = {"file": TEXT, "kind": TEXT, "format": TEXT, "sha256": MAYBE_TEXT}
     return {
         "id": WHOLE,
         "folder": TEXT,

@@ -85,6 +85,7 @@ CHINESE: Final = MappingProxyType(
         "adapted_up": "{cause}过后恢复：{count}",
         "engine": "引擎",
         "engine_up": "进程 {pid}，重启次数：{restarts}",
+        "engine_works": "运行中，重启次数：{restarts}",
         "engine_down": "未运行，重启次数：{restarts}",
         "cache": "缓存",
         "cache_counts": "{all} 张照片中有 {hits} 张来自缓存（{percent} %）",

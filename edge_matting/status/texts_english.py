@@ -86,6 +86,7 @@ ENGLISH: Final = MappingProxyType(
         "adapted_up": "back up after {cause}: {count}",
         "engine": "Engine",
         "engine_up": "process {pid}, restarts: {restarts}",
+        "engine_works": "running, restarts: {restarts}",
         "engine_down": "not running, restarts: {restarts}",
         "cache": "Cache",
         "cache_counts": "{hits} of {all} photos answered from it ({percent} %)",

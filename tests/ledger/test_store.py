@@ -97,7 +97,7 @@ def test_after_a_power_cut_a_claim_that_was_not_synced_is_as_if_taken_back(
     (before,) = ledger.claim(1)
     assert log_of(path).stat().st_size > synced
     with open_ledger(after_power_cut(path, synced)) as after:
-        assert after.recover_after_restart().returned == ()
+        assert after.recover_after_engine_death(guilty=False).returned == ()
         (again,) = after.claim(1)
         assert again.job == before.job
         assert not after.holds(before)
@@ -171,7 +171,7 @@ def test_a_reader_does_not_wait_for_a_burst_that_is_being_written(ledger: Ledger
     with ledger._database.write() as connection:
         connection.execute("DELETE FROM jobs")
         assert ledger.counts()[JobState.PENDING] == 1
-        assert ledger.has_work()
+        assert ledger.next_due() is not None
 
 
 def test_a_locked_ledger_is_reported(path: Path, ledger: Ledger, raw: sqlite3.Connection) -> None:
@@ -414,13 +414,13 @@ def test_hot_statements_use_indexes(ledger: Ledger) -> None:
     ledger.find_result("s", "r", "m")
     ledger.previous_outputs("/srv/hot", "0/p0.jpg", 9)
     ledger.counts()
-    ledger.has_work()
+    ledger.next_due()
     ledger.oldest_pending()
     ledger.rate(60)
     ledger.jobs(JobState.PENDING, 9)
     ledger.misplaced(9)
     ledger.stays(job)
-    ledger.recover_after_restart()
+    ledger.recover_after_engine_death(guilty=False)
     for connection in (database._writer, database._reader):
         connection.set_trace_callback(None)
     looked_at = [text for text in statements if re.match(r"\s*(SELECT|UPDATE|DELETE)\b", text)]

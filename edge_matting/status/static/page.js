@@ -154,7 +154,8 @@ function deviceFacts(status) {
     ["provider", providerText(execution), proofLines(execution)],
     ["plan", planned, plan === null ? [] : plan.reasons_coded.map(sentence)],
     ...(lowered.length + counts.length ? [["adapted", adaptedText(counts), status.adaptation.lowered_coded.map(sentence)]] : []),
-    ["engine", text(engine.pid === null ? "engine_down" : "engine_up", engine)],
+    ["engine", text(engine.last_progress_seconds === null ? "engine_down"
+      : engine.pid === null ? "engine_works" : "engine_up", engine)],
     ["cache", cacheText(status.cache), cacheLines(status.cache)],
     ["state_disk", bytes(status.state_free_bytes)],
     ...(device.notes.length ? [["notes", "", device.notes_coded.map(sentence)]] : []),

@@ -7,6 +7,7 @@ from functools import reduce
 from pathlib import Path
 
 import pytest
+from disk_calls import disk_calls
 from fakes import ManualClock
 from harness import PHOTO, files
 
@@ -271,3 +272,17 @@ def test_an_uploaded_photo_is_done_like_a_dropped_one(appliance) -> None:
     assert box.page(f"/api/v1/jobs/{job}/files/0") == (box.outbox / "sent.png").read_bytes()
     wait_for(lambda: b"edge_matting_end_to_end_seconds_count 1.0" in box.page("/metrics"), "count")
     assert b'edge_matting_stage_seconds_count{stage="decode"} 1.0' in box.page("/metrics")
+
+
+def test_the_last_part_is_synced_before_its_name_and_the_folder_after_it(desk: Desk) -> None:
+    data = PHOTO.read_bytes()
+    upload = desk.uploads.begin("a.jpg", len(data), None, 0, None)
+    with disk_calls() as parts:
+        desk.uploads.add(upload.id, 0, data[:1000])
+    assert parts == []  # nothing is promised for a part
+    with disk_calls() as last:
+        desk.uploads.add(upload.id, 1000, data[1000:])
+    syncs = [name for call, name in last if call == "sync"]
+    assert syncs[0] == "*", "the file is synced under its temporary name"
+    assert syncs[-1] == "in", "and the folder that holds its final name"
+    assert desk.everything() == ["a.jpg"]
