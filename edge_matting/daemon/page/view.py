@@ -235,7 +235,10 @@ class View:
         return self._uploads().begin(name, size, recipe, folder, parameters)
 
     def add_to_upload(self, upload_id: str, offset: int, data: bytes) -> UploadReport:
-        return self._uploads().add(upload_id, offset, data)
+        report = self._uploads().add(upload_id, offset, data)
+        if report.job is not None:
+            self._tell_queue_changed()
+        return report
 
     def cancel_upload(self, upload_id: str) -> None:
         self._uploads().cancel(upload_id)
