@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from edge_matting.core.errors import JobError
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 
 
@@ -146,7 +147,7 @@ class Result:
     quality: Quality
     seconds: Mapping[str, float] = field(default_factory=dict)
     cache_evidence: Mapping[str, float] = field(default_factory=dict)  # distances that decided
-    notes: tuple[str, ...] = ()  # of the source: what was left out of it
+    notes: tuple[Reason, ...] = ()  # of the source: what was left out of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,11 @@ from edge_matting.cache import MatteCache
 from edge_matting.config import Settings
 from edge_matting.core.clock import Clock
 from edge_matting.core.device_values import DeviceProfile
+from edge_matting.core.engine_identity import JOB_SOURCE
 from edge_matting.core.errors import DeviceLost, JobSourceError, SelfTestFailed
 from edge_matting.core.exit_codes import CLEAN, DEVICE_LOST, RECYCLE
 from edge_matting.core.jobs import Claim
+from edge_matting.core.reasons import Reason
 from edge_matting.device import VitalsReader
 from edge_matting.engine.channel import Reporter
 from edge_matting.engine.jobs.source import JobSource, PhotoStore
@@ -25,7 +27,7 @@ from edge_matting.engine.models.self_test_schedule import SelfTestSchedule
 from edge_matting.engine.process_tuning import return_free_memory
 from edge_matting.engine.tuning.controller import PlanController
 from edge_matting.engine.tuning.planning import Planning
-from edge_matting.engine.worker import JOB_SOURCE, EngineHooks, Supply, Worker
+from edge_matting.engine.worker import EngineHooks, Supply, Worker
 from edge_matting.models import Catalog
 
 log = logging.getLogger(__name__)
@@ -165,7 +167,7 @@ class Engine:
         try:
             claims = self._jobs.claim(limit)
         except JobSourceError as error:
-            self._reporter.obstacle(JOB_SOURCE, str(error))
+            self._reporter.obstacle(JOB_SOURCE, error.reason)
             raise
         self._reporter.obstacle(JOB_SOURCE, None)
         return claims
@@ -228,7 +230,7 @@ class Engine:
         self._status = RECYCLE
         self._loop.stop()
 
-    def _report_problem(self, problem: str | None) -> None:
+    def _report_problem(self, problem: Reason | None) -> None:
         """Nothing is claimed meanwhile, and the daemon is not ready."""
         if problem is None:
             self._models.announce()
@@ -243,7 +245,7 @@ class Engine:
         """Each photo in work fails so and is refunded; the daemon starts another process."""
         if self._status != DEVICE_LOST:
             log.error("this process cannot use the GPU any more: %s", error)
-            self._reporter.send("problem", message=str(error))
+            self._reporter.send("problem", message=error.reason)
         self._status = DEVICE_LOST
         self._loop.stop()
 

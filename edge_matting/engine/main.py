@@ -55,15 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return engine.run()
     except StartError as error:
         log.error("the engine cannot start: %s", error)
-        reporter.send("problem", message=str(error))
+        reporter.send("problem", message=error.reason)
         return START_ERROR
     except DeviceLost as error:
         log.error("this process cannot use the GPU any more: %s", error)
-        reporter.send("problem", message=str(error))
+        reporter.send("problem", message=error.reason)
         return DEVICE_LOST
     except EdgeMattingError as error:
         log.error("the engine cannot work: %s", error)
-        reporter.send("problem", message=str(error))
+        reporter.send("problem", message=error.reason)
         return FAULT
 
 

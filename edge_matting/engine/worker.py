@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from edge_matting.core.engine_identity import JOB_SOURCE
 from edge_matting.core.errors import (
     DeviceLost,
     DiskFull,
@@ -27,6 +28,7 @@ from edge_matting.core.errors import (
 from edge_matting.core.jobs import Claim, Done, Failed, Job, Outcome
 from edge_matting.core.logs import about_job, shown
 from edge_matting.core.model_ids import current_id
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 from edge_matting.engine.jobs.delivery import deliver
 from edge_matting.engine.jobs.source import ClaimLost, JobSource, PhotoStore
@@ -37,8 +39,6 @@ from edge_matting.pipeline import Tools, for_recipe
 log = logging.getLogger(__name__)
 
 RECORD_AGAIN_SECONDS = 2.0
-JOB_SOURCE = "job source"
-"""The obstacle of a source that cannot be used."""
 
 _PLACE_CODES = frozenset({DiskFull.code, FolderUnavailable.code})
 
@@ -55,7 +55,7 @@ class WorkReporter(Protocol):
     def finished(self, *, reused: bool) -> None:
         """A photo got its result."""
 
-    def obstacle(self, place: str, what: str | None) -> None:
+    def obstacle(self, place: str, what: Reason | None) -> None:
         """What keeps work in ``place`` from being done; None: nothing."""
 
 
@@ -109,8 +109,7 @@ class Worker:
         job = None if outcome is None else self._record(claim, outcome)
         if job is not None and outcome is not None:
             _log_outcome(job, outcome)
-            waits = job.state is JobState.PENDING and job.code in _PLACE_CODES
-            self._reporter.obstacle(job.folder, job.message if waits else None)
+            self._reporter.obstacle(job.folder, _place_problem(job, outcome))
             if isinstance(outcome, Done):
                 self._reporter.finished(reused=outcome.result.cache != "miss")
             self._photos.put_away(job)
@@ -171,7 +170,7 @@ class Worker:
             try:
                 job = self._jobs.finish(claim, outcome)
             except JobSourceError as error:
-                self._reporter.obstacle(JOB_SOURCE, str(error))
+                self._reporter.obstacle(JOB_SOURCE, error.reason)
                 if not logged:
                     log.error("%s: the outcome cannot be recorded yet: %s", _name(claim.job), error)
                 logged = True
@@ -186,6 +185,12 @@ class Worker:
 
 def _name(job: Job) -> str:
     return f"job {job.id} {shown(job.source)}"
+
+
+def _place_problem(job: Job, outcome: Outcome) -> Reason | None:
+    """What keeps the job's folder from being worked in, as far as this outcome shows."""
+    waits = job.state is JobState.PENDING and job.code in _PLACE_CODES
+    return outcome.error.reason if waits and isinstance(outcome, Failed) else None
 
 
 def _log_outcome(job: Job, outcome: Outcome) -> None:

@@ -13,6 +13,7 @@ from PIL import Image, ImageFile
 
 from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.core.errors import NotAnImage, Truncated, Unsupported
+from edge_matting.core.reasons import Reason
 from edge_matting.imaging.colour import profile_space, to_srgb_picture
 from edge_matting.imaging.containers import damage
 from edge_matting.imaging.header import Header, check_limits, find_exif, read_header
@@ -73,7 +74,7 @@ def decode_pixels(data: bytes, header: Header) -> Photo:
 
 def _notes(picture: ImageFile.ImageFile) -> tuple[str, ...]:
     if getattr(picture, "is_animated", False):
-        return ("several frames or pages: the first was taken",)
+        return (Reason("first_frame"),)
     return ()
 
 

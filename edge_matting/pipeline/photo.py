@@ -15,6 +15,7 @@ from edge_matting.cache import content_digest
 from edge_matting.config import Recipe
 from edge_matting.core.jobs import EncodedOutput, Execution, Quality, Result
 from edge_matting.core.logs import shown
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 from edge_matting.imaging import (
     Header,
@@ -187,7 +188,7 @@ def _result(
         ),
         cache=rendered.run.cache,
         cache_evidence=rendered.run.evidence,
-        notes=rendered.notes,
+        notes=Reason.all_of(rendered.notes),
         quality=rendered.quality,
         seconds=watch.reading(),
     )

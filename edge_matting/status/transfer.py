@@ -42,6 +42,7 @@ the page needs the others."""
 RETRY_SECONDS: Final = 5
 
 MAX_SELECTED: Final = 500
+DAY_SECONDS: Final = 24 * 3600.0
 WITH_RESULT: Final = frozenset({JobState.SUCCEEDED, JobState.REVIEW})
 FORMATS: Final = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
 
@@ -116,11 +117,11 @@ class Transfer:
     def archive(self) -> Response:
         """The outputs and sidecars of some jobs, or of all that succeeded on a day."""
         self._check_reader()
-        only({"jobs", "day"}, set(request.args))
+        only({"jobs", "day", "since", "until"}, set(request.args))
         listed, day = request.args.get("jobs"), request.args.get("day")
         if (listed is None) == (day is None):
             raise bad_request("name either jobs=1,2,3 or day=2026-01-31")
-        ids = _ids(listed) if listed is not None else self._finished_on(_day(day or ""))
+        ids = _ids(listed) if listed is not None else self._finished_on(_span(day or ""))
         name = f"edge-matting-{day or time.strftime('%Y-%m-%d')}.zip"
         self._take_slot()
         answer = Response(zip_stream(self._entries(ids)), mimetype="application/zip")
@@ -208,6 +209,25 @@ def _ids(listed: str) -> list[int]:
     if len(ids) > MAX_SELECTED:
         raise bad_request(f"jobs: at most {MAX_SELECTED}")
     return list(dict.fromkeys(ids))
+
+
+def _span(day: str) -> tuple[float, float]:
+    """The day, or what of it ``since`` and ``until`` say: a browser may be in another time zone."""
+    begin, end = _day(day)
+    since, until = request.args.get("since"), request.args.get("until")
+    if since is None and until is None:
+        return begin, end
+    span = _moment("since", since or ""), _moment("until", until or "")
+    if not -DAY_SECONDS <= span[0] - begin <= DAY_SECONDS or span[1] - span[0] > 2 * DAY_SECONDS:
+        raise bad_request("since and until: expected the bounds of that day in some time zone")
+    return span
+
+
+def _moment(name: str, text: str) -> float:
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise bad_request(f"{name}: expected a moment such as 2026-01-31T23:00:00Z") from None
 
 
 def _day(text: str) -> tuple[float, float]:

@@ -3,9 +3,9 @@
     python -m tools.training.further --from models/default/matting_mobilenetv2_unet.onnx \\
         --base WORK/set --taught WORK/taught --work RUN --hours 0.8 --seed 1
 
-One schedule (warm-up, cosine). Started again it goes on at the last checkpoint; SIGTERM ends it with
-one. Two runs with different seeds and orders end apart by chance; `tools.training.mean` averages
-their ends, and the mean is better than either.
+One schedule (warm-up, cosine). Started again it goes on at the last checkpoint; SIGTERM ends it
+with one. Two runs with different seeds end apart by chance; `tools.training.mean` averages their
+ends, and the mean is better than either.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tools.train import PIXELS_A_BATCH, Trainer, keep_memory
 from tools.training.network import EXPANSIONS
+from tools.training.train import PIXELS_A_BATCH, Trainer, keep_memory
+from tools.training.validation import Case
 from tools.training.wider import SHARES, Sets, WiderBatches
 
 SIZES = [256, 320, 320]
@@ -39,6 +40,7 @@ class Further(Trainer):
 
     def batches(self, stage: Any) -> Iterator[tuple[Tensor, Tensor]]:
         """Endless; ``stage`` is not looked at: every size is there from the beginning."""
+        del stage
         options = self.options
         seed = options.seed * 1_000_003 + self.progress.step
         sets = Sets(options.base, options.taught)
@@ -52,6 +54,9 @@ class Further(Trainer):
                 multiprocessing_context="spawn",
             )
         )
+
+    def check(self, pictures: list[Case]) -> None:
+        """Nothing: measuring would take minutes of the run; `kinds.measure` does it afterwards."""
 
 
 def shares_of(changes: list[str]) -> dict[str, float]:
@@ -73,7 +78,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="checkpoint and log")
     parser.add_argument("--hours", type=float, default=0.8)
     parser.add_argument("--learning-rate", type=float, default=8e-4, help="peak, of the decoder")
-    parser.add_argument("--freeze", type=int, default=3, metavar="N", help="encoder parts as they are")
+    parser.add_argument(
+        "--freeze", type=int, default=3, metavar="N", help="encoder parts as they are"
+    )
     parser.add_argument("--share", action="append", default=[], metavar="KIND=SHARE")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="SIDE")
     parser.add_argument("--attention", action="store_true", help="the network has it (quality)")

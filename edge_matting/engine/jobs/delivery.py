@@ -52,8 +52,6 @@ def _copied(
             same = replace(stored.result, cache="exact", cache_evidence={}, seconds=watch.reading())
             copied = results.copy(stored, same)
         if copied is not None:
-            if tools.cache is not None:
-                tools.cache.count("exact", stored.result.seconds.get("infer", 0.0))
             _remember(tools, copied)
             return copied
     return None

@@ -65,7 +65,7 @@ class OriginalMover:
         What is not possible for lack of rights is logged once and left; what a full disk or a
         missing folder prevents is tried again by ``put_away_all``.
         """
-        if job.state not in FINISHED:
+        if job.state not in FINISHED or job.state is JobState.WITHDRAWN:
             return
         folder = self._folders.of(job.folder)
         try:

@@ -19,6 +19,7 @@ from edge_matting.core.errors import (
 )
 from edge_matting.core.plan import Plan
 from edge_matting.core.providers import FULL_PRECISION, PROCESSOR, is_processor, runtime_with
+from edge_matting.core.reasons import Reason
 from edge_matting.engine.models.golden import GoldenMattes
 from edge_matting.engine.models.session_factory import SessionMaker
 from edge_matting.models import Catalog, Manifest
@@ -44,7 +45,7 @@ class LoadedModel:
     plan: Plan  # what it runs by
     proof: Proof
     test: SelfTest
-    lowered: tuple[str, ...] = ()  # what was given up on the way, and why
+    lowered: tuple[Reason, ...] = ()  # what was given up on the way, and why
 
     def session_facts(self) -> dict[str, Any]:
         """What the daemon is told of it."""
@@ -96,7 +97,7 @@ class ModelLoader:
         and the settings say ``fail``.
         """
         manifest = self._catalog.get(model_id)
-        steps: list[str] = []
+        steps: list[Reason] = []
         wanted = plan.provider
         while gpu_lost is not None and not is_processor(plan.provider):
             plan, words = self._lower(plan, DeviceLost(gpu_lost, hint=""))
@@ -111,7 +112,7 @@ class ModelLoader:
                 log.error("model %s: %s", model_id, words)
         opened = replace(opened, lowered=tuple(steps))
         if plan.provider != wanted:
-            proof = replace(opened.proof, requested=wanted, reason="; ".join(steps))
+            proof = replace(opened.proof, requested=wanted, reason=Reason.joined(steps))
             opened = replace(opened, proof=proof)
         self._judge(opened)
         return opened
@@ -161,12 +162,12 @@ class ModelLoader:
         )
         return self._make(manifest, reference)
 
-    def _lower(self, plan: Plan, error: EdgeMattingError) -> tuple[Plan, str]:
+    def _lower(self, plan: Plan, error: EdgeMattingError) -> tuple[Plan, Reason]:
         """The next plan and what to say of it; raises ``error`` where nothing is left."""
         step = next_step(plan, cause_of(error))
         if step is None:
             raise self._end(plan, error) from error
-        return step.plan, f"{step.reason}: {error.message}"
+        return step.plan, Reason("lowered_because", step=step.reason, why=error.message)
 
     def _end(self, plan: Plan, error: EdgeMattingError) -> EdgeMattingError:
         """No rung is left; without leave to go to the processor that is the end of the start."""

@@ -19,10 +19,12 @@ from edge_matting.core.errors import (
 )
 from edge_matting.core.plan import Plan
 from edge_matting.core.providers import PROCESSOR, PROVIDERS, is_processor, runtime_with
+from edge_matting.core.reasons import Reason
 from edge_matting.engine.keepalive import preparing
 from edge_matting.engine.models.loader import LoadedModel, ModelLoader
 from edge_matting.engine.models.pool import ModelPool
 from edge_matting.pipeline import PixelBudget, Tools, batched
+from edge_matting.planner.ladder import is_step_of
 from edge_matting.runtimes.verification import Proof
 
 log = logging.getLogger(__name__)
@@ -74,7 +76,7 @@ class ModelManager:
         self._plan = plan
         self._opened: LoadedModel | None = None
         self._wanted = plan.provider  # what stays asked for when another provider serves
-        self._why: str | None = None  # why it does not serve, as far as a session told
+        self._why: Reason | None = None  # why it does not serve, as far as a session told
         self._builder: threading.Thread | None = None
         self.pool = ModelPool(self._load)
 
@@ -172,8 +174,8 @@ class ModelManager:
         and why."""
         if self._wanted in {proof.actual, proof.requested}:
             return proof
-        steps = (reason for reason in reversed(plan.reasons) if reason.startswith("provider "))
-        reason = proof.reason or self._why or next(steps, "the plan was lowered")
+        steps = (reason for reason in reversed(plan.reasons) if is_step_of(reason, "provider"))
+        reason = proof.reason or self._why or next(steps, Reason("plan_lowered"))
         return replace(proof, requested=self._wanted, reason=reason)
 
     def _tools(self, opened: LoadedModel) -> Tools:
@@ -205,7 +207,7 @@ class ModelManager:
             self._device_lost(error)
             return
         except EdgeMattingError as error:
-            self._stay(best, str(error))
+            self._stay(best, error.reason)
         else:
             if opened.proof.actual == best.provider:
                 self.want(best.provider)
@@ -213,10 +215,10 @@ class ModelManager:
                 self.pool.put(self._default, self._tools(opened))
             else:
                 opened.session.close()
-                self._stay(best, opened.proof.reason or "")
+                self._stay(best, opened.proof.reason or Reason("plan_lowered"))
         self.announce()
 
-    def _stay(self, best: Plan, reason: str) -> None:
+    def _stay(self, best: Plan, reason: Reason) -> None:
         """What serves stays; that the best was wanted and why it is not used is reported."""
         self._wanted, self._why = best.provider, reason
         served = self._plan.provider

@@ -12,9 +12,9 @@ from typing import Any, Final, Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
+from edge_matting.matting.band import Grid
 
 from edge_matting.core.arrays import Alpha, Rgb
-from edge_matting.matting.band import Grid
 from edge_matting.matting.ground.horizon import Horizon, two_grounds
 from edge_matting.matting.ground.surface import Mask, Places, Planes, Surface, fitted, places_of
 from edge_matting.matting.resize import resample
@@ -33,6 +33,8 @@ _LEAST_BORDER: Final = 0.3  # share of the border that must not be the subject's
 _INSIDE: Final = 0.8  # share of the sure background that must look like the border
 _LEAST_NOISE: Final = np.array([0.35, 0.3, 0.3], np.float32)  # 8 bits and JPEG
 _COARSE: Final = 8  # cells of the working size that share one correction
+_SHIFT: Final = 1.0  # cells, by which an edge of the ground may be off
+_GUESS: Final = 1.2  # CIELAB, by which a colour carried on may be off
 _SMOOTH: Final = 0.06  # of the longer side: how wide a correction is
 
 
@@ -54,7 +56,8 @@ class Ground:
     colour: Planes  # the ground's, h x w x 3, CIELAB
     smooth: Planes  # the same without its shadows
     away: Planes  # the photo's difference from it, h x w x 3
-    noise: Planes  # deviation of that difference where only ground is seen, 3 or h x w x 3
+    noise: Planes  # deviation of that difference, h x w x 3: more where the ground has edges
+    grain: Planes  # the same where the ground is even, 3 values
 
 
 def lab(rgb: Rgb) -> Planes:
@@ -133,9 +136,17 @@ def with_noise(kind: Kind, verdict: Verdict, small: Planes, smooth: Planes, matt
     """The ground with what is smooth in its difference from the photo added, and its noise."""
     away = small - smooth
     like = (np.abs(away).max(axis=2) < TOLERANCE) & (matte < 0.5)
-    colour = smooth + _correction(away, like)
+    return corrected(kind, verdict, small, smooth, like)
+
+
+def corrected(kind: Kind, verdict: Verdict, small: Planes, smooth: Planes, like: Mask) -> Ground:
+    """The ground whose smooth colour is brought nearer to the cells that are ``like`` it."""
+    away = small - smooth
+    correction, support = _correction(away, like)
+    colour = smooth + correction
     away = small - colour
-    return Ground(kind, verdict, colour, smooth, away, _noise(away, like))
+    grain = _noise(away, like)
+    return Ground(kind, verdict, colour, smooth, away, _uncertain(grain, smooth, support), grain)
 
 
 def _modelled(places: Places, colours: Planes) -> tuple[Kind, Surface | Horizon, Verdict]:
@@ -178,8 +189,9 @@ def _whole(small: Planes, sure: Mask, places: Places, colours: Planes,
     return model.over(shape)
 
 
-def _correction(away: Planes, like: Mask) -> Planes:
-    """What is smooth in ``away`` (h x w x 3) where the photo looks ``like`` the ground, h x w x 3.
+def _correction(away: Planes, like: Mask) -> tuple[Planes, Alpha]:
+    """What is smooth in ``away`` (h x w x 3) where the photo looks ``like`` the ground, and how
+    much of it is near, h x w in [0, 1].
 
     Normalised convolution (Knutsson and Westin, CVPR 1993); it fades out where no ground is near.
     """
@@ -191,7 +203,8 @@ def _correction(away: Planes, like: Mask) -> Planes:
     share: Any = cv2.GaussianBlur(weight, (0, 0), sigma)
     total: Any = cv2.GaussianBlur(values, (0, 0), sigma)
     mean = total / (share + np.float32(0.02))[..., None]
-    return resample(np.asarray(mean, np.float32), (width, height))
+    near = np.minimum(np.asarray(share, np.float32) * 4, 1)
+    return resample(np.asarray(mean, np.float32), (width, height)), resample(near, (width, height))
 
 
 def _noise(away: Planes, like: Mask) -> Planes:
@@ -202,6 +215,16 @@ def _noise(away: Planes, like: Mask) -> Planes:
     spread = np.median(np.abs(values), axis=0) * np.float32(1.4826)
     noise: Planes = np.maximum(spread, _LEAST_NOISE).astype(np.float32)
     return noise
+
+
+def _uncertain(noise: Planes, smooth: Planes, support: Alpha) -> Planes:
+    """``noise`` (3) by place, h x w x 3: an edge of the ground may lie _SHIFT cells elsewhere, and
+    where no ground is seen close by (``support``, h x w) its colour is a guess."""
+    across: Any = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
+    down: Any = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
+    moved: Any = cv2.blur(cv2.magnitude(across, down) * np.float32(_SHIFT), (3, 3))
+    moved += ((1 - support) * np.float32(_GUESS))[..., None]
+    return np.asarray(np.sqrt(np.square(moved) + np.square(noise)), np.float32)
 
 
 def labels(mask: Mask) -> tuple[int, npt.NDArray[np.int32], npt.NDArray[np.int32]]:
