@@ -2,7 +2,7 @@
 
 In it: the doctor's findings, the service's log and unit, the settings as read, the device, the
 ledger's numbers, the versions of all packages, the system. Not in it: the token, photos, results,
-previews. The log names photos; who gives the archive away should know that.
+thumbnails. The log names photos; who gives the archive away should know that.
 """
 
 from __future__ import annotations

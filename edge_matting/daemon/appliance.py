@@ -127,7 +127,7 @@ class Appliance:
         app = create_app(
             view,
             ledger,
-            previews_dir=self._settings.previews_dir,
+            thumbnails_dir=self._settings.thumbnails_dir,
             token=token,
             clock=self._clock,
             allowed_hosts=usual_hosts(status.host),
