@@ -32,10 +32,16 @@ def faults_of_settings(settings: Settings) -> Iterator[str]:
 
 
 def _model_faults(settings: Settings) -> Iterator[str]:
+    catalog = Catalog(shipped_models_dir(), settings.models_dir)
     try:
-        Catalog(shipped_models_dir(), settings.models_dir).get(settings.model)
+        own = catalog.get(settings.model).task
     except ModelError as error:
         yield f"model: {'; '.join(filter(None, (error.message, error.hint)))}"
+        return
+    for name, recipe in settings.recipes.items():
+        missing = [t for t in recipe.tasks if t != own and catalog.model_for(t) is None]
+        if missing:
+            yield f"recipes.{name}: there is no model for {' and '.join(missing)}"
 
 
 def _token_faults(path: Path | None) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from edge_matting.cache import content_digest
 from edge_matting.cli.output import complain
 from edge_matting.config import Recipe
 from edge_matting.core.durable import make_folders
-from edge_matting.core.errors import ConfigError, FolderUnavailable
+from edge_matting.core.errors import Blocked, ConfigError, FolderUnavailable
 from edge_matting.core.jobs import Job, Original, Output, Place, Result, Signature, StoredResult
 from edge_matting.core.logs import shown
 from edge_matting.core.naming import conflicting_stems, stem_candidates
@@ -27,6 +26,7 @@ from edge_matting.publish import (
     copy_result,
     named_outputs,
     publish_result,
+    read_sidecar,
     remove_result,
     renamed_outputs,
     result_intact,
@@ -113,20 +113,19 @@ class Places:
     def _is_free(self, stem: str, photo: InputPhoto) -> bool:
         if any(other in self._taken for other in conflicting_stems(stem)):
             return self._taken.get(stem) is photo
-        sources = [read_sidecar(self.root(state), stem).get("source") for state in RESULT_STATES]
+        sources = [earlier_sidecar(self.root(state), stem).get("source") for state in RESULT_STATES]
         return all(source in {None, photo.relative} for source in sources)
 
 
 RESULT_STATES = (JobState.SUCCEEDED, JobState.REVIEW)
 
 
-def read_sidecar(root: Path, stem: str) -> dict[str, Any]:
+def earlier_sidecar(root: Path, stem: str) -> dict[str, Any]:
     """A sidecar's content; empty where there is none that can be read."""
     try:
-        content = json.loads((root / sidecar_name(stem)).read_bytes())
-    except (OSError, ValueError):
+        return read_sidecar(root / sidecar_name(stem)) or {}
+    except (Blocked, OSError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def sidecar_outputs(sidecar: dict[str, Any]) -> tuple[Output, ...]:
@@ -156,7 +155,7 @@ class DirectoryResults:
         """Whether a complete result of these bytes, recipe and model lies there already."""
         for state in RESULT_STATES:
             root = self._places.root(state)
-            sidecar = read_sidecar(root, self._stem)
+            sidecar = earlier_sidecar(root, self._stem)
             if not sidecar:
                 continue  # a new photo is digested by the pipeline, once
             made_from = (
@@ -207,7 +206,7 @@ class DirectoryResults:
         for other in RESULT_STATES:
             if other is not state:
                 root = self._places.root(other)
-                outputs = sidecar_outputs(read_sidecar(root, self._stem))
+                outputs = sidecar_outputs(earlier_sidecar(root, self._stem))
                 if outputs:
                     remove_result(root, self._stem, outputs)
 

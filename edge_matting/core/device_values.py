@@ -62,11 +62,6 @@ class DeviceProfile:
         return self.machine != "x86_64" or not VNNI.isdisjoint(self.cpu_features)
 
     @property
-    def unified_memory(self) -> bool:
-        """GPU and processor share one memory: there is one budget, not two."""
-        return any(gpu.integrated for gpu in self.gpus)
-
-    @property
     def usable_gpus(self) -> tuple[Gpu, ...]:
         """The GPUs that nothing speaks against."""
         return tuple(gpu for gpu in self.gpus if gpu.problem is None)
@@ -114,8 +109,3 @@ class Vitals:
     memory_full_stall_percent: float | None = None  # PSI, mean of 10 s: all tasks waited
     power_mode: str | None = None
     gpu_problem: Reason | None = None  # why the GPU does not answer, such as "GPU is lost"
-
-    def age_seconds(self, monotonic: float) -> float | None:
-        """How old the readings are by the clock that they were taken with."""
-        taken = self.taken_monotonic_seconds
-        return None if taken is None else max(0.0, monotonic - taken)

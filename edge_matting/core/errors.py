@@ -18,6 +18,7 @@
         │   ├── TooLarge
         │   ├── SourceGone
         │   ├── UnfitParameters
+        │   ├── UnfitModel
         │   └── EngineCrashed
         └── TemporaryError     trying again may help
             ├── Truncated
@@ -164,6 +165,13 @@ class UnfitParameters(PermanentError):
 
     code = "unfit_parameters"
     default_hint = Reason("hint_unfit_parameters")
+
+
+class UnfitModel(PermanentError):
+    """The model asked for is gone, cannot be used, or is for another task than the recipe."""
+
+    code = "unfit_model"
+    default_hint = Reason("hint_unfit_model")
 
 
 class EngineCrashed(PermanentError):

@@ -36,8 +36,6 @@ class Plan:
     session_threads: int
     memory_bytes: int  # budget of the engine process; above it the process is recycled
     reasons: tuple[Reason, ...]
-    prefetch: int = 0  # of the workers, those that read and decode ahead of the model
-    encode_workers: int = 1  # of the workers, those that finish and encode behind it
     fallbacks: Fallbacks = Fallbacks()
 
     @classmethod

@@ -138,6 +138,11 @@ class Supervisor:
         found = {engine.condition() for engine in self._engines}
         return next(each for each in _BEST_FIRST if each in found)
 
+    def is_partly_unusable(self) -> bool:
+        """Whether some of several engines cannot work until a person acts, while others do."""
+        found = {engine.condition() for engine in self._engines}
+        return {EngineCondition.READY, EngineCondition.UNUSABLE} <= found
+
     def comes_up(self) -> bool:
         """Whether waiting for an engine may help: few before it died at getting ready."""
         return self._first.comes_up()

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import psutil
-
-from edge_matting.core.device_values import DeviceProfile, Gpu, Vitals
+from edge_matting.core.device_values import DeviceProfile, Gpu
 from edge_matting.core.reasons import Reason
 from edge_matting.device import host, tegra, thermal
 from edge_matting.device.gpus import driver, list_gpus
 from edge_matting.device.nvml import Nvml, NvmlGone, card_on_bus, worth_asking
 from edge_matting.device.system import System
 from edge_matting.device.tegra import Jetson
-from edge_matting.device.vitals import VitalsReader
 
 NO_CARD = Reason("no_gpu")
 
@@ -58,18 +55,6 @@ def probe_device(system: System | None = None) -> DeviceProfile:
         driver=seen.driver,
         cuda_driver=seen.cuda_driver,
     )
-
-
-def read_vitals(system: System | None = None, *, has_gpu: bool = True) -> Vitals:
-    """The readings of this moment, once; a daemon keeps a ``VitalsReader``.
-
-    CPU load is that since the previous call in this thread.
-    """
-    reader = VitalsReader(system, nvml=has_gpu)
-    try:
-        return replace(reader.read(), cpu_percent=psutil.cpu_percent(interval=None))
-    finally:
-        reader.close()
 
 
 def _ask_nvml(system: System) -> Cards:

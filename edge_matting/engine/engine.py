@@ -90,7 +90,13 @@ class Engine:
             reopen=self._models.reopen,
             told=self._report_problem,
         )
-        supply = Supply(parts.jobs, parts.photos, self._models.pool, parts.settings.model)
+        supply = Supply(
+            parts.jobs,
+            parts.photos,
+            self._models.pool,
+            parts.settings.model,
+            self._catalog.model_for,
+        )
         hooks = EngineHooks(
             stopping=lambda: self._loop.stopping,
             device_lost=self._device_lost,

@@ -18,18 +18,23 @@ from edge_matting.core.errors import (
     InternalFault,
     JobError,
     JobSourceError,
+    ModelError,
     OutOfMemory,
     PermanentError,
+    SessionError,
     TemporaryError,
+    UnfitModel,
 )
 from edge_matting.core.jobs import Claim, Done, Failed, Job, Outcome
 from edge_matting.core.logs import about_job, shown
+from edge_matting.core.model_ids import current_id
 from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 from edge_matting.engine.jobs.delivery import deliver
 from edge_matting.engine.jobs.source import ClaimLost, JobSource, PhotoStore
 from edge_matting.engine.loop import Computed
 from edge_matting.engine.models.pool import ModelPool
+from edge_matting.pipeline import Tools, for_recipe
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +76,8 @@ class Supply:
     photos: PhotoStore
     models: ModelPool
     default_model: str  # for jobs that ask for no other
+    model_of_task: Callable[[str], str | None] = lambda _task: None
+    """A model for another task than the default model's; None where there is none."""
 
 
 class Worker:
@@ -81,6 +88,7 @@ class Worker:
         self._photos = supply.photos
         self._models = supply.models
         self._default_model = supply.default_model
+        self._model_of_task = supply.model_of_task
         self._reporter = reporter
         self._hooks = hooks
 
@@ -135,10 +143,25 @@ class Worker:
 
     def _process(self, claim: Claim, computed: Computed) -> Done:
         # The model first: a photo's bytes do not wait in memory while one is loaded.
-        tools = self._models.tools(claim.job.model or self._default_model)
+        asked = claim.job.model
+        tools = self._models.tools(self._default_model) if asked is None else self._asked(asked)
         self._reporter.progress("read")
         photo = self._photos.open(claim)
+        tools = for_recipe(photo.task.recipe, tools, self._tools_of_task)
         return deliver(photo.task, tools, photo.results, computed)
+
+    def _asked(self, model_id: str) -> Tools:
+        """A model that the job or its recipe asks for; ``UnfitModel`` where it cannot be had."""
+        try:
+            return self._models.tools(current_id(model_id))
+        except (ModelError, SessionError) as error:
+            raise UnfitModel(f"model {model_id}: {error}") from error
+
+    def _tools_of_task(self, task: str) -> Tools:
+        model_id = self._model_of_task(task)
+        if model_id is None:
+            raise UnfitModel(f"the recipe asks for {task}, and there is no model for it")
+        return self._asked(model_id)
 
     def _record(self, claim: Claim, outcome: Outcome) -> Job | None:
         """Record the outcome, again and again while its source cannot; None: left to recovery."""

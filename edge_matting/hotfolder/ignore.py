@@ -1,4 +1,4 @@
-"""Names that are nobody's photo: partial uploads, the litter of file managers, a photo's companions.
+"""Names that are nobody's photo: partial uploads, litter of file managers, a photo's companions.
 
 Everything else that is a regular file is taken, whatever its extension: a text file called
 ``a.jpg`` ends in ``failed/`` with a reason instead of lying in ``in/`` for ever.

@@ -143,10 +143,6 @@ class Ledger:
                 connection, self._clock.now(), self._max_attempts, guilty=guilty, owner=owner
             )
 
-    def recover_after_restart(self) -> Recovered:
-        """Take back, refunded, what was claimed when the daemon or the machine went down."""
-        return self.recover_after_engine_death(guilty=False)
-
     # Originals.
 
     def moved(self, job: Job, original: Original) -> bool:
@@ -179,11 +175,6 @@ class Ledger:
         """
         with self._database.write() as connection:
             return actions.retry(connection, job_id, model, self._clock.now())
-
-    def retry_failed(self) -> int:
-        """Put all failed jobs back in the queue that `retry` would not refuse."""
-        with self._database.write() as connection:
-            return actions.retry_failed(connection, self._clock.now())
 
     def accept(self, job_id: int, outputs: tuple[Output, ...]) -> Job | None:
         """Take a reviewed job's result as good; None if there is no such job.
@@ -243,11 +234,6 @@ class Ledger:
         """What finished in each of the last ``slots`` stretches of ``width`` seconds."""
         with self._database.read() as connection:
             return reading.history(connection, slots, width, self._clock.now())
-
-    def has_work(self) -> bool:
-        """Whether a job is running or due."""
-        with self._database.read() as connection:
-            return reading.has_work(connection, self._clock.now())
 
     def next_due(self) -> float | None:
         """When the next pending job becomes due (wall clock); None when none is pending."""

@@ -130,15 +130,6 @@ def _soonest(connection: sqlite3.Connection, *, alone: bool, now: float) -> floa
     return None if due is None else float(due)
 
 
-def has_work(connection: sqlite3.Connection, now: float) -> bool:
-    """Whether a job is running or due."""
-    running = connection.execute(
-        "SELECT 1 FROM jobs INDEXED BY jobs_running WHERE state = 'running' LIMIT 1"
-    ).fetchone()
-    due = next_due(connection, now)
-    return running is not None or (due is not None and due <= now)
-
-
 def find_result(
     connection: sqlite3.Connection, sha256: str, recipe_key: str, model_sha256: str
 ) -> StoredResult | None:

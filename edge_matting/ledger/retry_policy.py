@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from edge_matting.core.errors import EngineCrashed, JobError, SourceGone, TemporaryError
-from edge_matting.core.jobs import Job
+from edge_matting.core.jobs import Job, Place
 from edge_matting.core.states import JobState
 from edge_matting.ledger.rows import message_text
 
@@ -46,7 +46,7 @@ def after_crash(job: Job, delays: int, max_attempts: int) -> RetryDecision:
 
 
 def after_error(job: Job, delays: int, error: JobError, max_attempts: int) -> RetryDecision:
-    if isinstance(error, SourceGone):
+    if isinstance(error, SourceGone) and job.original.place is Place.IN:
         return replace(_given_up(job, delays, error), state=JobState.WITHDRAWN)
     if not isinstance(error, TemporaryError):
         return _given_up(job, delays, error)

@@ -118,7 +118,7 @@ def _withdraw_gone(connection: sqlite3.Connection) -> None:
     """Photos that were taken away while they waited count as withdrawn, no more as failed."""
     connection.execute(
         "UPDATE jobs SET state = 'withdrawn', place = 'gone', settled = 1"
-        " WHERE state = 'failed' AND code = 'source_gone' AND result IS NULL"
+        " WHERE state = 'failed' AND code = 'source_gone' AND place = 'in' AND result IS NULL"
     )
 
 

@@ -75,6 +75,11 @@ class Catalog:
         """The manifest of a model; ``ModelError`` names the known ones where it is missing."""
         return load_model_manifest(self._folder(model_id))
 
+    def model_for(self, task: str) -> str | None:
+        """A usable model for the task, a shipped one first; None where there is none."""
+        found = (e.id for e in self.list() if e.manifest is not None and e.manifest.task == task)
+        return next(found, None)
+
     def path(self, model_id: str) -> Path:
         """Where the model's file lies; not checked, see ``verify``."""
         folder = self._folder(model_id)

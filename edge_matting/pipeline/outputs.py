@@ -1,11 +1,11 @@
-"""Every output of a recipe from one alpha matte.
+"""Every output of a recipe from the parts that its tasks make, and the parts of matting.
 
-The order of the steps is in ``matting.postprocess``.
+The order of the steps from a matte to its parts is in ``matting.postprocess``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -31,6 +31,7 @@ from edge_matting.matting import (
     subject_box,
 )
 from edge_matting.pipeline.backdrops import make_backdrop, make_shadow
+from edge_matting.pipeline.tasks import Scene
 
 Pixels = npt.NDArray[Any]
 
@@ -40,19 +41,30 @@ Parts: TypeAlias = Mapping[str, Any]
 _AT_PHOTO_SIZE: Final = frozenset({"photo", "matte"})
 
 
-def render_outputs(photo: Photo, alpha: Alpha, recipe: Recipe) -> tuple[EncodedOutput, ...]:
-    """Encode each output that the recipe lists.
+def render_outputs(photo: Photo, matte: Alpha, recipe: Recipe) -> tuple[EncodedOutput, ...]:
+    """Encode each output of a recipe that asks for matting alone.
 
-    ``alpha`` is H x W float32 in [0, 1] at the photo's full, upright size. Raises ``Unsupported``
-    where a format cannot hold an output, ``SourceUnreadable`` for a background picture.
+    ``matte`` is the model's, H x W float32 in [0, 1] at the photo's full, upright size; the
+    transparency that the photo came with is multiplied with it here. Raises ``Unsupported`` where
+    a format cannot hold an output, ``SourceUnreadable`` for a background picture.
     """
+    return encode_outputs(photo, recipe, lambda scene: add_matting_parts(scene, matte))
+
+
+def encode_outputs(
+    photo: Photo, recipe: Recipe, *add_parts: Callable[[Scene], None]
+) -> tuple[EncodedOutput, ...]:
+    """Encode each output that the recipe lists, from the parts that the tasks add."""
     rgb, icc = photo.rgb, photo.icc
     if recipe.colour == "srgb":
         rgb, icc = to_srgb(rgb, icc), None
-    parts = _parts(rgb, alpha, recipe, icc)
+    needed = frozenset(name for spec in recipe.outputs for name in output_kind(spec.kind).needs)
+    scene = Scene(photo, rgb, icc, recipe, needed)
+    for add in add_parts:
+        add(scene)
     exif = output_exif(photo.exif, recipe.metadata)
     dpi = _resolution(photo, recipe)
-    return tuple(_encoded(parts, spec, icc, exif, dpi) for spec in recipe.outputs)
+    return tuple(_encoded(scene.parts, spec, icc, exif, dpi) for spec in recipe.outputs)
 
 
 def _encoded(
@@ -91,26 +103,29 @@ def make_output(parts: Parts, spec: OutputSpec) -> Pixels | CutoutRows | bytes:
     return made
 
 
-def _parts(rgb: Rgb, alpha: Alpha, recipe: Recipe, icc: bytes | None) -> Parts:
-    """The parts that the recipe's outputs need; those at the outputs' size are framed."""
-    needed = {name for spec in recipe.outputs for name in output_kind(spec.kind).needs}
+def add_matting_parts(scene: Scene, matte: Alpha) -> None:
+    """Add what the scene needs of matting; parts at the outputs' size are framed.
+
+    ``matte`` is the model's, H x W float32 in [0, 1] at the photo's size.
+    """
+    recipe, rgb, parts = scene.recipe, scene.rgb, scene.parts
+    own = scene.photo.alpha
     alpha = finish_matte(
-        alpha,
+        matte if own is None else matte * own,
         alpha_threshold=recipe.alpha_threshold,
         erode=recipe.erode,
         feather=recipe.feather,
     )
-    parts: dict[str, Any] = {"photo": rgb, "matte": alpha}
-    if needed <= _AT_PHOTO_SIZE:
-        return parts
-    front = _foreground(rgb, alpha, recipe) if "foreground" in needed else rgb
+    parts |= {"photo": rgb, "matte": alpha}
+    if scene.needed <= _AT_PHOTO_SIZE:
+        return
+    front = _foreground(rgb, alpha, recipe) if "foreground" in scene.needed else rgb
     frame = choose_frame(alpha, recipe)
-    if "backdrop" in needed:
-        parts["backdrop"] = make_backdrop(recipe.background, rgb, alpha, frame, icc)
+    if "backdrop" in scene.needed:
+        parts["backdrop"] = make_backdrop(recipe.background, rgb, alpha, frame, scene.icc)
     parts["foreground"], parts["alpha"] = framed(front, alpha, frame)
-    if "shadow" in needed:
-        parts["shadow"] = make_shadow(recipe, parts["alpha"], icc)
-    return parts
+    if "shadow" in scene.needed:
+        parts["shadow"] = make_shadow(recipe, parts["alpha"], scene.icc)
 
 
 def _foreground(rgb: Rgb, alpha: Alpha, recipe: Recipe) -> Rgb:

@@ -19,7 +19,7 @@ from edge_matting.planner.memory import (
     budget_of,
 )
 from edge_matting.planner.model_requirements import ModelNeeds, Resolution
-from edge_matting.planner.workers import split_workers, wanted_workers
+from edge_matting.planner.workers import wanted_workers
 
 EQUAL = 0.05
 """Speeds that differ by less are the same: the better picture decides."""
@@ -59,7 +59,6 @@ def make_plan(
     most = workers * settings.limits.max_pixels
     pixels = min(most, footprint.pixels(resolution, workers, budget))
     reasons += _memory_reasons(pixels, budget)
-    prefetch, encoders = split_workers(workers, allowed.provider)
     return Plan(
         backend=allowed.backend,
         provider=allowed.provider,
@@ -71,8 +70,6 @@ def make_plan(
         session_threads=threads,
         memory_bytes=min(budget.main, footprint.needed(resolution, workers, most)),
         reasons=tuple(reasons),
-        prefetch=prefetch,
-        encode_workers=encoders,
         fallbacks=Fallbacks(
             providers=allowed.fallbacks,
             precisions=allowed.precisions,

@@ -11,7 +11,7 @@ from edge_matting.publish.results import (
     renamed_outputs,
     result_intact,
 )
-from edge_matting.publish.sidecar import build_sidecar, sidecar_name
+from edge_matting.publish.sidecar import build_sidecar, read_sidecar, sidecar_name
 
 __all__ = [
     "accept_result",
@@ -21,6 +21,7 @@ __all__ = [
     "dispose",
     "named_outputs",
     "publish_result",
+    "read_sidecar",
     "remove_result",
     "remove_stale",
     "renamed_outputs",

@@ -89,17 +89,14 @@ def copy_result(
     return True
 
 
-def remove_stale(
-    root: Path, earlier: Sequence[Output], new: Sequence[Output], new_root: Path | None = None
-) -> None:
-    """Remove outputs of an earlier result of the same source that the new one does not have.
+def remove_stale(root: Path, earlier: Sequence[Output], new: Sequence[Output]) -> None:
+    """Remove outputs of an earlier result that the new one in the same place does not have.
 
-    ``new_root`` is given where the new result lies elsewhere, as after a retry of a reviewed
-    one. Call it when the new result is published.
+    Call it when the new result is published.
     """
-    kept = {(new_root or root) / output.file for output in new}
+    kept = {output.file for output in new}
     for output in earlier:
-        if root / output.file not in kept:
+        if output.file not in kept:
             _remove_if_there(root / output.file)
 
 

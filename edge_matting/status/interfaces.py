@@ -74,9 +74,9 @@ class ExecutionReport:
 @dataclass(frozen=True, slots=True)
 class QueueReport:
     counts: Mapping[JobState, int]
-    arriving: int  # files in in/ that are no jobs yet: still being written, or work is blocked
     oldest_pending_seconds: float | None
     eta_seconds: float | None  # None when there is nothing to estimate from
+    arriving: int = 0  # files in in/ that are no jobs yet: still being written, or work is blocked
 
 
 @dataclass(frozen=True, slots=True)

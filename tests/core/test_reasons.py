@@ -174,5 +174,3 @@ def test_a_reason_added_in_one_place_is_logged_answered_and_shown_in_both_langua
     assert answer["reasons_coded"] == [{"code": "tea_cold", "values": {"drink": "tea"}}]
     page = house.client().get("/", headers={"Accept-Language": "zh"}).get_data(as_text=True)
     assert "{drink}\\u51c9\\u4e86" in page  # as JSON writes it
-        "\\u007d", "}"
-    )

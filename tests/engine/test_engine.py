@@ -358,7 +358,7 @@ def test_a_stale_worker_changes_nothing(box):
     """CASES 18, at the worker."""
     made = box(raising(Truncated("late")))
     claim = made.drop("a.jpg")
-    made.ledger.recover_after_restart()
+    made.ledger.recover_after_engine_death(guilty=False)
     (second,) = made.ledger.claim(1)
     made.perform(claim)
     job = made.ledger.get(claim.job.id)

@@ -220,15 +220,6 @@ def test_outputs_that_a_new_result_lacks_are_removed(tmp_path: Path) -> None:
     assert tree(tmp_path) == ["a.json", "a.png"]
 
 
-def test_a_result_in_another_folder_keeps_nothing_here(tmp_path: Path) -> None:
-    for name in ("review", "out"):
-        (tmp_path / name).mkdir()
-    earlier = publish(tmp_path / "review", "a", [CUTOUT], sidecar)
-    new = publish(tmp_path / "out", "a", [CUTOUT], sidecar)
-    remove_stale(tmp_path / "review", earlier, new, tmp_path / "out")
-    assert tree(tmp_path) == ["out/a.json", "out/a.png", "review/a.json"]
-
-
 def test_a_result_is_removed_with_its_sidecar_and_again_without_harm(tmp_path: Path) -> None:
     outputs = publish(tmp_path, "sub/a", [CUTOUT, ALPHA], sidecar)
     remove_result(tmp_path, "sub/a", outputs)

@@ -31,6 +31,7 @@ from edge_matting.core.jobs import (
     Result,
     Signature,
 )
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 from edge_matting.engine.factory import load_tools, plan_for
 from edge_matting.engine.process_tuning import tune_process
@@ -112,7 +113,7 @@ class Bare:
             ),
             cache="miss",
             cache_evidence={},
-            notes=photo.notes,
+            notes=Reason.all_of(photo.notes),
             quality=quality,
             seconds={},
         )

@@ -51,7 +51,6 @@ class Passes:
         gate = PixelBudget(10**9)
         self.without = Tools(session, manifest, gate, lambda _stage: None)
         self.cached = Tools(session, manifest, gate, lambda _stage: None, cache)
-        self.answers = cache.answers
         self.check = cache.check
         self.spent: defaultdict[str, list[float]] = defaultdict(list)
         self.processor: defaultdict[str, list[float]] = defaultdict(list)

@@ -47,6 +47,14 @@ WORDS: Final = MappingProxyType(
             "en": "the recipe was changed since; send the photo again",
             "zh": "配方已更改；请重新发送照片",
         },
+        "unfit_model": {
+            "en": "The model asked for is gone or does not fit.",
+            "zh": "所选模型已不存在或不适用。",
+        },
+        "hint_unfit_model": {
+            "en": "choose another model or recipe, or add the model",
+            "zh": "请选择其他模型或配方，或添加该模型",
+        },
         "engine_crashed": {
             "en": "The engine crashed each time it processed this photo alone.",
             "zh": "单独处理这张照片时，引擎每次都崩溃。",

@@ -268,7 +268,7 @@ class View:
         return Facts(
             stalled=self._is_still() or supervisor.is_hopeless(),
             engine=supervisor.condition(),
-            engines_failing=bool(supervisor.partial_problems()),
+            engines_failing=supervisor.is_partly_unusable(),
             folders=len(intakes),
             blocked_folders=len(blocked),
             ledger_blocked=self._unreadable is not None

@@ -22,11 +22,10 @@ from edge_matting.core.providers import FULL_PRECISION, PROCESSOR, is_processor,
 from edge_matting.core.reasons import Reason
 from edge_matting.engine.models.golden import GoldenMattes
 from edge_matting.engine.models.session_factory import SessionMaker
-from edge_matting.imaging import decode
-from edge_matting.matting import to_tensor
 from edge_matting.models import Catalog, Manifest
 from edge_matting.pipeline import PixelBudget, Tools
-from edge_matting.pipeline.self_test import Matte, SelfTest, sample_bytes, self_test
+from edge_matting.pipeline.self_test import Matte, SelfTest, sample_photo, self_test
+from edge_matting.pipeline.tasks import steps_of
 from edge_matting.planner import Cause, next_step
 from edge_matting.runtimes import Session
 from edge_matting.runtimes.verification import Proof, prove
@@ -141,9 +140,9 @@ class ModelLoader:
             session.warm()
             info = session.describe()
             known = self._known(manifest, plan, info.resolution)
-            test = self_test(_bare(session, manifest), known)
-            photo = decode(sample_bytes(), "the built-in photo", max_pixels=10**7)
-            tensor, _ = to_tensor(photo.rgb, manifest.input, info.resolution)
+            tools = _bare(session, manifest)
+            test = self_test(tools, known)
+            tensor = steps_of(manifest.task).tensor(sample_photo(), tools)
             proof = prove(
                 info, session, lambda: self._on_cpu(manifest, plan, info.resolution), tensor
             )

@@ -12,9 +12,9 @@ from typing import Any, Final, Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
+from edge_matting.matting.band import Grid
 
 from edge_matting.core.arrays import Alpha, Rgb
-from edge_matting.matting.band import Grid
 from edge_matting.matting.ground.horizon import Horizon, two_grounds
 from edge_matting.matting.ground.surface import Mask, Places, Planes, Surface, fitted, places_of
 from edge_matting.matting.resize import resample

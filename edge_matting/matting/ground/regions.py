@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha
 from edge_matting.matting.ground.estimate import Ground, labels
-from edge_matting.matting.ground.key import Key, GROUND_LIKE
-from edge_matting.matting.resize import resample
+from edge_matting.matting.ground.key import GROUND_LIKE, Key
 from edge_matting.matting.ground.surface import Mask, Planes
+from edge_matting.matting.resize import resample
 
 CALM: Final = 2.0  # CIELAB a cell: a shadow's slope, an edge is steeper
 _LEAST_CELLS: Final = 6

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
+from edge_matting.matting.band import Grid
 
 from edge_matting.core.arrays import Alpha, Rgb
-from edge_matting.matting.band import Grid
 from edge_matting.matting.ground.regions import Decided
 from edge_matting.matting.ground.surface import Mask, Planes
 from edge_matting.matting.resize import resample
