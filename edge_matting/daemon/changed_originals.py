@@ -1,4 +1,4 @@
-"""Photos in ``failed/`` that somebody has completed, repaired or exported again: tried once more."""
+"""Photos in ``failed/`` that somebody has completed or repaired: they are tried once more."""
 
 from __future__ import annotations
 

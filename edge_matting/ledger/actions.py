@@ -92,7 +92,8 @@ def _requeue(
         UPDATE jobs SET
             state = 'pending', attempts = 0, delays = 0, alone = 0, settled = 0,
             queued_at = :now, due_at = :now, updated_at = :now, finished_at = NULL,
-            model = :model, signature = coalesce(:signature, signature), own = 0, earlier = coalesce(result, earlier), result = NULL
+            model = :model, signature = coalesce(:signature, signature), own = 0,
+            earlier = coalesce(result, earlier), result = NULL
         WHERE id = :id AND state = :state
         """,
         {
