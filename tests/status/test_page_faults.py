@@ -101,7 +101,8 @@ def test_engine_hung(page_of: Look, appliance: Start) -> None:
 
 def test_disk_full(page_of: Look, browser: Browser, appliance: Start) -> None:
     box = appliance(limits={"min_free_mb": NEVER_THAT_FREE}).start(ready=False)
-    wait_for(lambda: box.inbox.is_dir(), "in/")
+    wait_for(box.url, "an address")
+    wait_for(box.inbox.is_dir, "in/")
     for name in ("a.jpg", "b.jpg"):
         box.drop(name, PHOTO.read_bytes())
     said = page_of(box.url(), "disk-full", ApplianceState.BLOCKED)
@@ -136,6 +137,7 @@ def test_ledger_damaged(page_of: Look, appliance: Start) -> None:
         path = ledger.with_name(ledger.name + ending)
         with path.open("r+b") as file:
             file.write(os.urandom(path.stat().st_size))
+    box.drop("meanwhile.jpg", PHOTO.read_bytes())
     said = page_of(box.url(), "ledger-damaged", ApplianceState.BLOCKED)
     assert "ledger" in said["en"]
     box.kill()
@@ -145,6 +147,7 @@ def test_ledger_damaged(page_of: Look, appliance: Start) -> None:
 
 def test_model_missing(page_of: Look, appliance: Start) -> None:
     box = appliance(model="nowhere").start(ready=False)
+    wait_for(box.url, "an address")
     said = page_of(box.url(), "model-missing", ApplianceState.NOT_READY)
     assert "no model nowhere" in said["en"]
     assert "edge-matting doctor" in said["zh"]
