@@ -7,6 +7,7 @@ Screenshots in both languages, wide and narrow, light and dark, lie in build/scr
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from harness import PHOTO, RunningAppliance
 from status_fixture import House, in_state
 
 from edge_matting.core.reasons import Reason
+from edge_matting.models.catalog import shipped_models_dir
 from edge_matting.status.interfaces import (
     AdaptationCount,
     AdaptationReport,
@@ -146,10 +148,16 @@ def test_ledger_damaged(page_of: Look, appliance: Start) -> None:
 
 
 def test_model_missing(page_of: Look, appliance: Start) -> None:
-    box = appliance(model="nowhere").start(ready=False)
-    wait_for(box.url, "an address")
+    box = appliance(model="own")
+    own = box.state_dir / "models" / "own"
+    shutil.copytree(shipped_models_dir() / "default", own)
+    manifest = own / "manifest.yaml"
+    manifest.write_text(manifest.read_text().replace("id: default", "id: own"))
+    box.start()
+    shutil.rmtree(own)
+    box.kill_engine()
     said = page_of(box.url(), "model-missing", ApplianceState.NOT_READY)
-    assert "no model nowhere" in said["en"]
+    assert "there is no model own" in said["en"]
     assert "edge-matting doctor" in said["zh"]
 
 

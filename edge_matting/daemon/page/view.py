@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from edge_matting import __version__
 from edge_matting.config import Settings
 from edge_matting.core.clock import Clock
 from edge_matting.core.device_values import DeviceProfile
-from edge_matting.core.engine_identity import JOB_SOURCE
 from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Job, TimeBucket
 from edge_matting.core.logs import shown
@@ -25,7 +25,7 @@ from edge_matting.core.states import JobState
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.page import reports
 from edge_matting.daemon.page.actions import Actions
-from edge_matting.daemon.page.condition import Facts, state_of
+from edge_matting.daemon.page.condition import Facts, facts_of, state_of
 from edge_matting.daemon.page.eta import EtaEstimator
 from edge_matting.daemon.page.job_metrics import JobMetrics
 from edge_matting.daemon.page.reports import Parts
@@ -276,19 +276,11 @@ class View:
         parts = self._parts
         if parts is None:
             return Facts(attached=False)
-        supervisor, intakes = parts.supervisor, parts.intakes
-        obstacles = supervisor.obstacles()
-        blocked = [one for one in intakes if one.problem or str(one.folder.path) in obstacles]
-        return Facts(
-            stalled=self._is_still() or supervisor.is_hopeless(),
-            engine=supervisor.condition(),
-            engines_failing=supervisor.is_partly_unusable(),
-            folders=len(intakes),
-            blocked_folders=len(blocked),
-            ledger_blocked=self._unreadable is not None
-            or JOB_SOURCE in obstacles
-            or any(one.ledger_problem for one in intakes),
-            parts_unreadable=any(one.scan_problems for one in intakes),
+        facts = facts_of(parts.supervisor, parts.intakes)
+        return replace(
+            facts,
+            ledger_blocked=facts.ledger_blocked or self._unreadable is not None,
+            stalled=self._is_still() or parts.supervisor.is_hopeless(),
             paused=self._pause.is_on,
             degraded=reports.is_degraded(parts),
             photos=_active(counts) + self._arriving(),
