@@ -277,25 +277,37 @@ function showNoAnswer() {
   Object.assign(shown, { counts: "", lists: 0, history: 0, session: false });
 }
 
+// What stands below the state; without it the state is as true as before.
+async function showLists(status) {
+  const counts = JSON.stringify([status.queue.counts, status.finished]);
+  const now = performance.now();
+  if (counts !== shown.counts && (shown.lists === 0 || now - shown.lists >= listsMs())) {
+    await showJobs(status.queue.counts);
+    Object.assign(shown, { counts, lists: now });
+  }
+  await followUploads();
+  if (shown.history === 0 || now - shown.history >= historyMs()) {
+    showHistory((await ask("/api/v1/history")).body);
+    shown.history = now;
+  }
+}
+
 async function refresh() {
+  let status;
   try {
     if (!shown.session) await checkSession();
-    const { body: status, changed } = await ask("/api/v1/status");
+    const { body, changed } = await ask("/api/v1/status");
+    status = body;
     if (changed || shown.counts === "") showStatus(status);
-    const counts = JSON.stringify([status.queue.counts, status.finished]);
-    const now = performance.now();
-    if (counts !== shown.counts && (shown.lists === 0 || now - shown.lists >= listsMs())) {
-      await showJobs(status.queue.counts);
-      Object.assign(shown, { counts, lists: now });
-    }
-    await followUploads();
-    if (shown.history === 0 || now - shown.history >= historyMs()) {
-      showHistory((await ask("/api/v1/history")).body);
-      shown.history = now;
-    }
   } catch (error) {
     console.info("no answer:", error.message);
     showNoAnswer();
+    return;
+  }
+  try {
+    await showLists(status);
+  } catch (error) {
+    console.info("no lists:", error.message);
   }
 }
 
