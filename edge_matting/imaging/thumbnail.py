@@ -12,16 +12,16 @@ import simplejpeg
 
 from edge_matting.core.arrays import Alpha, Rgb
 
-PREVIEW_HEIGHT = 240  # pixels, at most
+THUMBNAIL_HEIGHT = 240  # pixels, at most
 _LIGHT, _DARK, _SQUARE = 235, 205, 8
 _INK, _ORANGE = (30, 30, 30), (255, 140, 0)
-_WIDEST = 4  # a panorama's preview is at most this many times as wide as high
+_WIDEST = 4  # a panorama's thumbnail is at most this many times as wide as high
 
 
 def before_after(
     rgb: Rgb,
     alpha: Alpha,
-    height: int = PREVIEW_HEIGHT,
+    height: int = THUMBNAIL_HEIGHT,
     *,
     doubted: tuple[float, float, float, float] | None = None,
 ) -> bytes:
