@@ -15,6 +15,7 @@
         │   ├── NotAnImage
         │   ├── Unsupported
         │   ├── TooLarge
+        │   ├── TooSlow
         │   ├── SourceGone
         │   ├── UnfitParameters
         │   └── EngineCrashed
@@ -128,6 +129,13 @@ class Unsupported(PermanentError):
 class TooLarge(PermanentError):
     code = "too_large"
     default_hint = "raise limits.max_pixels or limits.max_file_mb, or make the picture smaller"
+
+
+class TooSlow(PermanentError):
+    """Decoding it takes, or would take, far more time than its size explains."""
+
+    code = "too_slow"
+    default_hint = "open it in a viewer and export it again as JPEG or PNG"
 
 
 class SourceGone(PermanentError):

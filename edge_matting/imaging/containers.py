@@ -15,6 +15,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _VITAL = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT"})
 _ZERO_TAIL = 64
+_MOST_CHUNKS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,15 @@ class WebpInfo:
     width: int
     height: int
     has_alpha: bool
+    animated: bool = False
 
 
 def riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(tag, body) of each chunk of a RIFF file; a body that is cut short comes as it is."""
     at = 12
-    while at + 8 <= len(data):
+    for _ in range(_MOST_CHUNKS):
+        if at + 8 > len(data):
+            return
         tag, size = struct.unpack_from("<4sI", data, at)
         yield tag, data[at + 8 : at + 8 + size]
         at += 8 + size + size % 2
@@ -41,7 +45,8 @@ def read_webp(data: bytes) -> WebpInfo | None:
         if tag == b"VP8X" and len(body) >= 10:
             width = int.from_bytes(body[4:7], "little") + 1
             height = int.from_bytes(body[7:10], "little") + 1
-            return WebpInfo(width, height, has_alpha=bool(body[0] & 0x10))
+            flags = body[0]
+            return WebpInfo(width, height, bool(flags & 0x10), animated=bool(flags & 0x02))
         if tag == b"VP8L" and len(body) >= 5:
             bits = int.from_bytes(body[1:5], "little")
             return WebpInfo((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, bool(bits >> 28 & 1))

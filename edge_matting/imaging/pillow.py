@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -91,6 +93,20 @@ def _heif_plugin() -> Any:
     from pillow_heif import HeifImageFile  # noqa: PLC0415  an extra, looked for when needed
 
     return HeifImageFile
+
+
+def deep_heif(data: bytes) -> npt.NDArray[np.uint16] | None:
+    """All bits of a HEIC spread over 16, H x W x 3 or 4, blue first; None where it has 8."""
+    from pillow_heif import open_heif  # noqa: PLC0415  an extra, looked for when needed
+
+    opened = open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, bgr_mode=True)
+    pixels = np.asarray(opened)
+    if pixels.dtype != np.uint16:
+        return None
+    # libheif shifts the bits up and leaves zeros below, where white would have ones
+    unused = int(np.bitwise_or.reduce(pixels, axis=None))
+    empty = (unused & -unused).bit_length() - 1 if unused else 0
+    return pixels | (pixels >> (16 - empty)) if 0 < empty < 8 else pixels
 
 
 def load_picture(picture: ImageFile.ImageFile) -> None:

@@ -8,12 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edge_matting.config import OutputSpec, Recipe
 from edge_matting.core.arrays import Alpha, Rgb
-from edge_matting.imaging import Photo, before_after, encode, output_exif, to_srgb
+from edge_matting.imaging import (
+    Output,
+    Photo,
+    before_after,
+    encode,
+    output_metadata,
+    to_srgb,
+)
 from edge_matting.matting import (
     Backdrop,
     Box,
@@ -34,31 +42,29 @@ from edge_matting.matting import (
     trimap,
     with_shadow,
 )
+from edge_matting.matting.foreground import without_background
 from edge_matting.pipeline.backdrops import make_backdrop, make_shadow
 from edge_matting.publish import EncodedOutput
 
 Pixels = npt.NDArray[Any]
 
+_EVEN = 2 / 255  # a transparency that changes less is no edge
 _COLOURED = frozenset({"cutout", "composite", "foreground"})
 
 
-def render_outputs(photo: Photo, alpha: Alpha, recipe: Recipe) -> tuple[EncodedOutput, ...]:
+def render_outputs(photo: Photo, matte: Alpha, recipe: Recipe) -> tuple[EncodedOutput, ...]:
     """Encode each output that the recipe lists.
 
-    ``alpha`` is H x W float32 in [0, 1] at the photo's full, upright size. Raises ``Unsupported``
+    ``matte`` is the model's, H x W float32 in [0, 1] at the photo's full, upright size; the
+    transparency that the photo came with is multiplied with it here. Raises ``Unsupported``
     where a format cannot hold an output, ``SourceUnreadable`` for a background picture.
     """
     rgb, icc = photo.rgb, photo.icc
     if recipe.colour == "srgb":
         rgb, icc = to_srgb(rgb, icc), None
-    alpha = finish_matte(
-        alpha,
-        alpha_threshold=recipe.alpha_threshold,
-        erode=recipe.erode,
-        feather=recipe.feather,
-    )
-    scene = _scene(rgb, alpha, recipe, icc)
-    exif = output_exif(photo.exif, recipe.metadata)
+    alpha = _finished(matte if photo.alpha is None else matte * photo.alpha, recipe)
+    mixture = alpha if photo.alpha is None else _mixture(_finished(matte, recipe), photo.alpha)
+    scene = _scene(rgb, alpha, mixture, recipe, icc)
     dpi = _resolution(photo, recipe)
     files = []
     for spec in recipe.outputs:
@@ -68,6 +74,9 @@ def render_outputs(photo: Photo, alpha: Alpha, recipe: Recipe) -> tuple[EncodedO
             pixels = _pixels(scene, spec)
             # A profile describes colours; a grey matte or trimap has none.
             profile = icc if len(pixels.shape) == 3 else None
+            about = Output((pixels.shape[1], pixels.shape[0]), profile is None, dpi)
+            segments = spec.format == "jpg"
+            carried = output_metadata(photo.metadata, recipe.metadata, about, segments=segments)
             data = encode(
                 pixels,
                 spec.format,
@@ -76,11 +85,33 @@ def render_outputs(photo: Photo, alpha: Alpha, recipe: Recipe) -> tuple[EncodedO
                 compact=spec.compact,
                 premultiplied=spec.premultiplied,
                 icc=profile,
-                exif=exif,
+                metadata=carried,
                 dpi=dpi,
             )
         files.append(EncodedOutput(spec.kind, spec.format, data))
     return tuple(files)
+
+
+def _finished(alpha: Alpha, recipe: Recipe) -> Alpha:
+    return finish_matte(
+        alpha,
+        alpha_threshold=recipe.alpha_threshold,
+        erode=recipe.erode,
+        feather=recipe.feather,
+    )
+
+
+def _mixture(matte: Alpha, own: Alpha) -> Alpha:
+    """How much of each pixel's colour is the subject's, H x W in [0, 1].
+
+    A file's own transparency says nothing of that: its colours are straight already. So the
+    model's matte alone counts, and where the file draws an edge of its own, the colours there are
+    all the subject's.
+    """
+    reach = max(3, min(own.shape) // 128) * 2 + 1
+    kernel = np.ones((reach, reach), np.uint8)
+    changing = cv2.dilate(own, kernel) - cv2.erode(own, kernel) > _EVEN
+    return np.where(changing, np.float32(1.0), matte)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,11 +124,13 @@ class _Scene:
     shadow: Shadow | None
 
 
-def _scene(rgb: Rgb, alpha: Alpha, recipe: Recipe, icc: bytes | None) -> _Scene:
+def _scene(rgb: Rgb, alpha: Alpha, mixture: Alpha, recipe: Recipe, icc: bytes | None) -> _Scene:
     kinds = {spec.kind for spec in recipe.outputs}
     front = rgb
     if kinds & _COLOURED:
-        front = _foreground(rgb, alpha, recipe)
+        front = _foreground(rgb, mixture, recipe)
+        if mixture is not alpha:
+            front = without_background(front, alpha)
     frame = choose_frame(alpha, recipe)
     backdrop = None
     if "composite" in kinds:

@@ -164,15 +164,15 @@ def _finish(
             photo = decode(data, shown(task.source), max_pixels=task.max_pixels)
         matted = _matted(photo, task.recipe, tools, watch)
     with watch.stage("refine"):
-        alpha = refine(photo.rgb, matted.alpha, task.recipe.refinement)
-        if photo.alpha is not None:
-            alpha = alpha * photo.alpha  # what was transparent already stays so
+        subject = refine(photo.rgb, matted.alpha, task.recipe.refinement)
+        # what was transparent already stays so
+        alpha = subject if photo.alpha is None else subject * photo.alpha
     with watch.stage("assess"):
         small = (halved(photo.rgb, _SMALL), halved(alpha, _SMALL)) if previewed else None
         look = _second_look(photo, task.recipe, tools)
         quality = assess(photo.rgb, alpha, look, small=small)
     with watch.stage("encode"):
-        files = render_outputs(photo, alpha, task.recipe)
+        files = render_outputs(photo, subject, task.recipe)
         preview = None if small is None else before_after(*small)
     height, width = alpha.shape
     for note in photo.notes:

@@ -195,6 +195,7 @@ CHINESE: Final = MappingProxyType(
         "sha256": "SHA-256",
         "code_not_an_image": "这个文件不是图片。",
         "code_unsupported": "这里不能读取这种图片。",
+        "code_too_slow": "解码这张图片所需的时间远超其大小。",
         "code_too_large": "图片超出了限制。",
         "code_truncated": "文件不完整。请重新复制。",
         "code_out_of_memory": "内存不足以处理这张图片。",

@@ -198,6 +198,7 @@ ENGLISH: Final = MappingProxyType(
         "sha256": "SHA-256",
         "code_not_an_image": "This file is no picture.",
         "code_unsupported": "Pictures of this kind cannot be read here.",
+        "code_too_slow": "Decoding the picture takes too long for its size.",
         "code_too_large": "The picture is larger than the limits allow.",
         "code_truncated": "The file ends too early. Copy it again.",
         "code_out_of_memory": "Not enough memory for this picture.",
