@@ -99,6 +99,20 @@ def read_jpeg(data: bytes, most_scans: int = 1 << 20) -> Jpeg:
     return found
 
 
+def without_profile(data: bytes) -> bytes:
+    """The file without its segments APP2, over whose faults libjpeg-turbo stumbles."""
+    parts, at, start = [data[:2]], 2, 2
+    while (at := _marker(data, at)) >= 0 and at + 4 <= len(data) and data[at + 1] != _SOS:
+        size = (
+            2 if data[at + 1] in _STANDALONE else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        )
+        if data[at + 1] == 0xE2:
+            parts.append(data[start:at])
+            start = at + size
+        at += size
+    return b"".join((*parts, data[start:]))
+
+
 def _marker(data: bytes, at: int) -> int:
     """Where the next marker begins; -1 where there is none. Garbage before it is passed over."""
     found = _ANY_MARKER.search(data, at)
@@ -143,6 +157,8 @@ def _take_metadata(found: Jpeg, kind: int, body: bytes) -> None:
     elif kind == 0xE2 and body.startswith(_ICC) and len(body) > 14:
         found.chunks.setdefault(body[12], body[14:])
         found.chunk_count = max(found.chunk_count, body[13])
+    elif kind == 0xE2 and body.startswith(_ICC):
+        found.notes.append("its colour profile is empty and was left out")
     elif kind == 0xE2 and body.startswith(_MPF):
         found.several = True
     elif kind == 0xED:

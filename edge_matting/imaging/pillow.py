@@ -51,6 +51,8 @@ _PLUGINS: Final = MappingProxyType(
 )
 
 _QUIET_LOCK: Final = threading.Lock()
+_UNKNOWN_WORDS: Final = ("unsupported", "not supported", "not implemented", "not a known",
+                         "reformat failed")  # fmt: skip
 _CUT_WORDS: Final = ("truncated", "premature end", "unexpected end", "not enough data")
 
 
@@ -137,4 +139,8 @@ def job_errors(data: bytes, kind: str, name: str) -> Iterator[None]:
         reason = str(error) or type(error).__name__
         if any(word in reason.lower() for word in _CUT_WORDS) or ends_early(data, kind):
             raise Truncated(f"{name}: the {kind.upper()} data ends too early ({reason})") from error
+        if any(word in reason.lower() for word in _UNKNOWN_WORDS):
+            raise Unsupported(
+                f"{name}: a {kind.upper()} file of a rare kind, which is not read here ({reason})"
+            ) from error
         raise NotAnImage(f"{name}: a broken {kind.upper()} file ({reason})") from error

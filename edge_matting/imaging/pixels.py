@@ -17,7 +17,7 @@ from edge_matting.imaging.colour_source import profile_fault
 from edge_matting.imaging.containers import damage
 from edge_matting.imaging.directory import ORIENTATION
 from edge_matting.imaging.iso_boxes import Heif
-from edge_matting.imaging.jpeg_segments import Jpeg
+from edge_matting.imaging.jpeg_segments import Jpeg, without_profile
 from edge_matting.imaging.pillow import deep_heif, load_picture, open_picture
 from edge_matting.imaging.png_chunks import Png
 from edge_matting.imaging.raw import RawFile, develop
@@ -71,6 +71,8 @@ def _jpeg(data: bytes, seen: Survey, found: Jpeg) -> Decoded:
             raise Truncated(f"{name}: the JPEG data is incomplete (scans are missing)")
         data += _END
         notes = ("its end marker is missing; all of its pixels are there",)
+    if found.icc is not None or found.notes:
+        data = without_profile(data)
     if found.components not in (1, 3):
         _check_four(data, found, name)
         other = _pillow(open_picture(data, "jpeg"), seen, orientation)

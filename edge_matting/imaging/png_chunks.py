@@ -18,7 +18,6 @@ from edge_matting.imaging.iptc import from_photoshop
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _VITAL: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 _LONGEST: Final = 8 << 20  # bytes of text or profile, inflated
-_TOLERATED: Final = 64 << 10  # bytes of metadata that every library takes
 _XMP: Final = "XML:com.adobe.xmp"
 _INCH: Final = 0.0254
 
@@ -49,12 +48,13 @@ class Png:
     peak: float | None = None
     dpi: tuple[float, float] | None = None
     metadata_bytes: int = 0
+    ancillary: int = 0
     notes: list[str] = field(default_factory=list)
     kept: list[tuple[int, int]] = field(default_factory=list)
 
     def stripped(self, data: bytes) -> bytes:
-        """The file without its ancillary chunks, where a library could trip over them."""
-        if self.metadata_bytes <= _TOLERATED and not self.notes:
+        """The file without its ancillary chunks, over some of which libraries trip."""
+        if not self.ancillary:
             return data
         view = memoryview(data)
         return b"".join((SIGNATURE, *(view[a:b] for a, b in self.kept)))
@@ -97,6 +97,7 @@ def read_png(data: bytes, most_chunks: int, *, checksums: bool = True) -> Png:
 
 def _take(found: Png, tag: bytes, body: bytes, *, sound: bool, vital: bool) -> None:
     if not vital:
+        found.ancillary += 1
         found.metadata_bytes += len(body)
     if not sound and not vital:
         found.note(f"its {tag.decode('latin-1')} chunk is damaged and was left out")

@@ -233,6 +233,11 @@ def _heif(data: bytes, kind: str, name: str) -> Survey:
     if found.codec in _OTHER_CODECS:
         what = _OTHER_CODECS[found.codec]
         raise Unsupported(f"{name}: a HEIF file whose picture is coded as {what}")
+    if found.sequence and not found.items:
+        raise Unsupported(
+            f"{name}: a HEIF sequence (a film) without a picture of its own",
+            hint="export one of its pictures as JPEG or PNG",
+        )
     require_reader(kind, name)
     check_costs(found, found.width * found.height, name)
     with job_errors(data, kind, name):
@@ -274,12 +279,12 @@ def _raw(data: bytes, kind: str, name: str) -> Survey:
 
 def _through_pillow(data: bytes, kind: str, name: str) -> Survey:
     """BMP and GIF, whose headers Pillow reads well."""
+    notes: tuple[str, ...] = ()
     with job_errors(data, kind, name):
         picture = open_picture(data, kind)
+        if getattr(picture, "is_animated", False):
+            notes = ("several frames or pages: the first was taken",)
     header = Header(kind, *picture.size, 8, 1, name)
-    notes: tuple[str, ...] = ()
-    if getattr(picture, "is_animated", False):
-        notes = ("several frames or pages: the first was taken",)
     xmp = picture.info.get("xmp")
     metadata = Metadata(None, xmp if isinstance(xmp, bytes) else None)
     return Survey(header, metadata, ColourFacts(), _dpi(picture), notes)
