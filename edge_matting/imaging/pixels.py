@@ -116,12 +116,27 @@ def _png(data: bytes, seen: Survey, found: Png) -> Decoded:
     stripped = found.stripped(data)
     picture = open_picture(stripped, "png")
     if found.depth == 16 and picture.mode in ("RGB", "RGBA", "LA"):
-        load_picture(picture)
-        narrow = _array(picture, name)
-        wide = cv2.imdecode(np.frombuffer(stripped, np.uint8), cv2.IMREAD_UNCHANGED)
-        pixels, notes = _deeper(narrow, wide, 16)
-        return Decoded(turned(pixels, seen.header.orientation), notes=notes)
+        return _deep_png(stripped, picture, seen, found)
+    if found.key is not None and picture.mode in ("1", "L"):
+        # Pillow spreads the shades over 8 bits and leaves the transparent one as it is
+        picture.info["transparency"] = found.key[0] * 255 // ((1 << found.depth) - 1)
     return _pillow(picture, seen, seen.header.orientation)
+
+
+def _deep_png(stripped: bytes, picture: ImageFile.ImageFile, seen: Survey, found: Png) -> Decoded:
+    load_picture(picture)
+    picture.info.pop("transparency", None)  # of 16 bits, which Pillow looks for among 8
+    narrow = _array(picture, seen.header.name)
+    wide = cv2.imdecode(np.frombuffer(stripped, np.uint8), cv2.IMREAD_UNCHANGED)
+    if wide is not None and found.key is not None:
+        wide = wide[:, :, :3]
+    pixels, notes = _deeper(narrow, wide, 16)
+    if found.key is not None and len(found.key) == 3:
+        key = np.array(found.key, np.uint16)
+        exact = pixels if not notes else pixels // 257 * 257
+        clear = (exact == (key if not notes else key // 257 * 257)).all(axis=2)
+        pixels = np.dstack([pixels, np.where(clear, np.uint16(0), np.uint16(65535))])
+    return Decoded(turned(pixels, seen.header.orientation), notes=notes)
 
 
 def _heif(data: bytes, seen: Survey, found: Heif) -> Decoded:

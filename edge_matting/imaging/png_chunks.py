@@ -47,6 +47,7 @@ class Png:
     chromaticities: Primaries | None = None
     peak: float | None = None
     dpi: tuple[float, float] | None = None
+    key: tuple[int, ...] | None = None  # the transparent shade or colour, in stored values
     metadata_bytes: int = 0
     ancillary: int = 0
     notes: list[str] = field(default_factory=list)
@@ -130,6 +131,11 @@ def _header(found: Png, body: bytes) -> None:
 def _profile(found: Png, body: bytes) -> None:
     _, _, packed = body.partition(b"\x00")
     found.icc = found.icc or inflate(packed[1:])
+
+
+def _transparency(found: Png, body: bytes) -> None:
+    if found.kind in (0, 2):
+        found.key = struct.unpack(f">{len(body) // 2}H", body)
 
 
 def _exif(found: Png, body: bytes) -> None:
@@ -217,6 +223,7 @@ def _named(found: Png, key: str, text: bytes) -> None:
 _READERS: Final = {
     b"IHDR": _header,
     b"iCCP": _profile,
+    b"tRNS": _transparency,
     b"eXIf": _exif,
     b"cICP": _code_points,
     b"sRGB": _srgb,
