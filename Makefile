@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 DEV := $(VENV)/.dev
 LOWER_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/python3.10; do \
 	if command -v $$p >/dev/null 2>&1 && $$p -c 'import ensurepip' 2>/dev/null; then echo $$p; break; fi; done)
+# The tests of real processes mostly wait: one test process more than there are processors.
+WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 AXE := build/npm/node_modules/axe-core/axe.min.js
 SAMPLE := edge_matting/data/photos/astronaut.jpg
 
-.PHONY: model cache-trial bench-performance run test axe check bench clean test-lower test-slow chaos burst install uninstall wheelhouse soak trial deb
+.PHONY: model cache-trial bench-performance run test axe check bench clean test-lower test-slow chaos burst install uninstall wheelhouse soak trial deb mutants
 
 run: $(VENV)/.installed
 	@mkdir -p hotfolder/in
@@ -20,7 +22,7 @@ run: $(VENV)/.installed
 
 test: $(DEV) axe
 	mkdir -p build/coverage && rm -f build/coverage/*
-	$(BIN)/coverage run -m pytest -m "not slow and not gpu"
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not gpu"
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=85
 	$(MAKE) --no-print-directory test-lower
@@ -80,6 +82,10 @@ bench-performance: $(DEV)
 
 test-slow: $(DEV)
 	$(BIN)/python -m pytest -m slow
+
+# Small changes of one file that no test notices: FILE=edge_matting/ledger/retry_policy.py MOST=60
+mutants: $(DEV)
+	$(BIN)/python -m tools.mutants $(FILE) --most $${MOST:-60}
 
 chaos: $(DEV)
 	$(BIN)/python -m tools.chaos --images 300 --kills 60 --seed $${SEED:-1}

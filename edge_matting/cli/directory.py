@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Sequence
@@ -15,18 +14,21 @@ from edge_matting.cache import content_digest
 from edge_matting.cli.output import complain
 from edge_matting.config import Recipe
 from edge_matting.core.durable import make_folders
-from edge_matting.core.errors import ConfigError, FolderUnavailable
+from edge_matting.core.errors import Blocked, ConfigError, FolderUnavailable
 from edge_matting.core.jobs import Job, Original, Output, Place, Result, Signature, StoredResult
 from edge_matting.core.logs import shown
 from edge_matting.core.naming import conflicting_stems, stem_candidates
 from edge_matting.core.states import JobState
 from edge_matting.hotfolder.scan import FoundFile, scan
+from edge_matting.pipeline import FinishedPhoto
 from edge_matting.publish import (
-    EncodedOutput,
     build_sidecar,
     copy_result,
+    named_outputs,
     publish_result,
+    read_sidecar,
     remove_result,
+    renamed_outputs,
     result_intact,
     sidecar_name,
 )
@@ -111,20 +113,19 @@ class Places:
     def _is_free(self, stem: str, photo: InputPhoto) -> bool:
         if any(other in self._taken for other in conflicting_stems(stem)):
             return self._taken.get(stem) is photo
-        sources = [read_sidecar(self.root(state), stem).get("source") for state in RESULT_STATES]
+        sources = [earlier_sidecar(self.root(state), stem).get("source") for state in RESULT_STATES]
         return all(source in {None, photo.relative} for source in sources)
 
 
 RESULT_STATES = (JobState.SUCCEEDED, JobState.REVIEW)
 
 
-def read_sidecar(root: Path, stem: str) -> dict[str, Any]:
+def earlier_sidecar(root: Path, stem: str) -> dict[str, Any]:
     """A sidecar's content; empty where there is none that can be read."""
     try:
-        content = json.loads((root / sidecar_name(stem)).read_bytes())
-    except (OSError, ValueError):
+        return read_sidecar(root / sidecar_name(stem)) or {}
+    except (Blocked, OSError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def sidecar_outputs(sidecar: dict[str, Any]) -> tuple[Output, ...]:
@@ -139,7 +140,7 @@ def sidecar_outputs(sidecar: dict[str, Any]) -> tuple[Output, ...]:
 
 
 class DirectoryResults:
-    """`pipeline.Results` for one photo of the one-shot command."""
+    """`engine.jobs.source.Results` of one photo of the one-shot command."""
 
     def __init__(
         self, places: Places, photo: InputPhoto, recipe: Recipe, model_sha256: str
@@ -154,7 +155,7 @@ class DirectoryResults:
         """Whether a complete result of these bytes, recipe and model lies there already."""
         for state in RESULT_STATES:
             root = self._places.root(state)
-            sidecar = read_sidecar(root, self._stem)
+            sidecar = earlier_sidecar(root, self._stem)
             if not sidecar:
                 continue  # a new photo is digested by the pipeline, once
             made_from = (
@@ -171,55 +172,45 @@ class DirectoryResults:
     def reuses(self) -> bool:
         return self._places.reuses
 
-    def root(self, state: JobState) -> Path:
-        return self._places.root(state).absolute()
-
     def find(self, sha256: str, recipe_key: str, model_sha256: str) -> StoredResult | None:
         return self._places.recall((sha256, recipe_key, model_sha256))
 
-    def reuse(self, stored: StoredResult, result: Result) -> Result | None:
-        outputs = copy_result(
-            self._places.root(stored.state) if stored.root is None else Path(stored.root),
-            stored.result.outputs,
-            self._places.made_root(stored.state),
-            self._stem,
-            lambda copies: self._sidecar(result, copies),
-        )
-        if outputs is None:
+    def copy(self, stored: StoredResult, result: Result) -> StoredResult | None:
+        origin = self._places.root(stored.state) if stored.root is None else Path(stored.root)
+        copied = replace(result, outputs=renamed_outputs(self._stem, stored.result.outputs))
+        root = self._places.made_root(stored.state)
+        sidecar = self._sidecar(copied)
+        if not copy_result(origin, stored.result.outputs, root, self._stem, sidecar):
             return None
         self._remove_other(stored.state)
-        return replace(result, outputs=outputs)
+        return self._stored(stored.state, copied)
 
-    def publish(self, state: JobState, files: tuple[EncodedOutput, ...], result: Result) -> Result:
-        outputs = publish_result(
-            self._places.made_root(state),
-            self._stem,
-            files,
-            lambda published: self._sidecar(result, published),
-        )
-        self._remove_other(state)
-        published = replace(result, outputs=outputs)
-        key = (result.sha256, result.recipe_key, result.model_sha256)
-        self._places.remember(key, StoredResult(state, str(self._places.out), published))
-        return published
+    def publish(self, photo: FinishedPhoto) -> StoredResult:
+        result = replace(photo.result, outputs=named_outputs(self._stem, photo.files))
+        root = self._places.made_root(photo.state)
+        publish_result(root, self._stem, result.outputs, photo.files, self._sidecar(result))
+        self._remove_other(photo.state)
+        stored = self._stored(photo.state, result)
+        self._places.remember((result.sha256, result.recipe_key, result.model_sha256), stored)
+        return stored
 
-    @property
-    def shows_previews(self) -> bool:
-        return False  # there is no page
+    def keep_thumbnail(self, jpeg: bytes) -> None:
+        raise NotImplementedError  # there is no page, so no task asks for one
 
-    def preview(self, jpeg: bytes) -> None:
-        raise NotImplementedError
+    def _stored(self, state: JobState, result: Result) -> StoredResult:
+        root = str(self._places.root(state).absolute())
+        return StoredResult(state, str(self._places.out), result, root=root)
 
     def _remove_other(self, state: JobState) -> None:
         """An earlier verdict on the same photo does not stay beside the new one."""
         for other in RESULT_STATES:
             if other is not state:
                 root = self._places.root(other)
-                outputs = sidecar_outputs(read_sidecar(root, self._stem))
+                outputs = sidecar_outputs(earlier_sidecar(root, self._stem))
                 if outputs:
                     remove_result(root, self._stem, outputs)
 
-    def _sidecar(self, result: Result, outputs: tuple[Output, ...]) -> bytes:
+    def _sidecar(self, result: Result) -> bytes:
         job = Job(
             id=0,  # there is no ledger here
             folder=str(self._places.out),
@@ -232,4 +223,4 @@ class DirectoryResults:
             stem=self._stem,
             original=Original(Place.IN, self._photo.relative),
         )
-        return build_sidecar(job, replace(result, outputs=outputs), time.time(), __version__)
+        return build_sidecar(job, result, time.time(), __version__)

@@ -10,6 +10,7 @@ from edge_matting.cli.sample import trial_photos
 from edge_matting.cli.settings import read_settings
 from edge_matting.cli.trial import BuiltInPhotos, reference_mattes
 from edge_matting.core.errors import EdgeMattingError
+from edge_matting.core.model_ids import former_ids
 from edge_matting.engine.factory import open_catalog, record_golden_matte
 from edge_matting.models import Catalog
 from edge_matting.models.catalog import HIDDEN
@@ -33,8 +34,9 @@ def _list(catalog: Catalog, _options: argparse.Namespace) -> int:
             print_line(f"{entry.id:24} {origin:8} {entry.fault}")
         else:
             size, manifest = entry.manifest.input.size, entry.manifest
+            before = "".join(f", formerly {former}" for former in former_ids(entry.id))
             licence = f"{size.width} x {size.height}  {manifest.licence}"
-            print_line(f"{entry.id:24} {origin:8} {manifest.name}  {licence}")
+            print_line(f"{entry.id:24} {origin:8} {manifest.name}{before}  {licence}")
     for model_id in catalog.hidden():
         print_line(f"{model_id:24} {'hidden':8} {HIDDEN}")
     return 0

@@ -28,13 +28,13 @@ from edge_matting.core.errors import (
     ModelError,
     OutOfMemory,
 )
-from edge_matting.core.jobs import Done
 from edge_matting.core.logs import shown
 from edge_matting.core.plan import Plan
 from edge_matting.core.states import JobState
-from edge_matting.engine.factory import load_tools, open_cache, plan_for
+from edge_matting.engine.factory import open_cache, plan_for, tools_for_recipe
+from edge_matting.engine.jobs.delivery import deliver
 from edge_matting.engine.process_tuning import tune_process
-from edge_matting.pipeline import PhotoTask, PixelBudget, Tools, batched, process_photo
+from edge_matting.pipeline import PhotoTask, Tools
 from edge_matting.pipeline.read_source import read_source
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Run:
 
     def results_of(self, photo: InputPhoto) -> DirectoryResults:
         """Where the photo's results go; asked for in the photos' order, which decides names."""
-        return DirectoryResults(self.places, photo, self.recipe, self.tools.manifest.sha256)
+        return DirectoryResults(self.places, photo, self.recipe, self.tools.identity)
 
     def do(self, photo: InputPhoto, results: DirectoryResults) -> JobState | JobError | None:
         """One photo: its state, the error that it ended with, or None when it was done before."""
@@ -97,9 +97,8 @@ class Run:
         data = read_source(photo.path, None, int(limits.max_file_mb * 1e6))
         if results.done_before(data):
             return None
-        task = PhotoTask(photo.path, photo.relative, None, self.recipe, limits.max_pixels)
-        done: Done = process_photo(task, self.tools, results, data)
-        return done.state
+        task = PhotoTask(photo.relative, data, self.recipe, limits.max_pixels)
+        return deliver(task, self.tools, results).state
 
 
 class Interrupt:
@@ -123,11 +122,8 @@ def run(options: argparse.Namespace) -> int:
     interrupt = Interrupt()
     tune_process()
     plan = _plan(settings)
-    session, manifest = load_tools(settings, plan, settings.model)
     cache = None if options.no_cache else open_cache(settings, on_disk=_is_ours(settings.state_dir))
-    gate = PixelBudget(plan.pixels_in_flight)
-    session = batched(session, manifest, plan.batch)
-    tools = Tools(session, manifest, gate, lambda _stage: None, cache)
+    tools = tools_for_recipe(settings, plan, recipe, cache=cache)
     places = Places(options.out, name, reuse=cache is not None)
     work = Run(settings, recipe, places, tools)
     tally = _do_all(work, photos, plan.workers, interrupt)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from edge_matting.config.faults import config_error, faults_of
 from edge_matting.config.recipe import OutputSpec, Recipe
 from edge_matting.core.errors import ConfigError
+from edge_matting.core.output_kinds import FORMATS_WITHOUT_ALPHA, output_kind
 
 FORMAT: Final = "format"
 _FILES: Final = frozenset({"image", "image_sha256"})
@@ -57,8 +58,9 @@ def with_format(recipe: Recipe, wanted: Any) -> Recipe:
     """The recipe with another format of its first output; JPEG makes a cutout a composite."""
     first = recipe.outputs[0]
     kind = first.kind
-    if wanted == "jpg" and kind == "cutout":
-        kind = "composite"  # JPEG has no transparency
+    opaque = output_kind(kind).opaque_kind
+    if opaque is not None and wanted in FORMATS_WITHOUT_ALPHA:
+        kind = opaque
     # Of the first output's other settings only those that every kind and format has.
     values = {"kind": kind, FORMAT: wanted, "quality": first.quality, "effort": first.effort}
     try:

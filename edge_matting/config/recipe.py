@@ -11,14 +11,18 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from edge_matting.config.base import Frozen
+from edge_matting.core.errors import ConfigError
+from edge_matting.core.output_kinds import (
+    FORMATS_WITH_ALPHA,
+    OUTPUT_KINDS,
+    OutputFormat,
+    output_kind,
+)
+from edge_matting.core.tasks import TASKS
 
-OutputKind = Literal["cutout", "alpha", "composite", "trimap", "foreground", "preview"]
-OutputFormat = Literal["png", "webp", "jpg", "tiff", "avif"]
-
-FORMATS_WITHOUT_ALPHA: Final = frozenset({"jpg"})
 DEEP_FORMATS: Final = frozenset({"png", "tiff"})
 LONGEST_SIDE: Final = 20_000
 """Of a canvas, pixels."""
@@ -42,10 +46,18 @@ def _checked_colour(value: str) -> str:
     return value
 
 
+def _known_kind(value: str) -> str:
+    try:
+        return output_kind(value).name
+    except ConfigError as error:
+        raise ValueError(error.message) from None
+
+
 class OutputSpec(Frozen):
     """One output file of a recipe."""
 
-    kind: OutputKind = "cutout"
+    kind: Annotated[str, AfterValidator(_known_kind)] = "cutout"
+    """One of ``core.output_kinds``."""
     format: OutputFormat = "png"
     quality: Annotated[int, Field(ge=1, le=100)] = 92
     """JPEG, lossy WebP and AVIF quality; WebP with 100 is lossless."""
@@ -60,19 +72,24 @@ class OutputSpec(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _preview_is_jpeg(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("kind") == "preview":
-            return {"format": "jpg", **value}
-        return value
+    def _format_of_the_kind(cls, value: Any) -> Any:
+        name = value.get("kind") if isinstance(value, dict) else None
+        kind = OUTPUT_KINDS.get(name) if isinstance(name, str) else None
+        return value if kind is None else {"format": kind.formats[0], **value}
 
     @model_validator(mode="after")
     def _format_fits_kind(self) -> OutputSpec:
-        if self.kind == "preview" and self.format != "jpg":
-            raise ValueError("a preview is a small JPEG; use jpg")
-        if self.kind == "cutout" and self.format in FORMATS_WITHOUT_ALPHA:
-            raise ValueError(f"{self.format} cannot carry transparency; use png, webp or tiff")
-        if self.premultiplied and self.kind != "cutout":
-            raise ValueError(f"premultiplied is for the kind cutout, not for {self.kind}")
+        kind = output_kind(self.kind)
+        if self.format not in kind.formats:
+            allowed = " or ".join(filter(None, (", ".join(kind.formats[:-1]), kind.formats[-1])))
+            if kind.formats == FORMATS_WITH_ALPHA:
+                raise ValueError(f"{self.format} cannot carry transparency; use {allowed}")
+            raise ValueError(f"a {self.kind} is written as {allowed}, not as {self.format}")
+        if self.premultiplied and "premultiplied" not in kind.settings:
+            able = " or ".join(
+                k.name for k in OUTPUT_KINDS.values() if "premultiplied" in k.settings
+            )
+            raise ValueError(f"premultiplied is for the kind {able}, not for {self.kind}")
         if self.compact and self.format != "png":
             raise ValueError(f"compact is for png; for {self.format} raise effort")
         if self.bits == 16 and self.format not in DEEP_FORMATS:
@@ -245,6 +262,12 @@ class Recipe(Frozen):
         if len(set(kinds)) != len(kinds):
             raise ValueError("each kind and format may be listed once")
         return value
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that the outputs need, in the order of ``core.tasks``."""
+        needed = {task for spec in self.outputs for task in output_kind(spec.kind).tasks}
+        return tuple(task for task in TASKS if task in needed)
 
     def key(self) -> str:
         """Digest of everything that decides the result's pixels, 16 hex digits."""

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from edge_matting.config.base import Frozen
 from edge_matting.config.builtin import BUILT_IN
 from edge_matting.config.recipe import Recipe
+from edge_matting.core.providers import AUTO, WantedPrecision, WantedProvider, WantedRuntime
 
 
 class HotFolder(Frozen):
@@ -48,10 +49,10 @@ class IntakeSettings(Frozen):
 
 
 class DeviceSettings(Frozen):
-    accelerator: Literal["auto", "tensorrt", "cuda", "cpu"] = "auto"
-    backend: Literal["auto", "ort", "torch"] = "auto"
+    accelerator: WantedProvider = AUTO
+    backend: WantedRuntime = AUTO
     missing_accelerator: Literal["warn", "degrade", "fail"] = "warn"
-    precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = "auto"
+    precision: WantedPrecision = AUTO
     resolution: Literal["auto"] | Annotated[int, Field(ge=32, le=4096)] = "auto"
     batch: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = "auto"
     measure: Literal["auto", "never"] = "auto"

@@ -181,11 +181,11 @@ def make_folders(path: Path, within: Path | None = None) -> None:
             sync_folder(folder.parent)
 
 
-def sync_folder(path: Path, call: Callable[[int], None] = os.fsync) -> None:
+def sync_folder(path: Path, call: Callable[[int], None] | None = None) -> None:
     """Make the names in ``path`` durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        call(descriptor)
+        (call or os.fsync)(descriptor)
     except OSError as error:
         if error.errno not in _UNSUPPORTED:  # some network file systems sync no folders
             raise

@@ -7,12 +7,12 @@ Paths inside these values are ``str`` relative to a named root, decoded with
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
 
 from edge_matting.core.errors import JobError
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 
 
@@ -27,7 +27,7 @@ class Place(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What ``stat`` tells of a file's content without reading it."""
+    """What ``stat`` reports of a file's content without reading it."""
 
     size: int
     mtime_ns: int
@@ -64,6 +64,15 @@ class Output:
     kind: str
     format: str
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedOutput:
+    """One output file, not yet written; ``format`` is png, webp, jpg, tiff or avif."""
+
+    kind: str
+    format: str
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +147,7 @@ class Result:
     quality: Quality
     seconds: Mapping[str, float] = field(default_factory=dict)
     cache_evidence: Mapping[str, float] = field(default_factory=dict)  # distances that decided
-    notes: tuple[str, ...] = ()  # of the source: what was left out of it
+    notes: tuple[Reason, ...] = ()  # of the source: what was left out of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,40 +183,9 @@ class StoredResult:
 
 @dataclass(frozen=True, slots=True)
 class TimeBucket:
-    """What finished within one stretch of time."""
+    """Throughput in one time bucket."""
 
     finished: int
     failed: int  # of those
     mean_seconds: float | None  # spent on a photo, not waiting; None where none was timed
     longest_seconds: float | None
-
-
-class JobSource(Protocol):
-    """Where the engine gets work and reports it; the seam a fleet attaches to later."""
-
-    def claim(self, limit: int) -> Sequence[Claim]:
-        """At most ``limit`` jobs that are due, each with its attempt already counted."""
-
-    def holds(self, claim: Claim) -> bool:
-        """Whether the claim is still the valid one."""
-
-    def finish(self, claim: Claim, outcome: Outcome) -> Job | None:
-        """Record the outcome and return the job as it now stands; None for a stale claim."""
-
-    def release(self, claim: Claim) -> bool:
-        """Hand the job back unharmed; its attempt is refunded."""
-
-    def moved(self, job: Job, original: Original) -> bool:
-        """Record where the job's original now lies."""
-
-    def stays(self, job: Job, message: str | None = None) -> bool:
-        """Record that the original of a finished job stays where it is, and why."""
-
-    def misplaced(self, limit: int) -> Sequence[Job]:
-        """Finished jobs whose original has not reached its place yet."""
-
-    def find_result(self, sha256: str, recipe_key: str, model_sha256: str) -> StoredResult | None:
-        """The newest result for the same bytes, recipe and model."""
-
-    def previous_outputs(self, folder: str, source: str, before_id: int) -> StoredResult | None:
-        """The result whose files job ``before_id`` of the source replaces."""

@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Final
 
-KINDS: Final = ("cutout", "alpha", "composite", "trimap", "foreground", "preview")
-"""What an output may show, and what may stand between a stem and an extension."""
+from edge_matting.core.output_kinds import LONGEST_NAME, OUTPUT_KINDS
 
 NAME_BYTES: Final = 255
 """Longest name of a file on Linux file systems, in bytes."""
 
-_STEM_BYTES: Final = NAME_BYTES - len(".foreground.json")
+_STEM_BYTES: Final = NAME_BYTES - len(".") - LONGEST_NAME - len(".json")
 
 
 def stem_candidates(source: str) -> Iterator[str]:
@@ -30,34 +29,37 @@ def stem_candidates(source: str) -> Iterator[str]:
     folder, name = posixpath.split(source)
     base, extension = posixpath.splitext(name)
     longer = f"{base}~{extension[1:]}" if extension[1:] else base
-    yield posixpath.join(folder, _fitted(base, "", name))
+    yield posixpath.join(folder, _stem(base, "", name))
     if longer != base:
-        yield posixpath.join(folder, _fitted(longer, "", name))
-    yield from (posixpath.join(folder, _fitted(longer, f"~{number}", name)) for number in count(2))
-
-
-def conflicts(a: str, b: str) -> bool:
-    """Whether outputs of two stems could have the same name (``a.alpha.png`` of ``a``)."""
-    return b in conflicting_stems(a)
+        yield posixpath.join(folder, _stem(longer, "", name))
+    yield from (posixpath.join(folder, _stem(longer, f"~{number}", name)) for number in count(2))
 
 
 def conflicting_stems(stem: str) -> tuple[str, ...]:
-    """All stems that conflict with ``stem``, itself first; at most two more than ``KINDS``."""
-    longer = [f"{stem}.{kind}" for kind in KINDS]
-    shorter = [stem[: -len(kind) - 1] for kind in KINDS if stem.endswith(f".{kind}")]
+    """All stems that conflict with ``stem``, itself first.
+
+    Between a stem and an extension may stand the name of an output kind.
+    """
+    longer = [f"{stem}.{kind}" for kind in OUTPUT_KINDS]
+    shorter = [stem[: -len(kind) - 1] for kind in OUTPUT_KINDS if stem.endswith(f".{kind}")]
     return (stem, *longer, *shorter)
 
 
-def _fitted(text: str, suffix: str, name: str) -> str:
-    """``text + suffix``, cut where outputs named after it would be longer than a name may be."""
-    room = _STEM_BYTES - len(suffix)
+def shortened(text: str, suffix: str, limit: int, mark: str) -> str:
+    """``text + suffix`` if it has at most ``limit`` bytes, else ``text`` cut and ``~mark`` between.
+
+    Cut by characters: half of one would be an undecodable byte.
+    """
+    room = limit - len(os.fsencode(suffix))
     if len(os.fsencode(text)) <= room:
         return text + suffix
-    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
-    return f"{_cut(text, room - 9)}~{digest}{suffix}"
-
-
-def _cut(text: str, size: int) -> str:
-    while len(os.fsencode(text)) > size:
+    room -= len(f"~{mark}")
+    while len(os.fsencode(text)) > room:
         text = text[:-1]
-    return text
+    return f"{text}~{mark}{suffix}"
+
+
+def _stem(text: str, suffix: str, name: str) -> str:
+    """``text + suffix``, cut where outputs named after it would be longer than a name may be."""
+    mark = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
+    return shortened(text, suffix, _STEM_BYTES, mark)

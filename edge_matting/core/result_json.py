@@ -7,11 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from edge_matting.core.jobs import Execution, Output, Quality, Result
+from edge_matting.core.reasons import Reason
 
 
 def result_to_json(result: Result) -> str:
     """JSON in ASCII, so that undecodable file names in it survive."""
-    return json.dumps(asdict(result), sort_keys=True)
+    values = {**asdict(result), "notes": [note.coded() for note in result.notes]}
+    return json.dumps(values, sort_keys=True)
 
 
 def result_from_json(text: str) -> Result:
@@ -25,6 +27,6 @@ def result_from_json(text: str) -> Result:
     values["source_size"] = (width, height)
     values["outputs"] = tuple(Output(**output) for output in values["outputs"])
     values["execution"] = Execution(**{**execution, "resolution": tuple(execution["resolution"])})
-    values["notes"] = tuple(values.get("notes", ()))
+    values["notes"] = tuple(map(Reason.from_coded, values.get("notes", ())))
     values["quality"] = Quality(**{**quality, "reasons": tuple(quality["reasons"])})
     return Result(**values)

@@ -25,6 +25,7 @@ from edge_matting.daemon.housekeeping import Housekeeping
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.ledger_recovery import open_ledger
 from edge_matting.daemon.page.view import View
+from edge_matting.daemon.pause import PauseSwitch
 from edge_matting.daemon.sd_notify import SystemdNotifier, SystemdStatus
 from edge_matting.daemon.supervisor import Supervisor, cards
 from edge_matting.device import probe_device
@@ -101,7 +102,8 @@ class Appliance:
 
     def _serve(self, ledger: Ledger) -> int:
         profile = probe_device()
-        view = View(ledger, self._clock, profile, self.wake)
+        pause = PauseSwitch(self._settings.state_dir / "paused")
+        view = View(ledger, self._clock, profile, self.wake, pause)
         server: StatusServer | None = None
         try:
             while True:
@@ -129,6 +131,7 @@ class Appliance:
             token=token,
             clock=self._clock,
             allowed_hosts=usual_hosts(status.host),
+            sessions_file=self._settings.state_dir / "sessions.json",
         )
         server = StatusServer(app, status.host, status.port)
         server.start()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from edge_matting.config import HotFolder, Settings
 from edge_matting.core.clock import Clock
 from edge_matting.core.errors import FolderUnavailable, LedgerError
-from edge_matting.core.jobs import Source
+from edge_matting.core.jobs import Signature, Source
 from edge_matting.core.logs import shown
+from edge_matting.core.reasons import Reason
 from edge_matting.hotfolder.condition import folder_problem, space_problem
 from edge_matting.hotfolder.layout import prepare, recipe_for
 from edge_matting.hotfolder.scan import FoundFile, ScanProblem, look, scan
@@ -44,8 +45,8 @@ class Intake:
         wake: Callable[[], None],
     ) -> None:
         self.folder = folder
-        self.problem: str | None = None
-        self.ledger_problem: str | None = None
+        self.problem: Reason | None = None
+        self.ledger_problem: Reason | None = None
         """Why settled files cannot be written to the ledger; tried again at every rescan."""
         self._settings = settings
         self._ledger = ledger
@@ -58,11 +59,18 @@ class Intake:
         self._next_scan = 0.0
         self._next_look = 0.0
         self._scan_problems: tuple[ScanProblem, ...] = ()
+        self._arriving = 0
+        self._counted: dict[str, tuple[Signature, bool]] = {}  # whether a file is no job yet
 
     @property
-    def watch(self) -> str:
+    def watch(self) -> Reason:
         """How the folder is watched, in words."""
-        return self._watcher.describe() if self._watcher else "not watched"
+        return self._watcher.describe() if self._watcher else Reason("watch_none")
+
+    @property
+    def arriving(self) -> int:
+        """Files in ``in/`` that are no jobs yet: still being written, or work is blocked."""
+        return self._arriving
 
     @property
     def scan_problems(self) -> tuple[ScanProblem, ...]:
@@ -93,17 +101,19 @@ class Intake:
             self._next_check = now + CHECK_SECONDS
             self._check_folder(now)
         if self.problem is not None:
+            self._look_on(now)
             return 0, CHECK_SECONDS
         try:
             self._observe(now)
             added = self._enqueue()
+            self._count_arriving()
         except FolderUnavailable as error:
-            self._set_problem(str(error))
+            self._set_problem(error.reason)
             return 0, CHECK_SECONDS
         except LedgerError as error:
             if self.ledger_problem is None:
                 log.error("%s: nothing can be taken in: %s", self.folder.path, error)
-            self.ledger_problem = str(error)
+            self.ledger_problem = error.reason
             self._next_scan = 0.0
             return 0, CHECK_SECONDS
         return added, self._seconds_until_due()
@@ -123,7 +133,7 @@ class Intake:
             self._watch()
             self._next_scan = now
 
-    def _set_problem(self, problem: str | None) -> None:
+    def _set_problem(self, problem: Reason | None) -> None:
         if problem == self.problem:
             return
         if problem is None:
@@ -149,6 +159,16 @@ class Intake:
     def _hint(self, path: str | None) -> None:
         self._hints.put(path)
         self._wake()
+
+    def _look_on(self, now: float) -> None:
+        """Count what comes while nothing can be taken in."""
+        self._next_look = max(self._next_look, now + CHECK_SECONDS)
+        try:
+            self._observe(now)
+            self._count_arriving()
+        except (FolderUnavailable, LedgerError) as error:
+            log.debug("%s: %s", self.folder.path, error)  # the problem is reported already
+            self._arriving = 0
 
     # -- what lies in it --------------------------------------------------------------
 
@@ -191,11 +211,37 @@ class Intake:
         for file in found:
             self._tracker.observe(file.path, file.signature, now)
         if not problems:
-            self._tracker.retain({file.path for file in found})
+            present = {file.path for file in found}
+            self._tracker.retain(present)
+            self._withdraw(present)
         self._tell_scan_problems(problems)
         if self._watcher is not None:
             self._watcher.check()
         self._next_scan = now + self._rescan_seconds()
+
+    def _withdraw(self, present: Container[str]) -> None:
+        """End the jobs whose photos were taken away while they waited."""
+        folder = str(self.folder.path)
+        missing = [
+            job_id
+            for job_id, path in self._ledger.waiting_in(folder)
+            if path not in present and look(self.folder.inbox, path) is None
+        ]
+        withdrawn = self._ledger.withdraw(missing) if missing else 0
+        if withdrawn:
+            log.info("%s: %d withdrawn, taken away while they waited", self.folder.path, withdrawn)
+
+    def _count_arriving(self) -> None:
+        """Each file is looked up once: after a restart, some are jobs already."""
+        before = self._counted
+        self._counted = {}
+        for path, signature in self._tracker.unsettled():
+            known = before.get(path)
+            if known is None or known[0] != signature:
+                source = Source(str(self.folder.path), path, signature, self.folder.recipe)
+                known = signature, self._ledger.count_new([source]) == 1
+            self._counted[path] = known
+        self._arriving = sum(is_new for _, is_new in self._counted.values())
 
     def _tell_scan_problems(self, problems: tuple[ScanProblem, ...]) -> None:
         if problems != self._scan_problems:

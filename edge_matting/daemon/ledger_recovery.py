@@ -1,16 +1,17 @@
-"""A damaged or lost ledger: set aside, made anew, and told what the folders still know."""
+"""A damaged or lost ledger: set aside, made anew, and filled with what the folders still know."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from edge_matting.config import HotFolder, Settings
 from edge_matting.core.clock import Clock
-from edge_matting.core.errors import LedgerCorrupt
+from edge_matting.core.errors import Blocked, LedgerCorrupt
 from edge_matting.ledger import Ledger, set_aside
+from edge_matting.publish import read_sidecar
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +65,15 @@ def _results(folder: HotFolder) -> Iterator[tuple[str, str]]:
     """(source, stem) of every sidecar of ours in ``out/`` and ``review/``."""
     for root in (folder.outbox, folder.review):
         for path in sorted(root.rglob("*.json")):
-            try:
-                content = json.loads(path.read_bytes())
-            except (OSError, ValueError):
-                continue  # not a sidecar, and nothing that names a source
-            source = content.get("source") if isinstance(content, dict) else None
+            content = _sidecar(path)
+            source = content.get("source")
             if isinstance(source, str) and "source_sha256" in content:
                 yield source, str(path.relative_to(root).with_suffix(""))
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    """Empty where it is no sidecar, or cannot be read: nothing that names a source."""
+    try:
+        return read_sidecar(path) or {}
+    except (Blocked, OSError):
+        return {}

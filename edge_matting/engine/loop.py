@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from edge_matting.core.errors import LedgerError
+from edge_matting.core.errors import JobSourceError
 from edge_matting.core.jobs import Claim
 from edge_matting.planner import MAX_WORKERS
 
@@ -51,7 +51,7 @@ class WorkLoop:
         self._paused = False
         self._woken = False
         self._tick_at = 0.0  # monotonic seconds; 0: at once
-        self._told = ""  # the error that was logged, and holds on
+        self._logged = ""  # the error that was logged last and holds on
         self._changed = threading.Condition()
 
     def wake(self) -> None:
@@ -122,12 +122,12 @@ class WorkLoop:
             return ()
         try:
             claims = self._claim(free)
-        except LedgerError as error:
-            if str(error) != self._told:
+        except JobSourceError as error:
+            if str(error) != self._logged:
                 log.error("no work can be claimed: %s", error)
-            self._told = str(error)
+            self._logged = str(error)
             return ()
-        self._told = ""
+        self._logged = ""
         return claims
 
     def _submit(self, pool: ThreadPoolExecutor, claim: Claim) -> None:

@@ -6,9 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
-from edge_matting.config import Settings
-from edge_matting.core.clock import Clock
+from edge_matting.core.engine_identity import JOB_SOURCE
 from edge_matting.core.errors import (
     DeviceLost,
     DiskFull,
@@ -16,87 +17,102 @@ from edge_matting.core.errors import (
     FolderUnavailable,
     InternalFault,
     JobError,
-    LedgerError,
+    JobSourceError,
+    ModelError,
     OutOfMemory,
     PermanentError,
-    SourceGone,
+    SessionError,
     TemporaryError,
+    UnfitModel,
 )
-from edge_matting.core.jobs import Claim, Done, Failed, Job, JobSource, Outcome, Place
+from edge_matting.core.jobs import Claim, Done, Failed, Job, Outcome
 from edge_matting.core.logs import about_job, shown
+from edge_matting.core.model_ids import current_id
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
-from edge_matting.engine.jobs.folders import Folders
-from edge_matting.engine.jobs.originals import Originals
-from edge_matting.engine.jobs.recipes import recipe_of
-from edge_matting.engine.jobs.results import ClaimLost, HotFolderResults
+from edge_matting.engine.jobs.delivery import deliver
+from edge_matting.engine.jobs.source import ClaimLost, JobSource, PhotoStore
 from edge_matting.engine.loop import Computed
 from edge_matting.engine.models.pool import ModelPool
-from edge_matting.hotfolder.condition import folder_problem
-from edge_matting.pipeline import PhotoTask, process_photo
-from edge_matting.pipeline.read_source import read_source
+from edge_matting.pipeline import Tools, for_recipe
 
 log = logging.getLogger(__name__)
 
 RECORD_AGAIN_SECONDS = 2.0
-LEDGER = "ledger"
+
 _PLACE_CODES = frozenset({DiskFull.code, FolderUnavailable.code})
+
+
+class WorkReporter(Protocol):
+    """The part of the engine's reporter that a worker uses."""
+
+    def progress(self, stage: str) -> None:
+        """The calling thread has begun a stage."""
+
+    def rest(self) -> None:
+        """The calling thread has nothing to do."""
+
+    def finished(self, *, reused: bool) -> None:
+        """A photo got its result."""
+
+    def obstacle(self, place: str, what: Reason | None) -> None:
+        """What keeps work in ``place`` from being done; None: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineHooks:
+    """What a worker asks of its engine, and which of its findings concern the whole engine."""
+
+    stopping: Callable[[], bool]
+    device_lost: Callable[[DeviceLost], None]
+    out_of_memory: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """Where a worker gets jobs, photos and models from."""
+
+    jobs: JobSource
+    photos: PhotoStore
+    models: ModelPool
+    default_model: str  # for jobs that ask for no other
+    model_of_task: Callable[[str], str | None] = lambda _task: None
+    """A model for another task than the default model's; None where there is none."""
 
 
 class Worker:
     """Does claims; one instance serves all worker threads."""
 
-    def __init__(
-        self,
-        *,
-        jobs: JobSource,
-        settings: Settings,
-        models: ModelPool,
-        originals: Originals,
-        clock: Clock,
-        progress: Callable[[str], None],
-        rest: Callable[[], None],
-        finished: Callable[[bool], None],
-        stopping: Callable[[], bool],
-        obstacle: Callable[[str, str | None], None] = lambda _place, _what: None,
-        device_lost: Callable[[DeviceLost], None] = lambda _error: None,
-        out_of_memory: Callable[[str], None] = lambda _what: None,
-    ) -> None:
-        self._jobs = jobs
-        self._settings = settings
-        self._folders = Folders(settings.hot_folders)
-        self._models = models
-        self._originals = originals
-        self._clock = clock
-        self._progress = progress
-        self._rest = rest
-        self._finished = finished
-        self._stopping = stopping
-        self._obstacle = obstacle
-        self._device_lost = device_lost
-        self._out_of_memory = out_of_memory
+    def __init__(self, supply: Supply, reporter: WorkReporter, hooks: EngineHooks) -> None:
+        self._jobs = supply.jobs
+        self._photos = supply.photos
+        self._models = supply.models
+        self._default_model = supply.default_model
+        self._model_of_task = supply.model_of_task
+        self._reporter = reporter
+        self._hooks = hooks
 
     def perform(self, claim: Claim, computed: Computed) -> None:
         """Do one claim; every error ends as the job's outcome.
 
         ``computed`` is called when only the disk is needed any more, if it comes so far.
         """
-        self._progress("start")
+        self._reporter.progress("start")
         try:
             with about_job(claim.job.id):
                 self._do(claim, computed)
         finally:
-            self._rest()
+            self._reporter.rest()
 
     def _do(self, claim: Claim, computed: Computed) -> None:
         outcome = self._outcome(claim, computed)
         job = None if outcome is None else self._record(claim, outcome)
         if job is not None and outcome is not None:
-            _tell(job, outcome)
-            waits = job.state is JobState.PENDING and job.code in _PLACE_CODES
-            self._obstacle(job.folder, job.message if waits else None)
+            _log_outcome(job, outcome)
+            self._reporter.obstacle(job.folder, _place_problem(job, outcome))
             if isinstance(outcome, Done):
-                self._finished(outcome.result.cache != "miss")
-            self._originals.put_away(job)
+                self._reporter.finished(reused=outcome.result.cache != "miss")
+            self._photos.put_away(job)
 
     def _outcome(self, claim: Claim, computed: Computed) -> Outcome | None:
         begin = time.perf_counter()
@@ -106,14 +122,11 @@ class Worker:
             log.info("%s: the claim was given to another; nothing was changed", _name(claim.job))
             return None
         except JobError as error:
-            if isinstance(error, DeviceLost):
-                self._device_lost(error)
-            if isinstance(error, OutOfMemory):
-                self._out_of_memory(error.message)
+            self._report_device(error)
             return Failed(error, seconds=round(time.perf_counter() - begin, 4))
         except MemoryError:
             problem = OutOfMemory(f"{_name(claim.job)}: not enough memory")
-            self._out_of_memory(problem.message)
+            self._report_device(problem)
             return Failed(problem)
         except EdgeMattingError as error:
             return Failed(InternalFault(f"{_name(claim.job)}: {error}"))
@@ -122,59 +135,51 @@ class Worker:
             log.exception("%s: internal fault", _name(claim.job))
             return Failed(InternalFault(f"{_name(claim.job)}: {type(error).__name__}: {error}"))
 
+    def _report_device(self, error: JobError) -> None:
+        if isinstance(error, DeviceLost):
+            self._hooks.device_lost(error)
+        if isinstance(error, OutOfMemory):
+            self._hooks.out_of_memory(error.message)
+
     def _process(self, claim: Claim, computed: Computed) -> Done:
-        job, limits = claim.job, self._settings.limits
-        folder = self._folders.of(job.folder)
-        recipe = recipe_of(job, folder, self._settings)
-        tools = self._models.tools(job.model or self._settings.model)
-        max_bytes = int(limits.max_file_mb * 1e6)
-        # An original that was already put away keeps its content, not its inode.
-        signature = job.signature if job.original.place is Place.IN else None
-        path = self._folders.original(job)
-        self._progress("read")
+        # The model first: a photo's bytes do not wait in memory while one is loaded.
+        asked = claim.job.model
+        tools = self._models.tools(self._default_model) if asked is None else self._asked(asked)
+        self._reporter.progress("read")
+        photo = self._photos.open(claim)
+        tools = for_recipe(photo.task.recipe, tools, self._tools_of_task)
+        return deliver(photo.task, tools, photo.results, computed)
+
+    def _asked(self, model_id: str) -> Tools:
+        """A model that the job or its recipe asks for; ``UnfitModel`` where it cannot be had."""
         try:
-            data = read_source(path, signature, max_bytes)
-        except SourceGone as error:
-            problem = folder_problem(folder, 0.0)
-            if problem is None:
-                raise
-            # Not the photo went, its whole folder did: unmounted or moved away, it may come back.
-            raise FolderUnavailable(problem) from error
-        task = PhotoTask(
-            path=path,
-            source=job.source,
-            signature=signature,
-            recipe=recipe,
-            max_pixels=limits.max_pixels,
-        )
-        results = HotFolderResults(
-            claim=claim,
-            jobs=self._jobs,
-            folders=self._folders,
-            previews_dir=self._settings.previews_dir,
-            clock=self._clock,
-            computed=computed,
-            may_reuse=job.model is None and self._settings.cache.enabled,
-        )
-        return process_photo(task, tools, results, data)
+            return self._models.tools(current_id(model_id))
+        except (ModelError, SessionError) as error:
+            raise UnfitModel(f"model {model_id}: {error}") from error
+
+    def _tools_of_task(self, task: str) -> Tools:
+        model_id = self._model_of_task(task)
+        if model_id is None:
+            raise UnfitModel(f"the recipe asks for {task}, and there is no model for it")
+        return self._asked(model_id)
 
     def _record(self, claim: Claim, outcome: Outcome) -> Job | None:
-        """Write the outcome to the ledger, again and again while its disk has no room."""
-        told = False
+        """Record the outcome, again and again while its source cannot; None: left to recovery."""
+        logged = False
         while True:
             try:
                 job = self._jobs.finish(claim, outcome)
-            except LedgerError as error:
-                self._obstacle(LEDGER, str(error))
-                if not told:
+            except JobSourceError as error:
+                self._reporter.obstacle(JOB_SOURCE, error.reason)
+                if not logged:
                     log.error("%s: the outcome cannot be recorded yet: %s", _name(claim.job), error)
-                told = True
-                self._progress("record")
-                if self._stopping():
+                logged = True
+                self._reporter.progress("record")
+                if self._hooks.stopping():
                     return None
                 threading.Event().wait(RECORD_AGAIN_SECONDS)
             else:
-                self._obstacle(LEDGER, None)
+                self._reporter.obstacle(JOB_SOURCE, None)
                 return job
 
 
@@ -182,8 +187,14 @@ def _name(job: Job) -> str:
     return f"job {job.id} {shown(job.source)}"
 
 
-def _tell(job: Job, outcome: Outcome) -> None:
-    """One log line an outcome."""
+def _place_problem(job: Job, outcome: Outcome) -> Reason | None:
+    """What keeps the job's folder from being worked in, as far as this outcome shows."""
+    waits = job.state is JobState.PENDING and job.code in _PLACE_CODES
+    return outcome.error.reason if waits and isinstance(outcome, Failed) else None
+
+
+def _log_outcome(job: Job, outcome: Outcome) -> None:
+    """One log line for each outcome."""
     match outcome:
         case Done(JobState.SUCCEEDED, result):
             files = ", ".join(shown(output.file) for output in result.outputs)

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from edge_matting.core.reasons import Reason
+
 _REMOTE: Final = frozenset(
     {
         *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre", "glusterfs"),
@@ -16,7 +18,7 @@ _REMOTE: Final = frozenset(
 _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
 
 
-def needs_polling(path: Path, root: Path = Path("/")) -> str | None:
+def needs_polling(path: Path, root: Path = Path("/")) -> Reason | None:
     """Why ``path`` must be polled, or None where native events can be trusted.
 
     ``root`` holds ``proc/self/mountinfo``. Without it nothing is known, and the watcher's
@@ -28,7 +30,7 @@ def needs_polling(path: Path, root: Path = Path("/")) -> str | None:
         return None
     kind = _file_system(Path(os.path.realpath(path)), text)
     if kind in _REMOTE or (kind or "").startswith("fuse."):
-        return f"{path} is on {kind}, where changes by other machines raise no events"
+        return Reason("watch_remote", path=str(path), kind=str(kind))
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, islice, product
 from pathlib import Path
 
@@ -17,10 +17,19 @@ def prepare(folder: HotFolder) -> None:
         make_folders(path)
 
 
-def recipe_for(path: str, recipes: Container[str], default: str) -> str:
-    """The recipe of a source: its first-level sub-folder if that is one, else the default."""
+def recipe_for(path: str, recipes: Iterable[str], default: str) -> str:
+    """The recipe of a source: its first-level sub-folder if that is one, else the default.
+
+    The case of letters matters only where it tells two recipes apart: ``Passport/`` is for the
+    recipe ``passport``.
+    """
     first, slash, _ = path.partition("/")
-    return first if slash and first in recipes else default
+    if not slash:
+        return default
+    alike = [name for name in recipes if name.casefold() == first.casefold()]
+    if first in alike:
+        return first
+    return alike[0] if len(alike) == 1 else default
 
 
 def overlaps(folders: Sequence[HotFolder]) -> list[str]:

@@ -63,6 +63,10 @@ class SettleTracker:
         """The paths that have to be looked at again before they settle."""
         return list(self._waiting)
 
+    def unsettled(self) -> list[tuple[str, Signature]]:
+        """The files that were not handed out yet, as they were last seen."""
+        return [(path, watched.signature) for path, watched in self._waiting.items()]
+
     def next_check(self, now: float) -> float | None:
         """Seconds until another look could settle a file; None when nothing waits."""
         moments = (watched.since + self._needed(watched) for watched in self._waiting.values())

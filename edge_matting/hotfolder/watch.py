@@ -30,6 +30,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from edge_matting.core.durable import blocking, temporary_name
+from edge_matting.core.reasons import Reason
 from edge_matting.hotfolder.filesystems import needs_polling
 from edge_matting.hotfolder.ignore import is_ignored_path
 
@@ -44,8 +45,8 @@ _EVENTS: Final[list[type[FileSystemEvent]]] = [
     DirCreatedEvent,
     DirMovedEvent,
 ]
-_RAISE_WATCHES: Final = "raise the limit (sysctl fs.inotify.max_user_watches=524288) and restart"
-_RAISE_INSTANCES: Final = "raise the limit (sysctl fs.inotify.max_user_instances=1024) and restart"
+_RAISE_WATCHES: Final = Reason("raise_watches")
+_RAISE_INSTANCES: Final = Reason("raise_instances")
 _INODE: Final = re.compile(r"^inotify wd:\S+ ino:([0-9a-f]+) ", re.MULTILINE)
 
 
@@ -75,7 +76,7 @@ class FolderWatcher:
         self._root = root
         self._make_observer = make_observer
         self._observer: BaseObserver | None = None
-        self._why_polling = "not started"
+        self._why_polling = Reason("watch_not_started")
         self._identity: tuple[int, int] | None = None
         self._missed_before = False
 
@@ -84,11 +85,11 @@ class FolderWatcher:
         """Whether events come; where not, the daemon rescans every ``poll_seconds``."""
         return self._observer is not None
 
-    def describe(self) -> str:
+    def describe(self) -> Reason:
         """One line for the status page."""
         if self._observer:
-            return "native events (inotify)"
-        return f"polling every {self.poll_seconds:g} s: {self._why_polling}"
+            return Reason("watch_native")
+        return Reason("watch_polling", seconds=self.poll_seconds or 0.0, why=self._why_polling)
 
     def start(self) -> None:
         """Begin to watch, or fall back to polling. Raises ``FolderUnavailable`` without folder."""
@@ -124,12 +125,12 @@ class FolderWatcher:
         """Fall back to polling when inotify left sub-folders out; call it after a full rescan."""
         missed = self._observer is not None and self._unwatched() > 0
         if missed and self._missed_before:  # once may be a folder that has just been made
-            self._give_up(f"some sub-folders of {self.inbox} are not watched; {_RAISE_WATCHES}")
+            self._give_up(Reason("watch_incomplete", path=str(self.inbox), advice=_RAISE_WATCHES))
         self._missed_before = missed
 
-    def _reason_to_poll(self) -> str | None:
+    def _reason_to_poll(self) -> Reason | None:
         if self._mode == "polling":
-            return "set by intake.watch"
+            return Reason("watch_as_set")
         return needs_polling(self.inbox, self._root) if self._mode == "auto" else None
 
     def _start_native(self) -> None:
@@ -139,12 +140,19 @@ class FolderWatcher:
         try:
             self._observer = self._started(handler)
         except OSError as error:
-            self._give_up(f"cannot watch {self.inbox}: {error.strerror}; {_advice(error)}")
+            self._give_up(
+                Reason(
+                    "watch_refused",
+                    path=str(self.inbox),
+                    why=error.strerror or type(error).__name__,
+                    advice=_advice(error),
+                )
+            )
             return
         if not probe.answered(self.inbox, self._probe_seconds):
-            self._give_up(f"a test file in {self.inbox} raised no event")
+            self._give_up(Reason("watch_silent", path=str(self.inbox)))
         elif self._unwatched():
-            self._give_up(f"some sub-folders of {self.inbox} are not watched; {_RAISE_WATCHES}")
+            self._give_up(Reason("watch_incomplete", path=str(self.inbox), advice=_RAISE_WATCHES))
 
     def _started(self, handler: _Handler) -> BaseObserver:
         observer = self._make_observer()
@@ -156,7 +164,7 @@ class FolderWatcher:
             raise
         return observer
 
-    def _give_up(self, problem: str) -> None:
+    def _give_up(self, problem: Reason) -> None:
         self.stop()
         self.problem = self._why_polling = problem
 
@@ -231,12 +239,12 @@ def _inodes(folders: Iterable[str]) -> Iterator[int]:
             continue
 
 
-def _advice(error: OSError) -> str:
+def _advice(error: OSError) -> Reason:
     if error.errno == errno.ENOSPC:
         return _RAISE_WATCHES
     if error.errno == errno.EMFILE:
         return _RAISE_INSTANCES
-    return "set intake.watch to polling if this stays so"
+    return Reason("set_polling")
 
 
 def _end(observer: BaseObserver) -> None:

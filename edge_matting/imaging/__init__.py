@@ -1,7 +1,7 @@
 """Bytes to pixels and back: decode, colour, metadata, encode."""
 
 from edge_matting.imaging.colour import from_srgb, to_srgb
-from edge_matting.imaging.decode import Photo, decode
+from edge_matting.imaging.decode import Photo, decode, decode_pixels
 from edge_matting.imaging.encode import encode
 from edge_matting.imaging.exif import Output
 from edge_matting.imaging.header import check_limits, read_header
@@ -18,6 +18,7 @@ __all__ = [
     "before_after",
     "check_limits",
     "decode",
+    "decode_pixels",
     "encode",
     "from_srgb",
     "output_metadata",

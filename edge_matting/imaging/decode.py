@@ -11,11 +11,10 @@ from edge_matting.core.errors import NotAnImage
 from edge_matting.imaging.colour import from_grey, profile_space, to_srgb
 from edge_matting.imaging.colour_source import Colour, colour_of
 from edge_matting.imaging.hdr import tone_mapped
-from edge_matting.imaging.header import check_limits
-from edge_matting.imaging.limits import check_parts
+from edge_matting.imaging.header import check_limits, read_header
 from edge_matting.imaging.pillow import job_errors
-from edge_matting.imaging.pixels import Decoded, Pixels, decode_pixels
-from edge_matting.imaging.survey import Metadata, Survey, survey
+from edge_matting.imaging.pixels import Decoded, Pixels, read_pixels
+from edge_matting.imaging.survey import Header, Metadata, Survey, survey
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,16 +43,22 @@ def decode(data: bytes, name: str, *, max_pixels: int) -> Photo:
     Raises ``NotAnImage``, ``Unsupported``, ``TooLarge`` and ``TooSlow`` (before any pixel is
     decoded), ``Truncated`` or ``OutOfMemory``; a picture with rows missing is never returned.
     """
-    seen = survey(data, name, checksums=True)
-    check_limits(seen.header, max_pixels)
-    check_parts(seen.container, max_pixels, name)
-    with job_errors(data, seen.header.format, name):
-        decoded = decode_pixels(data, seen)
+    header = read_header(data, name)
+    check_limits(header, max_pixels)
+    return decode_pixels(data, header)
+
+
+def decode_pixels(data: bytes, header: Header) -> Photo:
+    """As ``decode``, for a caller that has read the header of ``data`` and checked its limits."""
+    name = header.name
+    seen = header if isinstance(header, Survey) else survey(data, name)
+    with job_errors(data, header.format, name):
+        decoded = read_pixels(data, seen)
         rgb, alpha = _split(decoded.pixels)
         colour = colour_of(seen.facts)
         rgb, icc, notes = _coloured(rgb, decoded, colour)
     notes = (*seen.notes, *decoded.notes, *notes)
-    return Photo(rgb, alpha, icc, seen.metadata, _dpi(seen), seen.header.format, name, notes)
+    return Photo(rgb, alpha, icc, seen.metadata, _dpi(seen), seen.format, name, notes)
 
 
 def _coloured(

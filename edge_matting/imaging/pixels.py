@@ -18,8 +18,9 @@ from edge_matting.imaging.containers import damage
 from edge_matting.imaging.directory import ORIENTATION
 from edge_matting.imaging.iso_boxes import Heif
 from edge_matting.imaging.jpeg_segments import Jpeg, without_profile
+from edge_matting.imaging.limits import MOST_CHUNKS
 from edge_matting.imaging.pillow import deep_heif, load_picture, open_picture
-from edge_matting.imaging.png_chunks import Png
+from edge_matting.imaging.png_chunks import Png, read_png
 from edge_matting.imaging.raw import RawFile, develop
 from edge_matting.imaging.survey import Survey
 from edge_matting.imaging.tiff_layout import YCBCR, Layout, Tiff
@@ -44,27 +45,27 @@ class Decoded:
     notes: tuple[str, ...] = ()
 
 
-def decode_pixels(data: bytes, seen: Survey) -> Decoded:
+def read_pixels(data: bytes, seen: Survey) -> Decoded:
     """Raises job errors and whatever the libraries raise."""
-    container, header = seen.container, seen.header
+    container = seen.container
     if isinstance(container, Jpeg):
         return _jpeg(data, seen, container)
     if isinstance(container, Tiff):
         return _tiff(data, seen, container)
     if isinstance(container, RawFile):
-        return Decoded(develop(data, container.kind, header.name), converted=True)
+        return Decoded(develop(data, container.kind, seen.name), converted=True)
     if isinstance(container, Heif):
         return _heif(data, seen, container)
     if isinstance(container, Png):
-        return _png(data, seen, container)
-    found = damage(data, header.format)
+        return _png(data, seen)
+    found = damage(data, seen.format)
     if found is not None:
-        raise Truncated(f"{header.name}: the {header.format.upper()} data is incomplete: {found}")
-    return _pillow(open_picture(data, header.format), seen, header.orientation)
+        raise Truncated(f"{seen.name}: the {seen.format.upper()} data is incomplete: {found}")
+    return _pillow(open_picture(data, seen.format), seen, seen.orientation)
 
 
 def _jpeg(data: bytes, seen: Survey, found: Jpeg) -> Decoded:
-    name, orientation = seen.header.name, seen.header.orientation
+    name, orientation = seen.name, seen.orientation
     notes: tuple[str, ...] = ()
     if not found.ended:
         if not found.complete_scans:
@@ -105,8 +106,9 @@ def _damaged(reason: str, found: Jpeg) -> bool:
     return cut or any(word in reason.lower() for word in _DAMAGE)
 
 
-def _png(data: bytes, seen: Survey, found: Png) -> Decoded:
-    name = seen.header.name
+def _png(data: bytes, seen: Survey) -> Decoded:
+    name = seen.name
+    found = read_png(data, MOST_CHUNKS)  # the pixels' checksums are looked at here
     if found.broken is not None:
         raise Truncated(f"{name}: the PNG data is incomplete: {found.broken}")
     if not found.ended:
@@ -120,13 +122,13 @@ def _png(data: bytes, seen: Survey, found: Png) -> Decoded:
     if found.key is not None and picture.mode in ("1", "L"):
         # Pillow spreads the shades over 8 bits and leaves the transparent one as it is
         picture.info["transparency"] = found.key[0] * 255 // ((1 << found.depth) - 1)
-    return _pillow(picture, seen, seen.header.orientation)
+    return _pillow(picture, seen, seen.orientation)
 
 
 def _deep_png(stripped: bytes, picture: ImageFile.ImageFile, seen: Survey, found: Png) -> Decoded:
     load_picture(picture)
     picture.info.pop("transparency", None)  # of 16 bits, which Pillow looks for among 8
-    narrow = _array(picture, seen.header.name)
+    narrow = _array(picture, seen.name)
     wide = cv2.imdecode(np.frombuffer(stripped, np.uint8), cv2.IMREAD_UNCHANGED)
     if wide is not None and found.key is not None:
         wide = wide[:, :, :3]
@@ -136,19 +138,19 @@ def _deep_png(stripped: bytes, picture: ImageFile.ImageFile, seen: Survey, found
         exact = pixels if not notes else pixels // 257 * 257
         clear = (exact == (key if not notes else key // 257 * 257)).all(axis=2)
         pixels = np.dstack([pixels, np.where(clear, np.uint16(0), np.uint16(65535))])
-    return Decoded(turned(pixels, seen.header.orientation), notes=notes)
+    return Decoded(turned(pixels, seen.orientation), notes=notes)
 
 
 def _heif(data: bytes, seen: Survey, found: Heif) -> Decoded:
-    name, kind = seen.header.name, seen.header.format
+    name, kind = seen.name, seen.format
     picture = open_picture(data, kind)
     if found.bits <= 8:
-        return _pillow(picture, seen, seen.header.orientation)
+        return _pillow(picture, seen, seen.orientation)
     load_picture(picture)
     narrow = _array(picture, name)
     wide = deep_heif(data) if kind == "heic" else _deep_avif(data)
     pixels, notes = _deeper(narrow, wide, found.bits)
-    return Decoded(turned(pixels, seen.header.orientation), notes=notes)
+    return Decoded(turned(pixels, seen.orientation), notes=notes)
 
 
 def _deep_avif(data: bytes) -> Pixels | None:
@@ -192,7 +194,7 @@ def _agree(wide: Pixels, narrow: Pixels) -> bool:
 def _tiff(data: bytes, seen: Survey, found: Tiff) -> Decoded:
     layout = found.picture
     assert layout is not None
-    name = seen.header.name
+    name = seen.name
     if layout.end > len(data) and not layout.lossy:
         raise Truncated(f"{name}: the TIFF data ends too early")
     if pillow_reads(layout):
@@ -204,7 +206,7 @@ def _tiff(data: bytes, seen: Survey, found: Tiff) -> Decoded:
             # a rare layout; whether rows are missing, the other reader tells as well
     read = read_layout(data, layout, name)
     icc = seen.facts.icc
-    pixels = turned(read.samples, seen.header.orientation)
+    pixels = turned(read.samples, seen.orientation)
     if read.lab:
         return Decoded(lab_to_srgb(pixels), converted=True, notes=read.notes)
     if read.cmyk:
@@ -239,7 +241,7 @@ def _pillow(picture: ImageFile.ImageFile, seen: Survey, orientation: int) -> Dec
     if picture.mode == "CMYK":
         return Decoded(turned(np.asarray(to_srgb_picture(picture, icc)), orientation),
                        converted=True)  # fmt: skip
-    pixels = turned(_array(picture, seen.header.name), orientation)
+    pixels = turned(_array(picture, seen.name), orientation)
     return Decoded(pixels, grey=picture.mode in ("1", "L", "LA", "I;16"))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
 from PIL import ImageFile
 
@@ -62,29 +62,31 @@ class Metadata:
     iptc: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """A file that was looked through and not decoded."""
+_NO_METADATA: Final = Metadata()
+_NO_FACTS: Final = ColourFacts()
 
-    header: Header
-    metadata: Metadata
-    facts: ColourFacts
+
+@dataclass(frozen=True, slots=True)
+class Survey(Header):
+    """A file that was looked through and not decoded: its header, and all else that it says."""
+
+    metadata: Metadata = _NO_METADATA
+    facts: ColourFacts = _NO_FACTS
     dpi: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
     container: Container = None
 
 
-def survey(data: bytes, name: str, *, checksums: bool = False) -> Survey:
+def survey(data: bytes, name: str) -> Survey:
     """Look through ``data``, the bytes of the file called ``name``; decode no pixel.
 
-    ``checksums`` looks at those of a PNG's pixels too. Raises ``NotAnImage``, ``Unsupported``,
-    ``TooSlow`` or ``Truncated``.
+    Raises ``NotAnImage``, ``Unsupported``, ``TooSlow`` or ``Truncated``.
     """
     kind = picture_format(data, name)
     if kind == "jpeg":
         found = _jpeg(data, name)
     elif kind == "png":
-        found = _png(data, name, checksums=checksums)
+        found = _png(data, name)
     elif kind == "tiff":
         found = _tiff(data, name)
     elif kind == "webp":
@@ -97,8 +99,13 @@ def survey(data: bytes, name: str, *, checksums: bool = False) -> Survey:
         found = _raw(data, kind, name)
     if found.metadata.exif is not None and adobe_rgb(found.metadata.exif):
         found = replace(found, facts=replace(found.facts, adobe_rgb=True))
-    check_costs(found.container, found.header.pixels, name)
+    check_costs(found.container, found.pixels, name)
     return found
+
+
+def _seen(header: Header, metadata: Metadata, facts: ColourFacts, **more: Any) -> Survey:
+    size = (header.format, header.width, header.height, header.bits, header.orientation)
+    return Survey(*size, header.name, metadata, facts, **more)
 
 
 def upright(size: tuple[int, int], orientation: int) -> tuple[int, int]:
@@ -121,11 +128,13 @@ def _jpeg(data: bytes, name: str) -> Survey:
     if found.several:
         notes.append("several pictures: the first was taken")
     metadata = Metadata(found.exif, found.xmp, found.iptc)
-    return Survey(header, metadata, ColourFacts(found.icc), found.dpi, tuple(notes), found)
+    return _seen(
+        header, metadata, ColourFacts(found.icc), dpi=found.dpi, notes=tuple(notes), container=found
+    )
 
 
-def _png(data: bytes, name: str, *, checksums: bool) -> Survey:
-    found = read_png(data, MOST_CHUNKS, checksums=checksums)
+def _png(data: bytes, name: str) -> Survey:
+    found = read_png(data, MOST_CHUNKS, checksums=False)
     if found.apple:
         raise Unsupported(f"{name}: a PNG in Apple's own form (CgBI)", hint="export it as PNG")
     if not found.width or not found.height:
@@ -148,7 +157,7 @@ def _png(data: bytes, name: str, *, checksums: bool) -> Survey:
     if found.animated:
         notes.append("several frames or pages: the first was taken")
     metadata = Metadata(found.exif, found.xmp, found.iptc)
-    return Survey(header, metadata, facts, found.dpi, tuple(notes), found)
+    return _seen(header, metadata, facts, dpi=found.dpi, notes=tuple(notes), container=found)
 
 
 def _webp(data: bytes, name: str) -> Survey:
@@ -162,7 +171,7 @@ def _webp(data: bytes, name: str) -> Survey:
     header = Header("webp", width, height, 8, orientation, name)
     notes = ("several frames or pages: the first was taken",) if info.animated else ()
     metadata = Metadata(exif, webp_chunk(data, b"XMP "))
-    return Survey(header, metadata, ColourFacts(webp_chunk(data, b"ICCP")), None, notes)
+    return _seen(header, metadata, ColourFacts(webp_chunk(data, b"ICCP")), notes=notes)
 
 
 def _tiff(data: bytes, name: str) -> Survey:
@@ -197,7 +206,9 @@ def _tiff(data: bytes, name: str) -> Survey:
     index = found.interoperability.get(1)
     facts = ColourFacts(icc, adobe_rgb=index is not None and index.raw[:3] == b"R03")
     dpi = _tiff_density(first)
-    return Survey(header, Metadata(exif, xmp, iptc), facts, dpi, tuple(notes), found)
+    return _seen(
+        header, Metadata(exif, xmp, iptc), facts, dpi=dpi, notes=tuple(notes), container=found
+    )
 
 
 def _tiff_density(first: Directory) -> tuple[float, float] | None:
@@ -255,7 +266,9 @@ def _heif(data: bytes, kind: str, name: str) -> Survey:
         notes.append("several frames or pages: the first was taken")
     if found.gain_map:
         notes.append("its map for high dynamic range was left out")
-    return Survey(header, Metadata(exif, xmp), facts, _dpi(picture), tuple(notes), found)
+    return _seen(
+        header, Metadata(exif, xmp), facts, dpi=_dpi(picture), notes=tuple(notes), container=found
+    )
 
 
 _OTHER_CODECS = {
@@ -274,7 +287,7 @@ def _raw(data: bytes, kind: str, name: str) -> Survey:
     header = Header("raw", size.width, size.height, 16, 1, name)
     notes = (f"{kind} was developed with the camera's white balance",)
     container = RawFile(kind, size.sensor_pixels)
-    return Survey(header, Metadata(), ColourFacts(), None, notes, container)
+    return _seen(header, Metadata(), ColourFacts(), notes=notes, container=container)
 
 
 def _through_pillow(data: bytes, kind: str, name: str) -> Survey:
@@ -287,7 +300,7 @@ def _through_pillow(data: bytes, kind: str, name: str) -> Survey:
     header = Header(kind, *picture.size, 8, 1, name)
     xmp = picture.info.get("xmp")
     metadata = Metadata(None, xmp if isinstance(xmp, bytes) else None)
-    return Survey(header, metadata, ColourFacts(), _dpi(picture), notes)
+    return _seen(header, metadata, ColourFacts(), dpi=_dpi(picture), notes=notes)
 
 
 def _dpi(picture: ImageFile.ImageFile) -> tuple[float, float] | None:

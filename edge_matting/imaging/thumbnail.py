@@ -38,6 +38,11 @@ def before_after(rgb: Rgb, alpha: Alpha, height: int = PREVIEW_HEIGHT) -> bytes:
     return encoded
 
 
+def preview_output(*, photo: Rgb, matte: Alpha) -> bytes:
+    """The output kind ``preview``: a JPEG file of `before_after`."""
+    return before_after(photo, matte)
+
+
 def _shrunk(image: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
     """``image`` at ``size`` (width, height), by halves as far as they go.
 

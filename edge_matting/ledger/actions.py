@@ -34,21 +34,6 @@ def retry(connection: sqlite3.Connection, job_id: int, model: str | None, now: f
     return work.read(connection, job_id)
 
 
-def retry_failed(connection: sqlite3.Connection, now: float) -> int:
-    """Retry every failed job that `retry` would not refuse."""
-    found = connection.execute(
-        """
-        SELECT id, state FROM jobs AS old
-        WHERE state = 'failed' AND settled = 1 AND place <> 'gone'
-          AND NOT EXISTS (SELECT 1 FROM jobs WHERE name = old.name AND id > old.id)
-        ORDER BY id
-        """
-    ).fetchall()
-    for row in found:
-        _requeue(connection, row, None, now)
-    return len(found)
-
-
 def accept(
     connection: sqlite3.Connection, job_id: int, outputs: tuple[Output, ...], now: float
 ) -> Job | None:

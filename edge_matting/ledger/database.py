@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from threading import Lock
 from typing import Final
 
 from edge_matting.core.clock import Clock
+from edge_matting.core.durable import sync_folder
 from edge_matting.core.errors import LedgerCorrupt, LedgerError
 from edge_matting.ledger import schema
 
@@ -90,21 +90,13 @@ def set_aside(path: Path, clock: Clock) -> Path:
         part = path.with_name(path.name + ending)
         if part.exists():
             part.rename(target.with_name(target.name + ending))
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return target
 
 
 def _free_name(wanted: Path) -> Path:
     names = (wanted if n == 1 else wanted.with_name(f"{wanted.name}-{n}") for n in count(1))
     return next(name for name in names if not name.exists())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _connect(path: Path, stack: ExitStack) -> sqlite3.Connection:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from edge_matting.core.jobs import Place, Signature, Source
-from edge_matting.core.naming import KINDS, conflicting_stems, stem_candidates
+from edge_matting.core.naming import conflicting_stems, stem_candidates
 from edge_matting.core.states import JobState
 from edge_matting.ledger import rows
 
@@ -59,6 +59,23 @@ def enqueue(connection: sqlite3.Connection, sources: Iterable[Source], now: floa
         if case is _Case.BUSY:
             busy.append(source)
     return Enqueued(tally[_Case.ADDED], tally[_Case.FOLLOWED], tally[_Case.KNOWN], tuple(busy))
+
+
+def count_new(connection: sqlite3.Connection, sources: Iterable[Source]) -> int:
+    """How many of the files would become new jobs."""
+    return sum(_is_new(connection, source) for source in sources)
+
+
+def _is_new(connection: sqlite3.Connection, source: Source) -> bool:
+    newest = connection.execute(
+        """
+        SELECT jobs.id, state, place, signature, finished_at
+        FROM names CROSS JOIN jobs ON jobs.name = names.id
+        WHERE folder = ? AND source = ? ORDER BY jobs.id DESC LIMIT 1
+        """,
+        (os.fsencode(source.folder), os.fsencode(source.path)),
+    ).fetchone()
+    return _case(newest, rows.signature_text(source.signature)) is _Case.ADDED
 
 
 def _enqueue_one(connection: sqlite3.Connection, source: Source, now: float) -> _Case:
@@ -168,9 +185,9 @@ def adopt(connection: sqlite3.Connection, folder: str, names: Iterable[tuple[str
 
 def _taken(connection: sqlite3.Connection, folder: bytes, stem: str) -> bool:
     rivals = [os.fsencode(rival) for rival in conflicting_stems(stem)]
-    rivals += rivals[:1] * (len(KINDS) + 2 - len(rivals))  # fill all places of the statement
+    places = ", ".join("?" * len(rivals))
     row = connection.execute(
-        "SELECT 1 FROM names WHERE folder = ? AND stem IN (?, ?, ?, ?, ?, ?, ?, ?)",
+        f"SELECT 1 FROM names WHERE folder = ? AND stem IN ({places})",  # noqa: S608  only "?"
         (folder, *rivals),
     ).fetchone()
     return row is not None

@@ -78,6 +78,21 @@ class Ledger:
         with self._database.write() as connection:
             return intake.enqueue(connection, sources, self._clock.now())
 
+    def count_new(self, sources: Sequence[Source]) -> int:
+        """How many of the files are no job yet."""
+        with self._database.read() as connection:
+            return intake.count_new(connection, sources)
+
+    def waiting_in(self, folder: str) -> list[tuple[int, str]]:
+        """Ids and sources of the jobs that wait for a file in the folder's ``in/``."""
+        with self._database.read() as connection:
+            return work.waiting_in(connection, folder)
+
+    def withdraw(self, job_ids: Sequence[int]) -> int:
+        """End waiting jobs whose file was taken away; how many still waited."""
+        with self._database.write() as connection:
+            return work.withdraw(connection, job_ids, self._clock.now())
+
     def announce(self, folder: str, signature: Signature, parameters: str) -> None:
         """Keep the recipe parameters of a file that is about to appear in the folder's ``in/``."""
         with self._database.write() as connection:
@@ -128,10 +143,6 @@ class Ledger:
                 connection, self._clock.now(), self._max_attempts, guilty=guilty, owner=owner
             )
 
-    def recover_after_restart(self) -> Recovered:
-        """Take back, refunded, what was claimed when the daemon or the machine went down."""
-        return self.recover_after_engine_death(guilty=False)
-
     # Originals.
 
     def moved(self, job: Job, original: Original) -> bool:
@@ -165,11 +176,6 @@ class Ledger:
         with self._database.write() as connection:
             return actions.retry(connection, job_id, model, self._clock.now())
 
-    def retry_failed(self) -> int:
-        """Put all failed jobs back in the queue that `retry` would not refuse."""
-        with self._database.write() as connection:
-            return actions.retry_failed(connection, self._clock.now())
-
     def accept(self, job_id: int, outputs: tuple[Output, ...]) -> Job | None:
         """Take a reviewed job's result as good; None if there is no such job.
 
@@ -188,6 +194,11 @@ class Ledger:
         """At most ``limit`` jobs, newest (highest id) first, with an id below ``before``."""
         with self._database.read() as connection:
             return reading.jobs(connection, state, limit, before)
+
+    def newest(self, folder: str, source: str) -> Job | None:
+        """The newest job of that source."""
+        with self._database.read() as connection:
+            return reading.newest(connection, folder, source)
 
     def result(self, job_id: int) -> Result | None:
         """The result of a job that succeeded or is in review."""
@@ -223,11 +234,6 @@ class Ledger:
         """What finished in each of the last ``slots`` stretches of ``width`` seconds."""
         with self._database.read() as connection:
             return reading.history(connection, slots, width, self._clock.now())
-
-    def has_work(self) -> bool:
-        """Whether a job is running or due."""
-        with self._database.read() as connection:
-            return reading.has_work(connection, self._clock.now())
 
     def next_due(self) -> float | None:
         """When the next pending job becomes due (wall clock); None when none is pending."""

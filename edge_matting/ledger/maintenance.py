@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from edge_matting.core.naming import KINDS
+from edge_matting.core.output_kinds import OUTPUT_KINDS
 from edge_matting.ledger.database import Database
 
 _PRUNED_AT_ONCE: Final = 1000
@@ -21,7 +21,8 @@ _RULES: Final = (
         "attempts are counted from 0, and at least 1 once claimed",
         """
         SELECT id FROM jobs
-        WHERE attempts < 0 OR delays < 0 OR attempts < 1 AND state <> 'pending'
+        WHERE attempts < 0 OR delays < 0
+           OR attempts < 1 AND state NOT IN ('pending', 'withdrawn')
         """,
     ),
     (
@@ -131,7 +132,7 @@ def _broken_rules(connection: sqlite3.Connection) -> list[str]:
 
 def _meeting_names(connection: sqlite3.Connection) -> list[str]:
     rule = "no two sources' outputs may have the same name"
-    broken = [row for kind in KINDS for row in connection.execute(_MEETING_NAMES, (kind,))]
+    broken = [row for kind in OUTPUT_KINDS for row in connection.execute(_MEETING_NAMES, (kind,))]
     return [_sentence(rule, broken)] if broken else []
 
 

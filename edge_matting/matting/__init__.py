@@ -21,8 +21,8 @@ from edge_matting.matting.foreground import estimate_foreground
 from edge_matting.matting.framing import Box, Frame, cropped, fitted, framed, subject_box
 from edge_matting.matting.postprocess import Cast, background_cast, despilled, finish_matte
 from edge_matting.matting.preprocess import Geometry, from_output, input_size, to_tensor
-from edge_matting.matting.quality_gate.assess import assess
 from edge_matting.matting.quality_gate.features import Look
+from edge_matting.matting.quality_gate.gate import assess
 from edge_matting.matting.refine import refine
 from edge_matting.matting.resize import halved, resample
 

@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_matting.core.errors import ModelError
 from edge_matting.core.model_io import ModelInput, ModelOutput
+from edge_matting.core.providers import (
+    FULL_PRECISION,
+    MAIN_RUNTIME,
+    PrecisionName,
+    RuntimeName,
+)
+from edge_matting.core.tasks import MATTING, TaskName
 from edge_matting.core.yaml_text import YAMLError, parse_yaml
 
 MANIFEST_NAME: Final = "manifest.yaml"
 
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-
-
-Backend: TypeAlias = Literal["ort", "torch"]
-Precision: TypeAlias = Literal["fp32", "fp16", "bf16", "int8"]
 
 
 def check_id(value: str) -> str:
@@ -58,8 +61,8 @@ class ModelFile(BaseModel):
 
     model_config = _STRICT
 
-    precision: Precision
-    backend: Backend
+    precision: PrecisionName
+    backend: RuntimeName
     file: FileName
     sha256: Sha256
 
@@ -70,7 +73,7 @@ class MeasuredQuality(BaseModel):
 
     model_config = _STRICT
 
-    precision: Precision
+    precision: PrecisionName
     resolution: tuple[Side, Side]
     iou: Share
     mad: Share
@@ -88,11 +91,11 @@ class Manifest(BaseModel):
     id: Annotated[str, AfterValidator(check_id)]
     version: str
     name: str
-    task: str = "matting"
+    task: TaskName = MATTING
     file: FileName
     sha256: Sha256
-    backend: Backend = "ort"
-    precision: Precision = "fp32"
+    backend: RuntimeName = MAIN_RUNTIME
+    precision: PrecisionName = FULL_PRECISION
     variants: tuple[ModelFile, ...] = ()
     input: ModelInput
     output: ModelOutput
@@ -136,7 +139,7 @@ class Manifest(BaseModel):
         return (main, *self.variants)
 
     def variant(self, backend: str, precision: str) -> ModelFile | None:
-        """The file for a backend (ort, torch) in a precision, or None."""
+        """The file for a runtime in a precision, or None."""
         wanted = (backend, precision)
         return next((f for f in self.files if (f.backend, f.precision) == wanted), None)
 

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from edge_matting.core.durable import durable_write, make_folders, read_chunks
 from edge_matting.core.errors import InferenceFailed, ModelError, OutOfMemory
+from edge_matting.core.model_ids import current_id
 from edge_matting.core.model_io import InputSize
 from edge_matting.models.catalog import Catalog, file_sha256
 from edge_matting.models.graph.facts import GraphFacts
@@ -127,6 +128,11 @@ def _free_id(catalog: Catalog, model_id: str) -> str:
         check_id(model_id)
     except ValueError as error:
         raise ModelError(f"{model_id!r} is no model id: {error}") from error
+    if model_id != current_id(model_id):
+        raise ModelError(
+            f"{model_id} is the former id of the model {current_id(model_id)}",
+            hint="choose another with --id",
+        )
     if any(entry.id == model_id for entry in catalog.list()):
         raise ModelError(f"there is a model {model_id} already", hint="choose another with --id")
     return model_id

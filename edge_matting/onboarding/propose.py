@@ -10,6 +10,8 @@ from typing import Final, Literal
 
 from edge_matting.core.errors import ModelError
 from edge_matting.core.model_io import ConstantInput, InputSize, ModelInput, ModelOutput
+from edge_matting.core.providers import RUNTIMES
+from edge_matting.core.tasks import MATTING
 from edge_matting.models.graph.facts import GraphFacts, TensorFacts
 from edge_matting.models.manifest import Manifest
 from edge_matting.onboarding.families import (
@@ -59,8 +61,8 @@ def propose_manifest(
         "id": model_id,
         "version": "1",
         "name": path.stem,
-        "task": "matting",
-        "file": f"model{'.onnx' if facts.backend == 'ort' else '.pt2'}",
+        "task": MATTING,
+        "file": f"model{RUNTIMES[facts.backend].suffix}",
         "sha256": sha256,
         "backend": facts.backend,
         "precision": facts.precision,

@@ -1,12 +1,13 @@
-"""Every output of a recipe from one alpha matte.
+"""Every output of a recipe from the parts that its tasks make, and the parts of matting.
 
-The order of the steps is told in ``matting.postprocess``.
+The order of the steps from a matte to its parts is in ``matting.postprocess``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -14,87 +15,136 @@ import numpy.typing as npt
 
 from edge_matting.config import OutputSpec, Recipe
 from edge_matting.core.arrays import Alpha, Rgb
-from edge_matting.imaging import (
-    Output,
-    Photo,
-    before_after,
-    encode,
-    output_metadata,
-    to_srgb,
-)
+from edge_matting.core.jobs import EncodedOutput
+from edge_matting.core.output_kinds import output_kind
+from edge_matting.core.references import load_reference
+from edge_matting.imaging import Metadata, Output, Photo, encode, output_metadata, to_srgb
 from edge_matting.matting import (
-    Backdrop,
     Box,
     CutoutRows,
     Frame,
-    Shadow,
     background_cast,
-    composite,
     cropped,
-    cutout,
     despilled,
     estimate_foreground,
     finish_matte,
     fitted,
     framed,
-    quantised,
     subject_box,
-    trimap,
-    with_shadow,
 )
 from edge_matting.matting.foreground import without_background
 from edge_matting.pipeline.backdrops import make_backdrop, make_shadow
-from edge_matting.publish import EncodedOutput
+from edge_matting.pipeline.tasks import Scene
 
 Pixels = npt.NDArray[Any]
 
-_EVEN = 2 / 255  # a transparency that changes less is no edge
-_COLOURED = frozenset({"cutout", "composite", "foreground"})
+Parts: TypeAlias = Mapping[str, Any]
+"""The finished parts of a photo that output kinds ask for, by name (``core.output_kinds``)."""
+
+_EVEN: Final = 2 / 255  # a transparency that changes less is no edge
+_AT_PHOTO_SIZE: Final = frozenset({"photo", "matte"})
 
 
 def render_outputs(photo: Photo, matte: Alpha, recipe: Recipe) -> tuple[EncodedOutput, ...]:
-    """Encode each output that the recipe lists.
+    """Encode each output of a recipe that asks for matting alone.
 
     ``matte`` is the model's, H x W float32 in [0, 1] at the photo's full, upright size; the
-    transparency that the photo came with is multiplied with it here. Raises ``Unsupported``
-    where a format cannot hold an output, ``SourceUnreadable`` for a background picture.
+    transparency that the photo came with is multiplied with it here. Raises ``Unsupported`` where
+    a format cannot hold an output, ``SourceUnreadable`` for a background picture.
     """
+    return encode_outputs(photo, recipe, lambda scene: add_matting_parts(scene, matte))
+
+
+def encode_outputs(
+    photo: Photo, recipe: Recipe, *add_parts: Callable[[Scene], None]
+) -> tuple[EncodedOutput, ...]:
+    """Encode each output that the recipe lists, from the parts that the tasks add."""
     rgb, icc = photo.rgb, photo.icc
     if recipe.colour == "srgb":
         rgb, icc = to_srgb(rgb, icc), None
-    alpha = _finished(matte if photo.alpha is None else matte * photo.alpha, recipe)
-    mixture = alpha if photo.alpha is None else _mixture(_finished(matte, recipe), photo.alpha)
-    scene = _scene(rgb, alpha, mixture, recipe, icc)
-    dpi = _resolution(photo, recipe)
-    files = []
-    for spec in recipe.outputs:
-        if spec.kind == "preview":
-            data = before_after(rgb, alpha)
-        else:
-            pixels = _pixels(scene, spec)
-            # A profile describes colours; a grey matte or trimap has none.
-            profile = icc if len(pixels.shape) == 3 else None
-            about = Output((pixels.shape[1], pixels.shape[0]), profile is None, dpi)
-            segments = spec.format == "jpg"
-            carried = output_metadata(photo.metadata, recipe.metadata, about, segments=segments)
-            data = encode(
-                pixels,
-                spec.format,
-                quality=spec.quality,
-                effort=spec.effort,
-                compact=spec.compact,
-                premultiplied=spec.premultiplied,
-                icc=profile,
-                metadata=carried,
-                dpi=dpi,
-            )
-        files.append(EncodedOutput(spec.kind, spec.format, data))
-    return tuple(files)
+    needed = frozenset(name for spec in recipe.outputs for name in output_kind(spec.kind).needs)
+    scene = Scene(photo, rgb, icc, recipe, needed)
+    for add in add_parts:
+        add(scene)
+    carried = _Carried(photo.metadata, recipe, icc, _resolution(photo, recipe))
+    return tuple(_encoded(scene.parts, spec, carried) for spec in recipe.outputs)
 
 
-def _finished(alpha: Alpha, recipe: Recipe) -> Alpha:
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """What goes along with the pixels of every output."""
+
+    metadata: Metadata
+    recipe: Recipe
+    icc: bytes | None
+    dpi: tuple[float, float] | None
+
+    def on(self, shape: tuple[int, ...], format_: str) -> Metadata:
+        """The metadata of an output of that shape: its size and colours are true of it."""
+        srgb = self.icc is None or len(shape) == 2
+        about = Output((shape[1], shape[0]), srgb, self.dpi)
+        policy = self.recipe.metadata
+        return output_metadata(self.metadata, policy, about, segments=format_ == "jpg")
+
+
+def _encoded(parts: Parts, spec: OutputSpec, carried: _Carried) -> EncodedOutput:
+    made = make_output(parts, spec)
+    if isinstance(made, bytes):
+        return EncodedOutput(spec.kind, spec.format, made)
+    data = encode(
+        made,
+        spec.format,
+        quality=spec.quality,
+        effort=spec.effort,
+        compact=spec.compact,
+        premultiplied=spec.premultiplied,
+        # A profile describes colours; a grey matte or trimap has none.
+        icc=carried.icc if len(made.shape) == 3 else None,
+        metadata=carried.on(made.shape, spec.format),
+        dpi=carried.dpi,
+    )
+    return EncodedOutput(spec.kind, spec.format, data)
+
+
+def make_output(parts: Parts, spec: OutputSpec) -> Pixels | CutoutRows | bytes:
+    """The pixels of one output at the depth it asks for, or the bytes of its file."""
+    kind = output_kind(spec.kind)
+    given = {name: parts[name] for name in kind.needs}
+    if "foreground" in given:
+        given["foreground"] = _at_depth(given["foreground"], spec)
+    settings = {name: getattr(spec, name) for name in kind.settings}
+    made: Pixels | CutoutRows | bytes = load_reference(kind.make)(**given, **settings)
+    return made
+
+
+def add_matting_parts(scene: Scene, matte: Alpha) -> None:
+    """Add what the scene needs of matting; parts at the outputs' size are framed.
+
+    ``matte`` is the model's, H x W float32 in [0, 1] at the photo's size.
+    """
+    recipe, rgb, parts = scene.recipe, scene.rgb, scene.parts
+    own = scene.photo.alpha
+    alpha = _finished(matte if own is None else matte * own, recipe)
+    parts |= {"photo": rgb, "matte": alpha}
+    if scene.needed <= _AT_PHOTO_SIZE:
+        return
+    front = rgb
+    if "foreground" in scene.needed and own is None:
+        front = _foreground(rgb, alpha, recipe)
+    elif "foreground" in scene.needed and own is not None:
+        mixture = _mixture(_finished(matte, recipe), own)
+        front = without_background(_foreground(rgb, mixture, recipe), alpha)
+    frame = choose_frame(alpha, recipe)
+    if "backdrop" in scene.needed:
+        parts["backdrop"] = make_backdrop(recipe.background, rgb, alpha, frame, scene.icc)
+    parts["foreground"], parts["alpha"] = framed(front, alpha, frame)
+    if "shadow" in scene.needed:
+        parts["shadow"] = make_shadow(recipe, parts["alpha"], scene.icc)
+
+
+def _finished(matte: Alpha, recipe: Recipe) -> Alpha:
     return finish_matte(
-        alpha,
+        matte,
         alpha_threshold=recipe.alpha_threshold,
         erode=recipe.erode,
         feather=recipe.feather,
@@ -112,32 +162,6 @@ def _mixture(matte: Alpha, own: Alpha) -> Alpha:
     kernel = np.ones((reach, reach), np.uint8)
     changing = cv2.dilate(own, kernel) - cv2.erode(own, kernel) > _EVEN
     return np.where(changing, np.float32(1.0), matte)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Scene:
-    """The finished parts of a photo at the outputs' size."""
-
-    foreground: Rgb
-    alpha: Alpha
-    backdrop: Backdrop | None
-    shadow: Shadow | None
-
-
-def _scene(rgb: Rgb, alpha: Alpha, mixture: Alpha, recipe: Recipe, icc: bytes | None) -> _Scene:
-    kinds = {spec.kind for spec in recipe.outputs}
-    front = rgb
-    if kinds & _COLOURED:
-        front = _foreground(rgb, mixture, recipe)
-        if mixture is not alpha:
-            front = without_background(front, alpha)
-    frame = choose_frame(alpha, recipe)
-    backdrop = None
-    if "composite" in kinds:
-        backdrop = make_backdrop(recipe.background, rgb, alpha, frame, icc)
-    front, shown = framed(front, alpha, frame)
-    shadow = make_shadow(recipe, shown, icc) if kinds & {"cutout", "composite"} else None
-    return _Scene(front, shown, backdrop, shadow)
 
 
 def _foreground(rgb: Rgb, alpha: Alpha, recipe: Recipe) -> Rgb:
@@ -169,25 +193,6 @@ def _resolution(photo: Photo, recipe: Recipe) -> tuple[float, float] | None:
     if recipe.canvas is not None and recipe.canvas.dpi is not None:
         return recipe.canvas.dpi, recipe.canvas.dpi
     return photo.dpi if recipe.metadata != "none" else None
-
-
-def _pixels(scene: _Scene, spec: OutputSpec) -> Pixels | CutoutRows:
-    """The pixels of one output, H x W, H x W x 3 or H x W x 4, at the depth it asks for."""
-    if spec.kind == "alpha":
-        return quantised(scene.alpha, np.uint16 if spec.bits == 16 else np.uint8)
-    if spec.kind == "trimap":
-        return trimap(scene.alpha)
-    front, alpha = _at_depth(scene.foreground, spec), scene.alpha
-    if spec.kind == "foreground":
-        return front
-    if spec.kind == "composite":
-        assert scene.backdrop is not None
-        return composite(front, alpha, scene.backdrop, shadow=scene.shadow)
-    if scene.shadow is not None:
-        front, alpha = with_shadow(front, alpha, scene.shadow)
-    if spec.premultiplied:
-        return cutout(front, alpha, premultiplied=True)
-    return CutoutRows(front, alpha)
 
 
 def _at_depth(rgb: Rgb, spec: OutputSpec) -> Rgb:

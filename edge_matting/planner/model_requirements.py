@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge_matting.core.providers import FULL_PRECISION, MAIN_RUNTIME, RUNTIMES
+
 Resolution = tuple[int, int]
 
 
@@ -22,14 +24,17 @@ class ModelNeeds:
 
     resolution: Resolution  # width, height it was made for
     multiple: int | None  # sizes must be multiples of this; None: the size is fixed
-    files: tuple[tuple[str, str], ...] = (("ort", "fp32"),)  # backend, precision; the main first
+    files: tuple[tuple[str, str], ...] = ((MAIN_RUNTIME, FULL_PRECISION),)
+    """Backend and precision of its files, the main one first."""
     quality: tuple[Evaluated, ...] = ()
     quality_floor: float | None = None  # the least iou that is worth planning for
     file_bytes: int = 8 << 20  # the largest file
 
     def precisions(self, backend: str) -> tuple[str, ...]:
-        """The precisions that there are files for."""
-        return tuple(precision for each, precision in self.files if each == backend)
+        """The precisions of the files that the runtime reads, those of its own files first."""
+        kinds = RUNTIMES[backend].files
+        found = [precision for kind in kinds for each, precision in self.files if each == kind]
+        return tuple(dict.fromkeys(found))
 
     def fits(self, resolution: Resolution) -> bool:
         """Whether the model takes that size."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from edge_matting.core.clock import iso_utc
-from edge_matting.core.durable import blocking
 from edge_matting.core.jobs import Output
-from edge_matting.publish.results import copy_result, remove_result, result_intact
-from edge_matting.publish.sidecar import as_json, sidecar_name
+from edge_matting.publish.results import (
+    copy_result,
+    remove_result,
+    renamed_outputs,
+    result_intact,
+)
+from edge_matting.publish.sidecar import as_json, read_sidecar, sidecar_name
 
 
 def accept_result(
@@ -24,16 +27,15 @@ def accept_result(
     the two; called again after a crash it finishes. The sidecar's verdict becomes ``ok``, its
     reasons stay. Raises ``DiskFull``, ``FolderUnavailable``.
     """
-    description = _read_sidecar(review / sidecar_name(stem))
+    description = _described(review / sidecar_name(stem))
     if description is None:
         return _finish(review, out, stem, outputs)
 
-    def sidecar(accepted: Sequence[Output]) -> bytes:
-        return _accepted(description, accepted, accepted_at)
-
-    accepted = copy_result(review, outputs, out, stem, sidecar)
-    if accepted is not None:
-        remove_result(review, stem, outputs)
+    accepted = renamed_outputs(stem, outputs)
+    sidecar = _accepted(description, accepted, accepted_at)
+    if not copy_result(review, outputs, out, stem, sidecar):
+        return None
+    remove_result(review, stem, outputs)
     return accepted
 
 
@@ -41,21 +43,17 @@ def _finish(
     review: Path, out: Path, stem: str, outputs: tuple[Output, ...]
 ) -> tuple[Output, ...] | None:
     """The rest of an acceptance whose review sidecar is gone already."""
-    description = _read_sidecar(out / sidecar_name(stem))
+    description = _described(out / sidecar_name(stem))
     if description is None or not result_intact(out, outputs):
         return None
     remove_result(review, stem, outputs)
     return outputs
 
 
-def _read_sidecar(path: Path) -> dict[str, Any] | None:
-    with blocking(f"cannot read {path}"):
-        try:
-            content = json.loads(path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
-            return None
-    ours = isinstance(content, dict) and isinstance(content.get("quality"), dict)
-    return content if ours else None
+def _described(path: Path) -> dict[str, Any] | None:
+    """The content of a sidecar of ours, which has a verdict."""
+    content = read_sidecar(path)
+    return content if content and isinstance(content.get("quality"), dict) else None
 
 
 def _accepted(description: dict[str, Any], outputs: Sequence[Output], accepted_at: float) -> bytes:

@@ -10,23 +10,16 @@ import os
 import posixpath
 from typing import Final
 
-from edge_matting.core.naming import NAME_BYTES
+from edge_matting.core.naming import NAME_BYTES, shortened
 
-_MARK_BYTES: Final = 1 + 16  # "~" and 16 hex digits
 _EXTENSION_BYTES: Final = 32
 """What is longer after the last dot is no extension."""
 
 
 def fit(stem: str, suffix: str) -> str:
     """``stem + suffix`` if a name may be that long, else cut, with a hash of the whole stem."""
-    room = NAME_BYTES - len(os.fsencode(suffix))
-    if len(os.fsencode(stem)) <= room:
-        return stem + suffix
-    mark = hashlib.sha256(os.fsencode(stem)).hexdigest()[: _MARK_BYTES - 1]
-    kept = stem
-    while len(os.fsencode(kept)) > room - _MARK_BYTES:
-        kept = kept[:-1]  # by characters: half of one would be an undecodable byte
-    return f"{kept}~{mark}{suffix}"
+    mark = hashlib.sha256(os.fsencode(stem)).hexdigest()[:16]
+    return shortened(stem, suffix, NAME_BYTES, mark)
 
 
 def numbered(name: str, number: int) -> str:

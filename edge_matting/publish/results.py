@@ -7,8 +7,8 @@ Every function may be killed at any moment and called again with the same argume
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edge_matting.core.durable import (
@@ -18,20 +18,8 @@ from edge_matting.core.durable import (
     make_folders,
     read_chunks,
 )
-from edge_matting.core.jobs import Output
+from edge_matting.core.jobs import EncodedOutput, Output
 from edge_matting.publish.sidecar import sidecar_name
-
-MakeSidecar = Callable[[tuple[Output, ...]], bytes]
-"""The sidecar's content, made from the outputs as published."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedOutput:
-    """One output file, not yet written; ``format`` is png, webp, jpg, tiff or avif."""
-
-    kind: str
-    format: str
-    data: bytes
 
 
 class _AlteredError(Exception):
@@ -43,17 +31,9 @@ def output_name(stem: str, number: int, kind: str, extension: str) -> str:
     return f"{stem}.{extension}" if number == 0 else f"{stem}.{kind}.{extension}"
 
 
-def publish_result(
-    root: Path, stem: str, files: Sequence[EncodedOutput], sidecar: MakeSidecar
-) -> tuple[Output, ...]:
-    """Write a result under ``root`` and return its outputs, paths relative to ``root``.
-
-    ``stem`` is one of ``core.naming``: unique under ``root`` and short enough. Its sub-folders
-    are made; ``root`` must exist, for it may be on a disk that is not mounted. An older result of
-    the stem is replaced.
-    Raises ``DiskFull``, ``FolderUnavailable``.
-    """
-    outputs = tuple(
+def named_outputs(stem: str, files: Sequence[EncodedOutput]) -> tuple[Output, ...]:
+    """The outputs that ``files`` become under the stem, with their digests; nothing is written."""
+    return tuple(
         Output(
             output_name(stem, number, file.kind, file.format),
             file.kind,
@@ -62,46 +42,61 @@ def publish_result(
         )
         for number, file in enumerate(files)
     )
+
+
+def renamed_outputs(stem: str, stored: Sequence[Output]) -> tuple[Output, ...]:
+    """The outputs that copies of ``stored`` become under the stem."""
+    return tuple(
+        replace(output, file=output_name(stem, number, output.kind, output.format))
+        for number, output in enumerate(stored)
+    )
+
+
+def publish_result(
+    root: Path,
+    stem: str,
+    outputs: Sequence[Output],
+    files: Sequence[EncodedOutput],
+    sidecar: bytes,
+) -> None:
+    """Write ``files`` under ``root`` as ``outputs`` (see `named_outputs`), the sidecar last.
+
+    ``stem`` is one of ``core.naming``: unique under ``root`` and short enough. Its sub-folders
+    are made; ``root`` must exist, for it may be on a disk that is not mounted. An older result of
+    the stem is replaced. Raises ``DiskFull``, ``FolderUnavailable``.
+    """
     _open_result(root, stem)
     for output, file in zip(outputs, files, strict=True):
         durable_write(root / output.file, file.data)
-    durable_write(root / sidecar_name(stem), sidecar(outputs))
-    return outputs
+    durable_write(root / sidecar_name(stem), sidecar)
 
 
 def copy_result(
-    from_root: Path, stored: tuple[Output, ...], to_root: Path, stem: str, sidecar: MakeSidecar
-) -> tuple[Output, ...] | None:
-    """Publish an earlier result once more; None where it is no longer as it was published.
+    from_root: Path, stored: Sequence[Output], to_root: Path, stem: str, sidecar: bytes
+) -> bool:
+    """Publish an earlier result once more, as `renamed_outputs`; False where it is not intact.
 
     Files are copied, never linked: an edit of one must not show in the other. ``stored`` may lie
     where the copy goes; then only the sidecar is written anew.
     """
     if not result_intact(from_root, stored):
-        return None
-    copies = tuple(
-        replace(output, file=output_name(stem, number, output.kind, output.format))
-        for number, output in enumerate(stored)
-    )
+        return False
     _open_result(to_root, stem)
-    for output, copy in zip(stored, copies, strict=True):
+    for output, copy in zip(stored, renamed_outputs(stem, stored), strict=True):
         if not _copy(from_root / output.file, to_root / copy.file, output.sha256):
-            return None
-    durable_write(to_root / sidecar_name(stem), sidecar(copies))
-    return copies
+            return False
+    durable_write(to_root / sidecar_name(stem), sidecar)
+    return True
 
 
-def remove_stale(
-    root: Path, earlier: Sequence[Output], new: Sequence[Output], new_root: Path | None = None
-) -> None:
-    """Remove outputs of an earlier result of the same source that the new one does not have.
+def remove_stale(root: Path, earlier: Sequence[Output], new: Sequence[Output]) -> None:
+    """Remove outputs of an earlier result that the new one in the same place does not have.
 
-    ``new_root`` is given where the new result lies elsewhere, as after a retry of a reviewed
-    one. Call it when the new result is published.
+    Call it when the new result is published.
     """
-    kept = {(new_root or root) / output.file for output in new}
+    kept = {output.file for output in new}
     for output in earlier:
-        if root / output.file not in kept:
+        if output.file not in kept:
             _remove_if_there(root / output.file)
 
 

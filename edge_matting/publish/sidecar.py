@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from edge_matting.core.clock import iso_utc
+from edge_matting.core.durable import blocking
 from edge_matting.core.jobs import Job, Result
 
 
@@ -43,6 +45,19 @@ def build_sidecar(job: Job, result: Result, finished_at: float, version: str) ->
             "version": version,
         }
     )
+
+
+def read_sidecar(path: Path) -> dict[str, Any] | None:
+    """A sidecar's content; None where there is none, or something else under its name.
+
+    Raises ``DiskFull``, ``FolderUnavailable`` where that cannot be seen.
+    """
+    with blocking(f"cannot read {path}"):
+        try:
+            content = json.loads(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+    return content if isinstance(content, dict) else None
 
 
 def as_json(content: Mapping[str, Any]) -> bytes:

@@ -15,8 +15,8 @@ from edge_matting.core.clock import Clock
 from edge_matting.core.errors import EdgeMattingError
 from edge_matting.status.api import Api
 from edge_matting.status.interfaces import ActionRefused, ApplianceInterface, JobReader
-from edge_matting.status.metrics import registry
 from edge_matting.status.pages import Pages
+from edge_matting.status.redaction import public_text
 from edge_matting.status.render import dump
 from edge_matting.status.response_cache import ResponseCache
 from edge_matting.status.security import HEADERS, Guard
@@ -37,17 +37,19 @@ def create_app(
     token: str | None,
     clock: Clock,
     allowed_hosts: Iterable[str],
+    sessions_file: Path | None = None,
 ) -> Flask:
     """The status page of one appliance.
 
     ``token`` comes from ``security.read_token``, ``allowed_hosts`` from ``security.usual_hosts``;
-    ``ConfigError`` for a token too short to protect anything.
+    ``ConfigError`` for a token too short to protect anything. Sessions are kept in
+    ``sessions_file`` over a restart.
     """
-    guard = Guard.of(token, allowed_hosts)
+    guard = Guard.of(token, allowed_hosts, clock, sessions_file)
     app = Flask("edge_matting.status", static_folder=None)  # assets by name only, see pages.py
     app.url_map.strict_slashes = True
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    app.register_blueprint(Pages(appliance, jobs, registry(appliance, jobs)).blueprint())
+    app.register_blueprint(Pages(appliance, jobs, guard).blueprint())
     app.register_blueprint(
         Api(
             appliance,
@@ -61,7 +63,7 @@ def create_app(
     app.register_blueprint(Transfer(appliance, jobs, guard).blueprint())
     app.before_request(lambda: guard.check_host(request))
     app.after_request(_harden)
-    _answer_errors(app, Faults(clock))
+    _answer_errors(app, Faults(clock), guard)
     return app
 
 
@@ -71,9 +73,14 @@ def _harden(response: Response) -> Response:
     return response
 
 
-def _answer_errors(app: Flask, faults: Faults) -> None:
+def _answer_errors(app: Flask, faults: Faults, guard: Guard) -> None:
+    def unavailable(error: EdgeMattingError) -> Response:
+        """The appliance could not answer for a reason it knows, such as a locked ledger."""
+        message = str(error) if guard.trusts(request) else public_text(str(error))
+        return error_json(error.code, message, HTTPStatus.SERVICE_UNAVAILABLE)
+
     app.register_error_handler(ActionRefused, _refused)
-    app.register_error_handler(EdgeMattingError, _unavailable)
+    app.register_error_handler(EdgeMattingError, unavailable)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, faults.answer)
 
@@ -90,12 +97,9 @@ def _refused(error: ActionRefused) -> Response:
     answer = error_json(error.code, error.message, error.http_status)
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         answer.headers["WWW-Authenticate"] = 'Bearer realm="edge-matting"'
+    if error.retry_seconds is not None:
+        answer.headers["Retry-After"] = str(error.retry_seconds)
     return answer
-
-
-def _unavailable(error: EdgeMattingError) -> Response:
-    """The appliance could not answer for a reason it knows, such as a locked ledger."""
-    return error_json(error.code, str(error), HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def _http(error: HTTPException) -> Response:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from edge_matting.core.device_values import DeviceProfile, Vitals
 from edge_matting.core.jobs import Job, Result, TimeBucket
 from edge_matting.core.plan import Plan
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 
 
@@ -23,24 +24,36 @@ class ActionRefused(Exception):
     """An action was understood and not done; ``message`` says why and what to do."""
 
     def __init__(
-        self, code: str, message: str, http_status: int = HTTPStatus.CONFLICT.value
+        self,
+        code: str,
+        message: str,
+        http_status: int = HTTPStatus.CONFLICT.value,
+        *,
+        retry_seconds: int | None = None,
     ) -> None:
         super().__init__(message)
+        self.retry_seconds = retry_seconds
         self.code = code
         self.message = message
         self.http_status = http_status
 
 
 class ApplianceState(str, Enum):
-    """The appliance in one word; the values are part of the public interface."""
+    """The appliance in one word; the values are part of the public interface.
 
-    STARTING = "starting"
+    `core.reasons.states` says of each what happens by itself and what a person has to do.
+    """
+
+    STARTING = "starting"  # for the first time since the start; photos wait
     WORKING = "working"
     IDLE = "idle"
-    PAUSED = "paused"
-    DEGRADED = "degraded"
-    STOPPED = "stopped"
-    STUCK = "stuck"
+    PAUSED = "paused"  # by a person, until a person resumes
+    RECOVERING = "recovering"  # the engine is being replaced; nobody has to do anything
+    PARTLY_BLOCKED = "partly_blocked"  # one of several folders or engines; the rest works
+    BLOCKED = "blocked"  # a full disk, a folder gone: resumes once that is put right
+    NOT_READY = "not_ready"  # no usable model or runtime: a person has to act
+    DEGRADED = "degraded"  # works without the accelerator, where the settings call that a fault
+    STUCK = "stuck"  # without progress; systemd restarts the service
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +63,12 @@ class ExecutionReport:
     requested: str
     actual: str | None  # None until a session is warm
     precision: str | None
-    cause: str | None  # why they differ
+    cause: Reason | None  # why they differ
     nodes: Mapping[str, int] = field(default_factory=dict)  # of the graph, by provider
     seconds: float | None = None  # of one picture through the model
     cpu_seconds: float | None = None  # the same on the processor, where another is in use
     self_test: float | None = None  # difference to the known matte, mean absolute, 0 to 1
-    notes: tuple[str, ...] = ()  # what was given up and why, and what speaks against the proof
+    notes: tuple[Reason, ...] = ()  # what was given up and why, and what speaks against the proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +76,7 @@ class QueueReport:
     counts: Mapping[JobState, int]
     oldest_pending_seconds: float | None
     eta_seconds: float | None  # None when there is nothing to estimate from
+    arriving: int = 0  # files in in/ that are no jobs yet: still being written, or work is blocked
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +99,16 @@ class CacheReport:
     memory_bytes: int = 0
     disk_bytes: int = 0
     evictions: int = 0  # since the start of the work process
-    problem: str | None = None  # why the disk is not used, if it should be
+    problem: Reason | None = None  # why the disk is not used, if it should be
 
 
 @dataclass(frozen=True, slots=True)
 class FolderReport:
     path: str
     recipe: str
-    watch: str  # how it is watched, in words: "native", "polling: file system is nfs"
+    watch: Reason  # how it is watched
     free_bytes: int | None
-    problem: str | None
+    problem: Reason | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +131,7 @@ class AdaptationCount:
 class AdaptationReport:
     """How the plan is adapted to the device while it runs."""
 
-    lowered: tuple[str, ...] = ()  # steps in force, in words: "workers 4 -> 2: heat"
+    lowered: tuple[Reason, ...] = ()  # steps in force, in words: "workers 4 -> 2: heat"
     counts: tuple[AdaptationCount, ...] = ()
 
 
@@ -154,6 +168,7 @@ class UploadReport:
     received: int
     part_bytes: int  # the most that one request may bring
     file: str | None  # its name in in/, once all is there
+    job: int | None = None  # that it became, then; None where the ledger could not be written
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +197,10 @@ class StatusSnapshot:
     """The whole appliance at one moment."""
 
     state: ApplianceState
-    reasons: tuple[str, ...]  # why it is in this state, where that needs saying
+    by_itself: Reason  # what happens without anybody doing anything
+    to_do: Reason  # what a person has to do, if anything
+    paused: bool  # by a person, whatever else is the matter
+    reasons: tuple[Reason, ...]  # why it is in this state, where that needs saying
     version: str
     started_at: float  # seconds since the epoch, UTC
     uptime_seconds: float
@@ -207,10 +225,10 @@ class StatusSnapshot:
 class ApplianceInterface(Protocol):
     """The running appliance; actions raise ``ActionRefused`` or an ``EdgeMattingError``."""
 
-    def health(self) -> tuple[str, ...]:
+    def health(self) -> tuple[Reason, ...]:
         """Reasons why it is stuck; empty when it makes progress or is idle."""
 
-    def readiness(self) -> tuple[str, ...]:
+    def readiness(self) -> tuple[Reason, ...]:
         """Reasons why it cannot work now; empty when it can."""
 
     def snapshot(self) -> StatusSnapshot:

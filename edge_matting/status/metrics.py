@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry
@@ -26,22 +26,27 @@ from edge_matting.status.interfaces import (
     StatusSnapshot,
     WorkReport,
 )
+from edge_matting.status.redaction import short_names
 from edge_matting.status.render import display
 
 
-def registry(appliance: ApplianceInterface, jobs: JobReader) -> CollectorRegistry:
-    """A registry of its own for each app: two apps in one process do not meet."""
+def registry(appliance: ApplianceInterface, jobs: JobReader, *, trusted: bool) -> CollectorRegistry:
+    """A registry of its own for each app: two apps in one process do not meet.
+
+    The folders' labels are their paths for who is ``trusted``, and names for everybody else.
+    """
     own = CollectorRegistry(auto_describe=False)
-    own.register(ApplianceCollector(appliance, jobs))
+    own.register(ApplianceCollector(appliance, jobs, trusted=trusted))
     return own
 
 
 class ApplianceCollector(Collector):
     """Reads one snapshot a scrape, so that the figures fit together."""
 
-    def __init__(self, appliance: ApplianceInterface, jobs: JobReader) -> None:
+    def __init__(self, appliance: ApplianceInterface, jobs: JobReader, *, trusted: bool) -> None:
         self._appliance = appliance
         self._jobs = jobs
+        self._trusted = trusted
 
     def collect(self) -> Iterator[Metric]:
         snapshot = self._appliance.snapshot()
@@ -53,7 +58,7 @@ class ApplianceCollector(Collector):
         yield from _finished(work)
         yield from _cache(snapshot.cache, work)
         yield from _engine(snapshot)
-        yield from _folders(snapshot.folders)
+        yield from _folders(snapshot.folders, trusted=self._trusted)
         yield _gauge(
             "state_free_bytes", "Free space where the ledger lies", snapshot.state_free_bytes
         )
@@ -162,10 +167,12 @@ def _engine(snapshot: StatusSnapshot) -> Iterator[Metric]:
         )
 
 
-def _folders(folders: Iterable[FolderReport]) -> Iterator[Metric]:
-    known = [(f.path, f.free_bytes) for f in folders]
+def _folders(folders: Sequence[FolderReport], *, trusted: bool) -> Iterator[Metric]:
+    paths = [f.path for f in folders]
+    names = {path: path for path in paths} if trusted else short_names(paths)
+    known = [(names[f.path], f.free_bytes) for f in folders]
     yield _labelled("folder_free_bytes", "Free space where the folder lies", "folder", known)
-    usable = [(f.path, f.problem is None) for f in folders]
+    usable = [(names[f.path], f.problem is None) for f in folders]
     yield _labelled("folder_usable", "0 when the folder has a problem", "folder", usable)
 
 

@@ -20,6 +20,14 @@ YES_NO: Final[Schema] = {"type": "boolean"}
 MOMENT: Final[Schema] = {"type": "string", "format": "date-time"}
 MAYBE_MOMENT: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
 TEXTS: Final[Schema] = {"type": "array", "items": TEXT}
+CODED: Final[Schema] = {
+    "type": "object",
+    "description": "A reason by its code and values, beside its English sentence",
+    "properties": {"code": TEXT, "values": {"type": "object"}},
+    "required": ["code", "values"],
+}
+MAYBE_CODED: Final[Schema] = {"oneOf": [CODED, {"type": "null"}]}
+ALL_CODED: Final[Schema] = {"type": "array", "items": CODED}
 STATES: Final[Schema] = {"type": "string", "enum": [state.value for state in JobState]}
 BINARY: Final[Schema] = {"type": "string", "format": "binary"}
 
@@ -77,7 +85,14 @@ def _reading() -> Schema:
                 body=_object({"token": TEXT}, needed=["token"]),
                 fails=(400, 401, 403, 413),
             ),
-            "delete": _action("Forget the cookie", _ref("Session"), fails=(403,)),
+            "delete": {
+                **_action(
+                    "End this session, or all of them", _ref("Session"), fails=(400, 401, 403)
+                ),
+                "parameters": [
+                    _asked("everywhere", {"type": "integer", "minimum": 0, "maximum": 1})
+                ],
+            },
         },
     }
 
@@ -157,6 +172,8 @@ def _transfer() -> Schema:
     archive["parameters"] = [
         _asked("jobs", {"type": "string", "pattern": r"^[0-9]+(,[0-9]+)*$"}),
         _asked("day", {"type": "string", "format": "date"}),
+        _asked("since", {"type": "string", "format": "date-time"}),
+        _asked("until", {"type": "string", "format": "date-time"}),
     ]
     return {
         "/api/v1/uploads": {
@@ -288,7 +305,7 @@ def _schemas() -> Schema:
     }
     return {
         "Error": _full({"error": _full({"code": TEXT, "message": TEXT})}),
-        "Verdict": _full({"status": TEXT, "reasons": TEXTS}),
+        "Verdict": _full({"status": TEXT, "reasons": TEXTS, "reasons_coded": ALL_CODED}),
         "State": {"type": "string", "enum": [state.value for state in ApplianceState]},
         "Session": _full({"token_set": YES_NO, "trusted": YES_NO}),
         "Status": _full(_status(counts)),
@@ -305,6 +322,7 @@ def _schemas() -> Schema:
                 "received": WHOLE,
                 "part_bytes": WHOLE,
                 "file": MAYBE_TEXT,
+                "job": MAYBE_WHOLE,
             }
         ),
     }
@@ -317,6 +335,7 @@ def _list(name: str) -> Schema:
 def _status(counts: Schema) -> Schema:
     queue = {
         "counts": counts,
+        "arriving": WHOLE,
         "oldest_pending_seconds": MAYBE_NUMBER,
         "eta_seconds": MAYBE_NUMBER,
     }
@@ -325,14 +344,23 @@ def _status(counts: Schema) -> Schema:
         "path": TEXT,
         "recipe": TEXT,
         "watch": TEXT,
+        "watch_coded": CODED,
         "free_bytes": MAYBE_WHOLE,
         "problem": MAYBE_TEXT,
+        "problem_coded": MAYBE_CODED,
     }
     return {
         "state": _ref("State"),
+        "by_itself": TEXT,
+        "by_itself_coded": CODED,
+        "to_do": TEXT,
+        "to_do_coded": CODED,
+        "paused": YES_NO,
         "reasons": TEXTS,
+        "reasons_coded": ALL_CODED,
         "ready": YES_NO,
         "not_ready": TEXTS,
+        "not_ready_coded": ALL_CODED,
         "version": TEXT,
         "started_at": MOMENT,
         "uptime_seconds": NUMBER,
@@ -369,7 +397,7 @@ def _status(counts: Schema) -> Schema:
 
 
 def _job() -> Schema:
-    output = {"file": TEXT, "kind": TEXT, "format": TEXT, "sha256": TEXT}
+    output = {"file": TEXT, "kind": TEXT, "format": TEXT, "sha256": MAYBE_TEXT}
     return {
         "id": WHOLE,
         "folder": TEXT,
@@ -392,4 +420,6 @@ def _job() -> Schema:
         "finished_at": MAYBE_MOMENT,
         "seconds": MAYBE_NUMBER,
         "preview": MAYBE_TEXT,
+        "reasons": TEXTS,
+        "reasons_coded": ALL_CODED,
     }

@@ -1,4 +1,8 @@
-"""The web server: waitress in a thread of the daemon."""
+"""The web server: uvicorn in a thread of the daemon, the Flask application in threads of its own.
+
+uvicorn reads requests without a thread each, so a client that sends slowly or nothing holds none.
+The bounds on connections and waiting times are ours (``connections.py``).
+"""
 
 from __future__ import annotations
 
@@ -7,97 +11,82 @@ import logging
 import socket
 import threading
 import time
+from asyncio import AbstractEventLoop, get_running_loop
 from typing import Any, Final
 
+import uvicorn
 from flask import Flask
-from waitress import wasyncore
-from waitress.channel import HTTPChannel
-from waitress.server import BaseWSGIServer, create_server
-from waitress.task import WSGITask
 
 from edge_matting.core.errors import StartError
-from edge_matting.status.interfaces import PART_BYTES
+from edge_matting.status.connections import Connections, Limits, bounded_protocol
+from edge_matting.status.wsgi_bridge import WsgiBridge
 
 log = logging.getLogger(__name__)
 
-THREADS: Final = 6  # two downloads may hold one each
 BACKLOG: Final = 128
-STALL_SECONDS: Final = 30.0
-"""The kernel ends a connection whose receiver takes nothing for so long; waitress itself would
-wait for ever and keep the thread."""
-REQUEST_SECONDS: Final = 60.0
-"""A request that is not all there by then is given up, however steadily its bytes trickle in."""
-STOP_SECONDS: Final = 0.5
+MAX_HEADER_BYTES: Final = 16 * 1024
+START_SECONDS: Final = 10.0
+STOP_SECONDS: Final = 2.0
 ANY_ADDRESS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
-LIMITS: Final[dict[str, Any]] = {
-    "threads": THREADS,
-    "connection_limit": 500,
-    "channel_timeout": 30,  # slow clients are let go
-    "cleanup_interval": 10,
-    "max_request_header_size": 16 * 1024,
-    "max_request_body_size": 2 * PART_BYTES,
-    "asyncore_use_poll": True,
-    "log_socket_errors": False,
-    # The forwarding headers are never trusted; the guard must see them to refuse.
-    "clear_untrusted_proxy_headers": False,
-    "ident": None,
-}
-
-
-class _Task(WSGITask):
-    """Keeps the connection after a 304.
-
-    Waitress closes it after each answer without a length; a page that polls would then connect
-    anew for every poll, which costs three times as much. A 304 never has a body (RFC 9110).
-    """
-
-    def set_close_on_finish(self) -> None:
-        wanted = self.request.headers.get("CONNECTION", "").lower()  # type: ignore[attr-defined]  # stub
-        if not (self.status.startswith("304") and self.version == "1.1" and wanted != "close"):
-            super().set_close_on_finish()
-
-
-class _Channel(HTTPChannel):
-    task_class = _Task
 
 
 class StatusServer:
     """Serves ``app`` between ``start()`` and ``stop()``; once only."""
 
-    def __init__(
-        self,
-        app: Flask,
-        host: str,
-        port: int,
-        *,
-        stall_seconds: float = STALL_SECONDS,
-        request_seconds: float = REQUEST_SECONDS,
-    ) -> None:
+    def __init__(self, app: Flask, host: str, port: int, limits: Limits | None = None) -> None:
         self._app = app
-        self._request_seconds = request_seconds
-        self._stall_seconds = stall_seconds
         self._host = host
         self._port = port
-        self._sockets: dict[int, Any] = {}
-        self._server: BaseWSGIServer | None = None
+        self._connections = Connections(limits or Limits())
+        self._bridge: WsgiBridge | None = None
+        self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
+        self._loop: AbstractEventLoop | None = None
 
     def start(self) -> None:
         """Bind and serve; ``StartError`` when the address cannot be had."""
         listener = _bind(self._host, self._port)
         self._port = listener.getsockname()[1]
-        stall = int(self._stall_seconds * 1000)  # what is accepted inherits it
+        # What is accepted inherits it: the kernel ends a connection whose receiver is gone.
+        stall = int(self._connections.limits.stall_seconds * 1000)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall)
-        # Waitress warns for each request that waits for a thread; a page polls for ever.
-        logging.getLogger("waitress").setLevel(logging.ERROR)
-        server = create_server(self._app, map=self._sockets, sockets=[listener], **LIMITS)
-        assert isinstance(server, BaseWSGIServer)  # one socket, one server
-        server.channel_class = _Channel
-        _give_up_slow_senders(server, self._request_seconds)
-        self._server = server
-        self._thread = threading.Thread(target=server.run, name="status-page", daemon=True)
+        # Each malformed request of a stranger is a warning there.
+        logging.getLogger("uvicorn").setLevel(logging.ERROR)
+        self._bridge = WsgiBridge(self._app, self._connections)
+        self._server = uvicorn.Server(self._config(self._bridge))
+        self._thread = threading.Thread(
+            target=self._server.run, args=([listener],), name="status-page", daemon=True
+        )
         self._thread.start()
+        end = time.monotonic() + START_SECONDS
+        while not self._server.started and self._thread.is_alive() and time.monotonic() < end:
+            time.sleep(0.005)
         log.info("status page on %s", self.url)
+
+    def _config(self, bridge: WsgiBridge) -> uvicorn.Config:
+        return uvicorn.Config(
+            bridge,
+            http=bounded_protocol(self._connections),
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            # The forwarding headers are never trusted; the guard must see them to refuse.
+            proxy_headers=False,
+            server_header=False,
+            access_log=False,
+            log_config=None,
+            backlog=BACKLOG,
+            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+            timeout_keep_alive=int(self._connections.limits.idle_seconds) + 1,
+            timeout_graceful_shutdown=1,
+            callback_notify=self._each_second,
+            timeout_notify=0,
+        )
+
+    async def _each_second(self) -> None:
+        self._loop = get_running_loop()
+        self._connections.end_overdue()
 
     @property
     def port(self) -> int:
@@ -112,49 +101,22 @@ class StatusServer:
 
     def stop(self) -> None:
         """Close every connection at once; a second call does nothing."""
-        server, thread = self._server, self._thread
-        if server is None or thread is None:
+        server, thread, bridge = self._server, self._thread, self._bridge
+        if server is None or thread is None or bridge is None:
             return
         self._server = self._thread = None
-        # The loop owns its sockets: it is asked to close them, and ends for having none left.
-        server.trigger.pull_trigger(self._close_all)  # type: ignore[attr-defined]  # the stub errs
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # answers are broken off now
+        server.should_exit = server.force_exit = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._connections.abort_all)
         thread.join(STOP_SECONDS)
-        server.task_dispatcher.shutdown(timeout=STOP_SECONDS)  # type: ignore[arg-type]  # takes fractions
-
-    def _close_all(self) -> None:
-        wasyncore.close_all(self._sockets, ignore_all=True)
-
-
-def _give_up_slow_senders(server: Any, seconds: float) -> None:
-    """Have waitress's round over its connections close those whose request takes too long.
-
-    Its own ``channel_timeout`` counts from the last byte: one byte now and then holds for ever.
-    """
-    usual, begun = server.maintenance, dict[int, tuple[Any, float]]()
-
-    def maintenance(wall_clock: float) -> None:
-        usual(wall_clock)
-        now = time.monotonic()
-        partial = {
-            number: channel
-            for number, channel in server.active_channels.items()
-            if channel.request is not None
-        }
-        for number in begun.keys() - partial.keys():
-            del begun[number]
-        for number, channel in partial.items():
-            request, since = begun.get(number, (None, now))
-            if request is not channel.request:
-                begun[number] = (channel.request, now)
-            elif now - since > seconds:
-                channel.will_close = True
-
-    server.maintenance = maintenance
+        bridge.close()
 
 
 def _bind(host: str, port: int) -> socket.socket:
     family, address = _resolve(host, port)
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named as TCP, for asyncio to send each answer at once (TCP_NODELAY).
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

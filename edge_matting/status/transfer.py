@@ -33,11 +33,16 @@ from edge_matting.status.request_validation import (
     only,
 )
 from edge_matting.status.security import Guard
+from edge_matting.status.wsgi_bridge import SMALL_BYTES
 
-DOWNLOADS_AT_ONCE: Final = 2
-"""A slow receiver holds a thread of the server; the page and its health checks need the others."""
+DOWNLOADS_AT_ONCE: Final = 6
+"""Large files and archives together: a slow receiver holds one of the server's twelve threads, and
+the page needs the others."""
+
+RETRY_SECONDS: Final = 5
 
 MAX_SELECTED: Final = 500
+DAY_SECONDS: Final = 24 * 3600.0
 WITH_RESULT: Final = frozenset({JobState.SUCCEEDED, JobState.REVIEW})
 FORMATS: Final = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
 
@@ -101,33 +106,55 @@ class Transfer:
             raise _missing(f"job {job_id} has {len(job.outputs)} outputs")
         output = job.outputs[position]
         kind = FORMATS.get(output.format, "application/octet-stream")
-        return _sent(folder / output.file, output.file, kind)
+        return self._sent(folder / output.file, output.file, kind)
 
     def sidecar(self, job_id: int) -> Response:
         self._check_reader()
         job, folder = self._with_result(job_id)
         name = sidecar_name(job.stem)
-        return _sent(folder / name, name, "application/json")
+        return self._sent(folder / name, name, "application/json")
 
     def archive(self) -> Response:
         """The outputs and sidecars of some jobs, or of all that succeeded on a day."""
         self._check_reader()
-        only({"jobs", "day"}, set(request.args))
+        only({"jobs", "day", "since", "until"}, set(request.args))
         listed, day = request.args.get("jobs"), request.args.get("day")
         if (listed is None) == (day is None):
             raise bad_request("name either jobs=1,2,3 or day=2026-01-31")
-        ids = _ids(listed) if listed is not None else self._finished_on(_day(day or ""))
+        ids = _ids(listed) if listed is not None else self._finished_on(_span(day or ""))
         name = f"edge-matting-{day or time.strftime('%Y-%m-%d')}.zip"
+        self._take_slot()
+        answer = Response(zip_stream(self._entries(ids)), mimetype="application/zip")
+        answer.call_on_close(self._downloads.release)
+        _as_download(answer, name)
+        return answer
+
+    def _sent(self, path: Path, name: str, mimetype: str) -> Response:
+        """A file below a folder of ours; a symlink is not followed."""
+        chunks = read_chunks(path)
+        try:
+            size = path.lstat().st_size
+            first = next(chunks, b"")
+        except OSError as error:
+            raise _missing("the file is no longer there") from error
+        large = size > SMALL_BYTES
+        if large:
+            self._take_slot()
+        answer = Response(chain([first], chunks), mimetype=mimetype)
+        if large:
+            answer.call_on_close(self._downloads.release)
+        answer.content_length = size
+        _as_download(answer, archive_name(name).rpartition("/")[2])
+        return answer
+
+    def _take_slot(self) -> None:
         if not self._downloads.acquire(blocking=False):
             raise ActionRefused(
                 "busy",
                 f"{DOWNLOADS_AT_ONCE} downloads are running; try again when one has ended",
                 HTTPStatus.SERVICE_UNAVAILABLE,
+                retry_seconds=RETRY_SECONDS,
             )
-        answer = Response(zip_stream(self._entries(ids)), mimetype="application/zip")
-        answer.call_on_close(self._downloads.release)
-        _as_download(answer, name)
-        return answer
 
     def _entries(self, ids: list[int]) -> Iterator[ArchiveEntry]:
         for job_id in ids:
@@ -164,20 +191,6 @@ def _entries_of(job: Job, folder: Path) -> Iterator[ArchiveEntry]:
         yield ArchiveEntry(folder / file, f"{job.id}/{archive_name(file)}", moment)
 
 
-def _sent(path: Path, name: str, mimetype: str) -> Response:
-    """A file below a folder of ours; a symlink is not followed."""
-    chunks = read_chunks(path)
-    try:
-        size = path.lstat().st_size
-        first = next(chunks, b"")
-    except OSError as error:
-        raise _missing("the file is no longer there") from error
-    answer = Response(chain([first], chunks), mimetype=mimetype)
-    answer.content_length = size
-    _as_download(answer, archive_name(name).rpartition("/")[2])
-    return answer
-
-
 def _as_download(answer: Response, name: str) -> None:
     answer.headers["Cache-Control"] = "private, no-cache"
     plain_name = "".join(c if (c.isascii() and c.isalnum()) or c in "._-" else "_" for c in name)
@@ -196,6 +209,25 @@ def _ids(listed: str) -> list[int]:
     if len(ids) > MAX_SELECTED:
         raise bad_request(f"jobs: at most {MAX_SELECTED}")
     return list(dict.fromkeys(ids))
+
+
+def _span(day: str) -> tuple[float, float]:
+    """The day, or what of it ``since`` and ``until`` say: a browser may be in another time zone."""
+    begin, end = _day(day)
+    since, until = request.args.get("since"), request.args.get("until")
+    if since is None and until is None:
+        return begin, end
+    span = _moment("since", since or ""), _moment("until", until or "")
+    if not -DAY_SECONDS <= span[0] - begin <= DAY_SECONDS or span[1] - span[0] > 2 * DAY_SECONDS:
+        raise bad_request("since and until: expected the bounds of that day in some time zone")
+    return span
+
+
+def _moment(name: str, text: str) -> float:
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise bad_request(f"{name}: expected a moment such as 2026-01-31T23:00:00Z") from None
 
 
 def _day(text: str) -> tuple[float, float]:

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from cache_entries import CONTEXT, MODEL, a_mark, answered, encoded, kept, on_disk, open_cache
 from fakes import ManualClock
-from test_cases_durability import fill, small_disk
 
 from edge_matting.cache import Fingerprint, fingerprint_of
 from edge_matting.cache.disk import DiskTier
@@ -29,6 +28,7 @@ from edge_matting.cache.single_flight import SingleFlight
 from edge_matting.cache.store import REFRESH_SECONDS, TieredStore
 from edge_matting.core.jobs import Execution, Output, Quality, Result, StoredResult
 from edge_matting.core.states import JobState
+from tests.cases.test_durability import fill, small_disk
 from tools.waiting import wait_for
 
 # -- bounds ---------------------------------------------------------------------------

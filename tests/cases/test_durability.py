@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from fakes import QuietReporter
 from harness import PHOTO, RunningAppliance, files
 
 from edge_matting.config import Settings
@@ -27,10 +28,9 @@ from edge_matting.core.clock import SystemClock
 from edge_matting.core.jobs import Claim, Job, Place, Signature, Source
 from edge_matting.core.states import JobState
 from edge_matting.engine.factory import load_tools, plan_for
-from edge_matting.engine.jobs.folders import Folders
-from edge_matting.engine.jobs.originals import Originals
+from edge_matting.engine.jobs.hotfolder_source import HotFolderSource
 from edge_matting.engine.models.pool import ModelPool
-from edge_matting.engine.worker import Worker
+from edge_matting.engine.worker import EngineHooks, Supply, Worker
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.ledger import Ledger
 from edge_matting.pipeline import PixelBudget, Tools
@@ -339,17 +339,10 @@ class StolenSession:
 
 def worker_of(ledger: Ledger, settings: Settings, tools: Tools | None) -> Worker:
     """A worker as the engine makes it, with these tools."""
-    return Worker(
-        jobs=ledger,
-        settings=settings,
-        models=ModelPool(lambda _: tools),
-        originals=Originals(ledger, Folders(settings.hot_folders), SystemClock()),
-        clock=SystemClock(),
-        progress=lambda _: None,
-        rest=lambda: None,
-        finished=lambda _: None,
-        stopping=lambda: False,
-    )
+    source = HotFolderSource(ledger, settings, SystemClock())
+    supply = Supply(source, source, ModelPool(lambda _: tools), settings.model)
+    hooks = EngineHooks(lambda: False, lambda _: None, lambda _: None)
+    return Worker(supply, QuietReporter(), hooks)
 
 
 def claimed(ledger: Ledger, folder: HotFolder) -> Claim:

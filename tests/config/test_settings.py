@@ -76,7 +76,12 @@ def test_relative_paths_are_taken_from_the_file(tmp_path):
         ({"cache": None}, ["cache: expected keys with values, got None"]),
         (
             {"recipes": {"cutout": {"outputs": [{"kind": "cutout", "format": "jpg"}]}}},
-            ["recipes.cutout.outputs[0]: jpg cannot carry transparency; use png, webp or tiff"],
+            [
+                (
+                    "recipes.cutout.outputs[0]: jpg cannot carry transparency; "
+                    "use png, webp, tiff or avif"
+                )
+            ],
         ),
         (
             {"recipes": {"cutout": {"outputs": []}}},
@@ -150,7 +155,7 @@ def test_a_preview_is_a_jpeg_unless_another_format_is_asked_for():
     settings = parse_settings({"recipes": {"cutout": {"outputs": [{"kind": "preview"}]}}}, BASE)
     assert settings.recipes["cutout"].outputs[0].format == "jpg"
     wrong = {"recipes": {"cutout": {"outputs": [{"kind": "preview", "format": "png"}]}}}
-    assert "small JPEG" in faults(wrong)[0]
+    assert "a preview is written as jpg, not as png" in faults(wrong)[0]
 
 
 def test_settings_travel_to_the_engine_unchanged():

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from fakes import ManualClock
 from harness import PHOTO, files
+from publishing import publish
 
 from edge_matting.cli.main import main
 from edge_matting.config import parse_settings
@@ -18,6 +19,7 @@ from edge_matting.core.durable import temporary_name
 from edge_matting.core.errors import LedgerError, NotAnImage
 from edge_matting.core.jobs import (
     Done,
+    EncodedOutput,
     Execution,
     Failed,
     Place,
@@ -37,11 +39,9 @@ from edge_matting.daemon.housekeeping import (
     Housekeeping,
 )
 from edge_matting.daemon.page.actions import Actions
-from edge_matting.engine.jobs.folders import Folders
-from edge_matting.engine.jobs.originals import Originals
+from edge_matting.engine.jobs.hotfolder_source import HotFolderSource
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.ledger import Ledger
-from edge_matting.publish import EncodedOutput, publish_result
 from edge_matting.status.interfaces import ActionRefused
 from tools.waiting import wait_for
 
@@ -63,7 +63,7 @@ class Box:
         self.folder = self.settings.hot_folders[0]
         prepare(self.folder)
         self.ledger = Ledger.open(self.settings.ledger_path, clock=self.clock, max_attempts=3)
-        self.originals = Originals(self.ledger, Folders(self.settings.hot_folders), self.clock)
+        self.source = HotFolderSource(self.ledger, self.settings, self.clock)
 
     def finish(self, name: str, state: JobState) -> int:
         """A job that ended so, its original put away."""
@@ -77,14 +77,14 @@ class Box:
         else:
             job = self.ledger.finish(claim, Done(state, self._result(claim.job.stem, state)))
         assert job is not None
-        self.originals.settle(job)
+        self.source.put_away(job)
         return job.id
 
     def _result(self, stem: str, state: JobState) -> Result:
         root = self.folder.review if state is JobState.REVIEW else self.folder.outbox
         picture = EncodedOutput("cutout", "png", b"a picture")
         sidecar = json.dumps({"source_sha256": "s", "quality": {"verdict": "review"}}).encode()
-        outputs = publish_result(root, stem, [picture], lambda _outputs: sidecar)
+        outputs = publish(root, stem, [picture], lambda _outputs: sidecar)
         execution = Execution("ort", "cpu", "fp32", (320, 320), 1)
         quality = Quality("review", ("no_subject",), 0.0, 0.0, 0.0)
         return Result(

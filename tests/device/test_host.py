@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from fixtures import devices
 
 from edge_matting.device import VitalsReader, probe_device
+from tests.fixtures import devices
 
 NEAR_ENDLESS = 9223372036854771712  # what version 1 writes for "no limit"
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fixtures import devices
 
 from edge_matting.cli import profile as command
 from edge_matting.core.device_values import Vitals
@@ -17,6 +16,7 @@ from edge_matting.device import System, VitalsReader, gpus, power, probe_device,
 from edge_matting.status import metrics
 from edge_matting.status.render import plain, quiet
 from edge_matting.status.texts import TEXTS
+from tests.fixtures import devices
 from tests.fixtures.devices import DEVICES
 
 EVERY_SECONDS = 2.0

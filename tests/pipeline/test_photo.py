@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from dataclasses import replace
-from pathlib import Path
+from importlib import import_module
 
 import cv2
 import numpy as np
 import pytest
+from fake_model import MANIFEST, FakeSession
 from harness import PHOTO
 
 from edge_matting.config import Recipe
@@ -21,73 +23,10 @@ from edge_matting.core.errors import (
     TooLarge,
 )
 from edge_matting.core.jobs import Signature
-from edge_matting.core.model_io import InputSize, ModelInput, ModelOutput
 from edge_matting.core.states import JobState
-from edge_matting.models import Manifest
+from edge_matting.imaging.header import Header, read_header
 from edge_matting.pipeline import PhotoTask, PixelBudget, Tools, process_photo
 from edge_matting.pipeline.read_source import read_source
-from edge_matting.runtimes import SessionInfo
-
-MANIFEST = Manifest(
-    id="fake",
-    version="1",
-    name="fake",
-    task="matting",
-    file="x.onnx",
-    sha256="0" * 64,
-    input=ModelInput("x", InputSize(32, 32)),
-    output=ModelOutput("y"),
-    licence="none",
-    provenance="none",
-)
-
-
-class FakeSession:
-    """Answers every photo with the same matte."""
-
-    def __init__(self, matte: np.ndarray) -> None:
-        self._matte = matte.astype(np.float32)
-
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        assert batch.shape == (1, 3, 32, 32)
-        return self._matte[np.newaxis, np.newaxis]
-
-    def warm(self) -> None:
-        return None
-
-    def describe(self) -> SessionInfo:
-        return SessionInfo("ort", "cpu", "cpu", "fp32", (32, 32), None)
-
-    def close(self) -> None:
-        return None
-
-
-class Shelf:
-    """`Results` in memory."""
-
-    def __init__(self, stored=None, reusable=True):
-        self.stored = stored
-        self.reusable = reusable
-        self.published = None
-        self.previews = []
-        self.shows_previews = True
-        self.reuses = True
-
-    def root(self, state):
-        return Path("/out")
-
-    def find(self, sha256, recipe_key, model_sha256):
-        return self.stored
-
-    def reuse(self, stored, result):
-        return result if self.reusable else None
-
-    def publish(self, state, files, result):
-        self.published = (state, files)
-        return result
-
-    def preview(self, jpeg):
-        self.previews.append(jpeg)
 
 
 def half() -> np.ndarray:
@@ -102,36 +41,40 @@ def tools(matte: np.ndarray, stages: list[str] | None = None) -> Tools:
     return Tools(FakeSession(matte), MANIFEST, PixelBudget(10**6), noted.append)
 
 
-def task(path: Path = PHOTO, **recipe) -> PhotoTask:
-    return PhotoTask(path, path.name, None, Recipe.model_validate(recipe), 10**7)
+def task(data: bytes = PHOTO.read_bytes(), **recipe) -> PhotoTask:
+    return PhotoTask("a.jpg", data, Recipe.model_validate(recipe), 10**7, thumbnail=True)
 
 
 def test_the_stages_come_in_order_and_are_timed():
     stages: list[str] = []
-    shelf = Shelf()
-    done = process_photo(task(), tools(half(), stages), shelf, PHOTO.read_bytes())
-    assert stages == ["digest", "decode", "infer", "refine", "assess", "encode", "publish"]
-    assert done.state is JobState.SUCCEEDED
-    assert set(done.result.seconds) >= {
-        "digest",
-        "decode",
-        "infer",
-        "refine",
-        "assess",
-        "encode",
-        "total",
-    }
-    assert done.result.execution.resolution == (32, 32)
-    assert done.result.source_size == (512, 512)
-    assert len(shelf.previews) == 1
+    photo = process_photo(task(), tools(half(), stages))
+    assert stages == ["digest", "decode", "infer", "refine", "assess", "encode"]
+    assert photo.state is JobState.SUCCEEDED
+    assert set(photo.result.seconds) >= {*stages, "total"}
+    assert photo.result.execution.resolution == (32, 32)
+    assert photo.result.source_size == (512, 512)
+    assert photo.result.sha256 == hashlib.sha256(PHOTO.read_bytes()).hexdigest()
+    assert photo.thumbnail is not None
+    assert process_photo(replace(task(), thumbnail=False), tools(half())).thumbnail is None
+
+
+def test_the_header_of_a_photo_is_read_once(monkeypatch):
+    read = []
+
+    def counted(data: bytes, name: str) -> Header:
+        read.append(name)
+        return read_header(data, name)
+
+    for module in ("edge_matting.imaging.decode", "edge_matting.pipeline.photo"):
+        monkeypatch.setattr(import_module(module), "read_header", counted)
+    process_photo(task(), tools(half()))
+    assert read == ["a.jpg"]
 
 
 def test_every_output_of_the_recipe_comes_from_one_inference():
     kinds = ["cutout", "alpha", "composite", "trimap", "foreground", "preview"]
     outputs = tuple({"kind": kind} for kind in kinds)
-    shelf = Shelf()
-    process_photo(task(outputs=outputs), tools(half()), shelf, PHOTO.read_bytes())
-    _, files = shelf.published
+    files = process_photo(task(outputs=outputs), tools(half())).files
     assert [file.kind for file in files] == kinds
     decoded = {
         file.kind: cv2.imdecode(np.frombuffer(file.data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -148,16 +91,14 @@ def test_every_output_of_the_recipe_comes_from_one_inference():
 
 @pytest.mark.parametrize("refinement", ["none", "fast", "auto", "quality"])
 def test_refinement_and_foreground_can_be_switched(refinement):
-    shelf = Shelf()
     recipe = {"refinement": refinement, "foreground": False, "colour": "srgb", "metadata": "none"}
-    process_photo(task(**recipe), tools(half()), shelf, PHOTO.read_bytes())
-    assert shelf.published[0] is JobState.SUCCEEDED
+    assert process_photo(task(**recipe), tools(half())).state is JobState.SUCCEEDED
 
 
 def test_no_subject_goes_to_review():
-    done = process_photo(task(), tools(np.zeros((32, 32))), Shelf(), PHOTO.read_bytes())
-    assert done.state is JobState.REVIEW
-    assert done.result.quality.reasons == ("no_subject",)
+    photo = process_photo(task(), tools(np.zeros((32, 32))))
+    assert photo.state is JobState.REVIEW
+    assert photo.result.quality.reasons == ("no_subject",)
 
 
 def test_what_was_transparent_stays_transparent():
@@ -165,46 +106,15 @@ def test_what_was_transparent_stays_transparent():
     rgba[..., 3] = 255
     rgba[:32, :, 3] = 0
     data = cv2.imencode(".png", rgba)[1].tobytes()
-    shelf = Shelf()
-    process_photo(task(), tools(np.ones((32, 32))), shelf, data)
-    cutout = cv2.imdecode(np.frombuffer(shelf.published[1][0].data, np.uint8), -1)
+    (file,) = process_photo(task(data), tools(np.ones((32, 32)))).files
+    cutout = cv2.imdecode(np.frombuffer(file.data, np.uint8), -1)
     assert not cutout[:31].any()
     assert (cutout[33:, :, 3] == 255).all()
 
 
-def test_a_model_that_gives_no_numbers_publishes_nothing():
-    shelf = Shelf()
+def test_a_model_that_gives_no_numbers_gives_no_outputs():
     with pytest.raises(InferenceFailed):
-        process_photo(task(), tools(np.full((32, 32), np.nan)), shelf, PHOTO.read_bytes())
-    assert shelf.published is None
-
-
-def test_an_earlier_result_is_reused_or_made_anew_when_it_is_gone():
-    first = process_photo(task(), tools(half()), Shelf(), PHOTO.read_bytes())
-    from edge_matting.core.jobs import StoredResult
-
-    stored = StoredResult(JobState.SUCCEEDED, "/hot", first.result)
-    again = process_photo(task(), tools(half()), Shelf(stored), PHOTO.read_bytes())
-    assert again.result.cache == "exact"
-    shelf = Shelf(stored, reusable=False)
-    anew = process_photo(task(), tools(half()), shelf, PHOTO.read_bytes())
-    assert anew.result.cache == "miss"
-    assert shelf.published is not None
-
-
-def test_a_source_replaced_while_in_work_gets_no_output_of_its_old_content(tmp_path):
-    path = tmp_path / "a.jpg"
-    path.write_bytes(PHOTO.read_bytes())
-    settled = Signature.of(path.lstat())
-    data = read_source(path, settled, 10**7)
-    path.write_bytes(b"another")
-    shelf = Shelf()
-    with pytest.raises(SourceChanged):
-        process_photo(replace(task(path), signature=settled), tools(half()), shelf, data)
-    path.unlink()
-    with pytest.raises(SourceChanged):
-        process_photo(replace(task(path), signature=settled), tools(half()), shelf, data)
-    assert shelf.published is None
+        process_photo(task(), tools(np.full((32, 32), np.nan)))
 
 
 def test_a_source_is_read_only_if_it_is_the_file_that_settled(tmp_path):

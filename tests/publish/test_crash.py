@@ -20,11 +20,12 @@ from pathlib import Path
 
 from edge_matting.config.settings import HotFolder
 from edge_matting.core.durable import is_temporary, sweep_temporaries
-from edge_matting.core.jobs import Job, Original, Place, Signature
+from edge_matting.core.jobs import EncodedOutput, Job, Original, Place, Signature
 from edge_matting.core.states import JobState
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.publish import (
-    EncodedOutput, accept_result, copy_result, dispose, publish_result, remove_stale,
+    accept_result, copy_result, dispose, named_outputs, publish_result, remove_stale,
+    renamed_outputs,
 )
 
 FAST = "/dev/shm" if os.path.isdir("/dev/shm") else None  # another file system than /tmp
@@ -35,6 +36,12 @@ NEW = [EncodedOutput("cutout", "png", b"new"), EncodedOutput("trimap", "png", b"
 def sidecar(outputs):
     described = [{"file": o.file, "sha256": o.sha256} for o in outputs]
     return json.dumps({"quality": {"verdict": "review"}, "outputs": described}).encode()
+
+
+def publish_files(root, stem, files):
+    outputs = named_outputs(stem, files)
+    publish_result(root, stem, outputs, files, sidecar(outputs))
+    return outputs
 
 
 def dropped(folder):
@@ -48,24 +55,25 @@ def dropped(folder):
 
 
 def publish(folder):
-    earlier = publish_result(folder.outbox, "sub/a", OLD, sidecar)
+    earlier = publish_files(folder.outbox, "sub/a", OLD)
     def act():
-        new = publish_result(folder.outbox, "sub/a", NEW, sidecar)
+        new = publish_files(folder.outbox, "sub/a", NEW)
         remove_stale(folder.outbox, earlier, new)
     return act
 
 
 def first_publish(folder):
-    return lambda: publish_result(folder.outbox, "deep/sub/a", NEW, sidecar)
+    return lambda: publish_files(folder.outbox, "deep/sub/a", NEW)
 
 
 def copy(folder):
-    stored = publish_result(folder.outbox, "a", OLD, sidecar)
-    return lambda: copy_result(folder.outbox, stored, folder.outbox, "b", sidecar)
+    stored = publish_files(folder.outbox, "a", OLD)
+    content = sidecar(renamed_outputs("b", stored))
+    return lambda: copy_result(folder.outbox, stored, folder.outbox, "b", content)
 
 
 def accept(folder):
-    outputs = publish_result(folder.review, "sub/a", OLD, sidecar)
+    outputs = publish_files(folder.review, "sub/a", OLD)
     def act():
         assert accept_result(folder.review, folder.outbox, "sub/a", outputs, 0.0) == outputs
     return act

@@ -14,11 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from disk_calls import disk_calls
 from fakes import AWKWARD_NAMES
+from publishing import copy, publish
 
 from edge_matting.core.durable import TEMPORARY_PREFIX, sweep_temporaries
 from edge_matting.core.errors import DiskFull, FolderUnavailable
 from edge_matting.core.jobs import (
+    EncodedOutput,
     Execution,
     Job,
     Original,
@@ -31,11 +34,8 @@ from edge_matting.core.jobs import (
 from edge_matting.core.naming import stem_candidates
 from edge_matting.core.states import JobState
 from edge_matting.publish import (
-    EncodedOutput,
     accept_result,
     build_sidecar,
-    copy_result,
-    publish_result,
     remove_result,
     remove_stale,
     result_intact,
@@ -142,7 +142,7 @@ def test_the_sidecar_is_plain_ascii_and_names_survive_it(source: str) -> None:
 
 
 def test_outputs_are_named_after_stem_kind_and_format(tmp_path: Path) -> None:
-    outputs = publish_result(tmp_path, "sub/a", [CUTOUT, ALPHA, PREVIEW], sidecar)
+    outputs = publish(tmp_path, "sub/a", [CUTOUT, ALPHA, PREVIEW], sidecar)
     assert tree(tmp_path) == ["sub/a.alpha.tiff", "sub/a.json", "sub/a.png", "sub/a.preview.jpg"]
     assert outputs[1] == Output(
         "sub/a.alpha.tiff", "alpha", "tiff", hashlib.sha256(ALPHA.data).hexdigest()
@@ -154,33 +154,35 @@ def test_outputs_are_named_after_stem_kind_and_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", AWKWARD_NAMES)
 def test_any_source_name_can_be_published(tmp_path: Path, source: str) -> None:
     stem = next(stem_candidates(source))
-    outputs = publish_result(tmp_path, stem, [CUTOUT, ALPHA], sidecar)
+    outputs = publish(tmp_path, stem, [CUTOUT, ALPHA], sidecar)
     assert result_intact(tmp_path, outputs)
     assert len(os.listdir(tmp_path)) == 3
 
 
 def test_a_stem_with_dots_keeps_them(tmp_path: Path) -> None:
-    publish_result(tmp_path, "holiday 12.30", [CUTOUT], sidecar)
+    publish(tmp_path, "holiday 12.30", [CUTOUT], sidecar)
     assert tree(tmp_path) == ["holiday 12.30.json", "holiday 12.30.png"]
 
 
-def test_the_sidecar_is_away_while_a_result_is_replaced_and_made_when_all_is_there(
+def test_the_old_sidecar_goes_first_and_the_new_one_comes_last_each_step_synced(
     tmp_path: Path,
 ) -> None:
-    publish_result(tmp_path, "a", [CUTOUT], sidecar)
-
-    def failing(outputs: tuple[Output, ...]) -> bytes:
-        assert tree(tmp_path) == ["a.alpha.tiff", "a.png"]
-        raise RuntimeError("died")
-
-    with pytest.raises(RuntimeError, match="died"):
-        publish_result(tmp_path, "a", [CUTOUT, ALPHA], failing)
-    assert tree(tmp_path) == ["a.alpha.tiff", "a.png"]
+    """Where a sidecar lies, its outputs are complete and match it, after a power cut too."""
+    publish(tmp_path, "a", [CUTOUT], sidecar)
+    folder = tmp_path.name
+    with disk_calls() as calls:
+        publish(tmp_path, "a", [CUTOUT, ALPHA], sidecar)
+    assert calls == [
+        *[("remove", "a.json"), ("sync", folder)],
+        *[("sync", "*"), ("rename", "a.png"), ("sync", folder)],
+        *[("sync", "*"), ("rename", "a.alpha.tiff"), ("sync", folder)],
+        *[("sync", "*"), ("rename", "a.json"), ("sync", folder)],
+    ]
 
 
 def test_a_root_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(FolderUnavailable, match="is not there"):
-        publish_result(tmp_path / "unmounted", "sub/a", [CUTOUT], sidecar)
+        publish(tmp_path / "unmounted", "sub/a", [CUTOUT], sidecar)
     assert os.listdir(tmp_path) == []
 
 
@@ -199,9 +201,9 @@ def test_a_full_disk_leaves_no_sidecar_and_no_temporary_and_can_be_repeated(
     try:
         large = EncodedOutput("alpha", "png", bytes(1 << 20))
         with pytest.raises(DiskFull, match=r"a\.alpha\.png"):
-            publish_result(tmp_path, "a", [CUTOUT, large], sidecar)
+            publish(tmp_path, "a", [CUTOUT, large], sidecar)
         assert tree(tmp_path) == ["a.png"]
-        outputs = publish_result(tmp_path, "a", [CUTOUT, ALPHA], sidecar)
+        outputs = publish(tmp_path, "a", [CUTOUT, ALPHA], sidecar)
         assert result_intact(tmp_path, outputs)
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
@@ -211,24 +213,15 @@ def test_a_full_disk_leaves_no_sidecar_and_no_temporary_and_can_be_repeated(
 
 
 def test_outputs_that_a_new_result_lacks_are_removed(tmp_path: Path) -> None:
-    earlier = publish_result(tmp_path, "a", [CUTOUT, ALPHA], sidecar)
-    new = publish_result(tmp_path, "a", [CUTOUT], sidecar)
+    earlier = publish(tmp_path, "a", [CUTOUT, ALPHA], sidecar)
+    new = publish(tmp_path, "a", [CUTOUT], sidecar)
     remove_stale(tmp_path, earlier, new)
     remove_stale(tmp_path, earlier, new)
     assert tree(tmp_path) == ["a.json", "a.png"]
 
 
-def test_a_result_in_another_folder_keeps_nothing_here(tmp_path: Path) -> None:
-    for name in ("review", "out"):
-        (tmp_path / name).mkdir()
-    earlier = publish_result(tmp_path / "review", "a", [CUTOUT], sidecar)
-    new = publish_result(tmp_path / "out", "a", [CUTOUT], sidecar)
-    remove_stale(tmp_path / "review", earlier, new, tmp_path / "out")
-    assert tree(tmp_path) == ["out/a.json", "out/a.png", "review/a.json"]
-
-
 def test_a_result_is_removed_with_its_sidecar_and_again_without_harm(tmp_path: Path) -> None:
-    outputs = publish_result(tmp_path, "sub/a", [CUTOUT, ALPHA], sidecar)
+    outputs = publish(tmp_path, "sub/a", [CUTOUT, ALPHA], sidecar)
     remove_result(tmp_path, "sub/a", outputs)
     remove_result(tmp_path, "sub/a", outputs)
     assert tree(tmp_path) == []
@@ -239,8 +232,8 @@ def test_a_result_is_removed_with_its_sidecar_and_again_without_harm(tmp_path: P
 
 
 def test_the_same_bytes_under_a_new_name_get_copies_of_their_own(tmp_path: Path) -> None:
-    stored = publish_result(tmp_path, "a", [CUTOUT, ALPHA], sidecar)
-    copies = copy_result(tmp_path, stored, tmp_path, "sub/b", sidecar)
+    stored = publish(tmp_path, "a", [CUTOUT, ALPHA], sidecar)
+    copies = copy(tmp_path, stored, tmp_path, "sub/b", sidecar)
     assert copies is not None
     assert [copy.file for copy in copies] == ["sub/b.png", "sub/b.alpha.tiff"]
     assert result_intact(tmp_path, copies)
@@ -249,9 +242,9 @@ def test_the_same_bytes_under_a_new_name_get_copies_of_their_own(tmp_path: Path)
 
 
 def test_a_result_that_lies_where_it_belongs_gets_a_new_sidecar_only(tmp_path: Path) -> None:
-    stored = publish_result(tmp_path, "a", [CUTOUT], sidecar)
+    stored = publish(tmp_path, "a", [CUTOUT], sidecar)
     inode = (tmp_path / "a.png").stat().st_ino
-    again = copy_result(tmp_path, stored, tmp_path, "a", review_sidecar)
+    again = copy(tmp_path, stored, tmp_path, "a", review_sidecar)
     assert again == stored
     assert (tmp_path / "a.png").stat().st_ino == inode
     assert json.loads((tmp_path / "a.json").read_bytes())["quality"]["verdict"] == "review"
@@ -259,7 +252,7 @@ def test_a_result_that_lies_where_it_belongs_gets_a_new_sidecar_only(tmp_path: P
 
 @pytest.mark.parametrize("harm", ["altered", "missing", "folder", "symlink", "fifo"])
 def test_a_stored_result_that_is_not_as_published_is_not_used(tmp_path: Path, harm: str) -> None:
-    stored = publish_result(tmp_path, "a", [CUTOUT, ALPHA], sidecar)
+    stored = publish(tmp_path, "a", [CUTOUT, ALPHA], sidecar)
     path = tmp_path / "a.alpha.tiff"
     path.rename(tmp_path / "aside")
     if harm == "altered":
@@ -270,7 +263,7 @@ def test_a_stored_result_that_is_not_as_published_is_not_used(tmp_path: Path, ha
         path.symlink_to(tmp_path / "aside")
     elif harm == "fifo":
         os.mkfifo(path)
-    assert copy_result(tmp_path, stored, tmp_path, "b", sidecar) is None
+    assert copy(tmp_path, stored, tmp_path, "b", sidecar) is None
     assert not (tmp_path / "b.png").exists()
 
 
@@ -286,10 +279,10 @@ def test_a_stored_file_that_changes_during_the_copy_gets_no_final_name(tmp_path:
 
 def test_a_copy_gives_up_when_a_file_changes_after_the_check(tmp_path: Path) -> None:
     """The stored result's alpha is what the copy's first output overwrites."""
-    stored = publish_result(tmp_path, "a", [CUTOUT, ALPHA], sidecar)
+    stored = publish(tmp_path, "a", [CUTOUT, ALPHA], sidecar)
     (tmp_path / "b.png").write_bytes(ALPHA.data)
     swapped = (stored[0], replace(stored[1], file="b.png"))
-    assert copy_result(tmp_path, swapped, tmp_path, "b", sidecar) is None
+    assert copy(tmp_path, swapped, tmp_path, "b", sidecar) is None
     assert not (tmp_path / "b.json").exists()
 
 
@@ -306,7 +299,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_an_accepted_result_moves_to_out_with_a_new_verdict(folders: tuple[Path, Path]) -> None:
     review, out = folders
-    outputs = publish_result(review, "sub/a", [CUTOUT, ALPHA], review_sidecar)
+    outputs = publish(review, "sub/a", [CUTOUT, ALPHA], review_sidecar)
     assert accept_result(review, out, "sub/a", outputs, 1_700_000_000.0) == outputs
     assert tree(review) == []
     assert result_intact(out, outputs)
@@ -319,7 +312,7 @@ def test_an_accepted_result_moves_to_out_with_a_new_verdict(folders: tuple[Path,
 
 def test_accepting_twice_is_the_same_as_once(folders: tuple[Path, Path]) -> None:
     review, out = folders
-    outputs = publish_result(review, "a", [CUTOUT], review_sidecar)
+    outputs = publish(review, "a", [CUTOUT], review_sidecar)
     assert accept_result(review, out, "a", outputs, 0.0) == outputs
     assert accept_result(review, out, "a", outputs, 9.0) == outputs
     assert tree(out) == ["a.json", "a.png"]
@@ -330,8 +323,8 @@ def test_an_acceptance_that_died_is_finished_by_the_next(
     folders: tuple[Path, Path], died_after: str
 ) -> None:
     review, out = folders
-    outputs = publish_result(review, "a", [CUTOUT, ALPHA], review_sidecar)
-    copy_result(review, outputs, out, "a", sidecar)
+    outputs = publish(review, "a", [CUTOUT, ALPHA], review_sidecar)
+    copy(review, outputs, out, "a", sidecar)
     if died_after != "copy":
         (review / "a.json").unlink()
     if died_after == "first output":
@@ -346,7 +339,7 @@ def test_a_reviewed_result_that_is_not_whole_is_not_accepted(
     folders: tuple[Path, Path], harm: str
 ) -> None:
     review, out = folders
-    outputs = publish_result(review, "a", [CUTOUT], review_sidecar)
+    outputs = publish(review, "a", [CUTOUT], review_sidecar)
     if harm in ("output gone", "all gone"):
         (review / "a.png").unlink()
     if harm == "all gone":
@@ -369,7 +362,8 @@ def test_a_sidecar_that_cannot_be_read_is_told(folders: tuple[Path, Path]) -> No
 PUBLISHER = """
 import hashlib, json, os, sys
 from pathlib import Path
-from edge_matting.publish import EncodedOutput, publish_result, remove_stale
+from edge_matting.core.jobs import EncodedOutput
+from edge_matting.publish import named_outputs, publish_result, remove_stale
 
 root = Path(sys.argv[1])
 earlier = {}
@@ -380,9 +374,9 @@ for number in range(10**9):
     data = hashlib.sha256(pixels).digest() + pixels
     files = [EncodedOutput("cutout", "png", data), EncodedOutput("alpha", "png", data)]
     files = files[: 1 + number % 2]
-    outputs = publish_result(
-        root, stem, files, lambda done: json.dumps([[o.file, o.sha256] for o in done]).encode()
-    )
+    outputs = named_outputs(stem, files)
+    sidecar = json.dumps([[o.file, o.sha256] for o in outputs]).encode()
+    publish_result(root, stem, outputs, files, sidecar)
     remove_stale(root, earlier.get(stem, ()), outputs)
     earlier[stem] = outputs
 """

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from harness import PHOTO, RunningAppliance
 
-from edge_matting.runtimes.shared_libraries import driver_problem
+from edge_matting.runtimes.ort.shared_libraries import driver_problem
 from tools.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]

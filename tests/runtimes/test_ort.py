@@ -13,7 +13,7 @@ from edge_matting.core.errors import (
     SessionError,
 )
 from edge_matting.core.model_io import ModelOutput
-from edge_matting.runtimes import Runtime, Session, runtime_problem
+from edge_matting.runtimes import InstalledRuntime, Session, runtime_problem
 from edge_matting.runtimes.installed import installed_runtimes
 from edge_matting.runtimes.ort.session import (
     OrtSession,
@@ -63,7 +63,10 @@ def test_a_manifest_that_names_no_tensor_of_the_graph_is_refused(model: Path) ->
 
 
 def test_two_runtimes_or_none_are_a_stated_problem() -> None:
-    cpu, gpu = Runtime("onnxruntime", "1.31.1"), Runtime("onnxruntime-gpu", "1.31.1")
+    cpu, gpu = (
+        InstalledRuntime("onnxruntime", "1.31.1"),
+        InstalledRuntime("onnxruntime-gpu", "1.31.1"),
+    )
     assert runtime_problem((cpu,)) is None
     assert runtime_problem((gpu,)) is None
     both = runtime_problem((cpu, gpu))

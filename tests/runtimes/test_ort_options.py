@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_matting.runtimes import Runtime
-from edge_matting.runtimes.missing import Evidence, why_missing
+from edge_matting.runtimes import InstalledRuntime as Installed
 from edge_matting.runtimes.ort.binding import DeviceBinding
-from edge_matting.runtimes.ort.options import GpuMemory, OrtRequest, Versions, setup_for
-from edge_matting.runtimes.shared_libraries import (
+from edge_matting.runtimes.ort.missing import Evidence, why_missing
+from edge_matting.runtimes.ort.options import OrtRequest, Versions, setup_for
+from edge_matting.runtimes.ort.shared_libraries import (
     driver_problem,
     provider_problem,
     tensorrt_version,
 )
+from edge_matting.runtimes.session import GpuMemory
 
 ALL = ("cpu", "cuda", "tensorrt")
 VERSIONS = Versions("1.31.1", "101300", "NVIDIA L4 8.9")
@@ -168,7 +169,7 @@ def test_the_buffer_on_the_gpu_is_reused_until_the_shape_changes() -> None:
     assert FakeValue.made == 2
 
 
-GPU_WHEEL = Evidence("1.31.1", (Runtime("onnxruntime-gpu", "1.31.1"),), ALL, None, None)
+GPU_WHEEL = Evidence("1.31.1", (Installed("onnxruntime-gpu", "1.31.1"),), ALL, None, None)
 
 
 @pytest.mark.parametrize(
@@ -176,11 +177,11 @@ GPU_WHEEL = Evidence("1.31.1", (Runtime("onnxruntime-gpu", "1.31.1"),), ALL, Non
     [
         (replace(GPU_WHEEL, runtimes=()), "no onnxruntime is installed"),
         (
-            replace(GPU_WHEEL, runtimes=(Runtime("onnxruntime", "1"), *GPU_WHEEL.runtimes)),
+            replace(GPU_WHEEL, runtimes=(Installed("onnxruntime", "1"), *GPU_WHEEL.runtimes)),
             "onnxruntime 1 and onnxruntime-gpu 1.31.1 are both installed",
         ),
         (
-            replace(GPU_WHEEL, runtimes=(Runtime("onnxruntime", "1.31.1"),), available=("cpu",)),
+            replace(GPU_WHEEL, runtimes=(Installed("onnxruntime", "1.31.1"),), available=("cpu",)),
             r"\(onnxruntime\) is built without cuda.*edge-matting\[gpu\].*Jetson",
         ),
         (replace(GPU_WHEEL, library="libcublasLt.so.13 is missing"), "libcublasLt.so.13 is miss"),

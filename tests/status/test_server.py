@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import http.client
 import logging
 import socket
@@ -11,10 +13,12 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from fakes import ManualClock
 from flask import Flask, Response
 
 from edge_matting.core.errors import StartError
-from edge_matting.status.server import LIMITS, StatusServer
+from edge_matting.status.connections import Connections, Limits, Phase, _owner
+from edge_matting.status.server import StatusServer
 
 
 @pytest.fixture
@@ -116,7 +120,7 @@ def test_a_receiver_that_takes_nothing_gives_its_thread_back(app: Flask) -> None
             ended.set()
 
     app.add_url_rule("/endless", "endless", lambda: Response(endless()))
-    server = StatusServer(app, "127.0.0.1", 0, stall_seconds=1.0)
+    server = StatusServer(app, "127.0.0.1", 0, Limits(stall_seconds=1.0))
     server.start()
     try:
         with socket.create_connection(("127.0.0.1", server.port)) as stalled:
@@ -159,13 +163,20 @@ def trickle(connection: socket.socket) -> None:
         time.sleep(0.1)
 
 
-def test_a_sender_that_trickles_is_let_go(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(LIMITS, "cleanup_interval", 0.2)
-    server = StatusServer(app, "127.0.0.1", 0, request_seconds=1.0)
+@pytest.mark.parametrize(
+    ("begin", "limits"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n", Limits(head_seconds=1.0)),
+        (b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n", Limits(body_seconds=1.0)),
+    ],
+    ids=["header", "body"],
+)
+def test_a_sender_that_trickles_is_let_go(app: Flask, begin: bytes, limits: Limits) -> None:
+    server = StatusServer(app, "127.0.0.1", 0, limits)
     server.start()
     try:
         with socket.create_connection(("127.0.0.1", server.port), timeout=0.1) as slow:
-            slow.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+            slow.sendall(begin)
             with pytest.raises((BrokenPipeError, ConnectionResetError)):
                 trickle(slow)
         assert read(server.url) == b"here"
@@ -182,4 +193,162 @@ def test_many_requests_at_once_leave_no_flood_in_the_log(
             reader.start()
         for reader in readers:
             reader.join()
-    assert [record for record in caplog.records if record.name.startswith("waitress")] == []
+    assert [
+        record for record in caplog.records if record.name.startswith(("uvicorn", "asyncio"))
+    ] == []
+
+
+def open_many(port: int, number: int, begin: bytes = b"") -> list[socket.socket]:
+    clients = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(number)]
+    for client in clients:
+        with contextlib.suppress(OSError):  # it may have been closed already, which is the point
+            client.sendall(begin)
+    return clients
+
+
+@pytest.mark.parametrize("begin", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"], ids=["silent", "half"])
+def test_hundreds_of_waiting_connections_of_one_client_keep_nobody_out(
+    server: StatusServer, begin: bytes
+) -> None:
+    clients = open_many(server.port, 520, begin)
+    try:
+        for _ in range(3):
+            assert read(server.url) == b"here"
+        still_open = sum(is_open(client) for client in clients)
+        assert 0 < still_open <= Limits().per_address
+    finally:
+        for client in clients:
+            client.close()
+
+
+def is_open(client: socket.socket) -> bool:
+    client.settimeout(0)
+    try:
+        return client.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def test_health_is_answered_while_every_other_thread_is_taken(app: Flask) -> None:
+    go_on = threading.Event()
+    app.add_url_rule("/slow", "slow", lambda: str(go_on.wait(30)))
+    app.add_url_rule("/healthz", "healthz", lambda: "well")
+    server = StatusServer(app, "127.0.0.1", 0)
+    server.start()
+    taken = open_many(server.port, 20, b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    try:
+        assert read(f"{server.url}healthz") == b"well"
+    finally:
+        go_on.set()
+        for client in taken:
+            client.close()
+        server.stop()
+
+
+def test_a_slow_but_steady_receiver_gets_everything(app: Flask) -> None:
+    whole = bytes(range(256)) * 16384
+
+    def pieces() -> Iterator[bytes]:
+        yield from (whole[at : at + 100_000] for at in range(0, len(whole), 100_000))
+
+    app.add_url_rule("/large", "large", lambda: Response(pieces()))
+    server = StatusServer(app, "127.0.0.1", 0)
+    server.start()
+    try:
+        with urllib.request.urlopen(f"{server.url}large", timeout=5) as answer:
+            got = bytearray()
+            while part := answer.read(400_000):
+                got += part
+                time.sleep(0.05)
+        assert bytes(got) == whole
+    finally:
+        server.stop()
+
+
+def test_a_client_that_leaves_ends_what_is_made_for_it(app: Flask) -> None:
+    ended = threading.Event()
+
+    def endless() -> Iterator[bytes]:
+        try:
+            while True:
+                yield bytes(1 << 16)
+        finally:
+            ended.set()
+
+    app.add_url_rule("/endless", "endless", lambda: Response(endless()))
+    server = StatusServer(app, "127.0.0.1", 0)
+    server.start()
+    try:
+        with socket.create_connection(("127.0.0.1", server.port)) as leaver:
+            leaver.sendall(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert leaver.recv(100)
+        assert ended.wait(10)
+    finally:
+        server.stop()
+
+
+def test_requests_sent_in_one_go_are_answered_in_order(app: Flask) -> None:
+    app.add_url_rule("/echo/<word>", "echo", lambda word: word)
+    server = StatusServer(app, "127.0.0.1", 0)
+    server.start()
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as eager:
+            for word in ("one", "two", "six"):
+                eager.sendall(f"GET /echo/{word} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            got = b""
+            while not got.endswith(b"six"):
+                got += eager.recv(4096)
+        assert got.index(b"one") < got.index(b"two") < got.index(b"six")
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    ("address", "owner"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:0:7::1", "2001:0db8:0000:0007::/64"),
+        ("fe80::1%eth0", "fe80:0000:0000:0000::/64"),
+    ],
+)
+def test_connections_count_for_the_client_that_owns_the_address(address: str, owner: str) -> None:
+    assert _owner(address) == owner
+
+
+class FakeTransport(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = False
+
+    def abort(self) -> None:
+        self.ended = True
+
+    def close(self) -> None:
+        self.ended = True
+
+
+def test_the_longest_waiting_connection_of_the_busiest_client_makes_room() -> None:
+    clock = ManualClock()
+    house = Connections(Limits(connections=4, per_address=3), clock.monotonic)
+    made: dict[tuple[str, int], FakeTransport] = {}
+
+    def connect(address: str, port: int) -> FakeTransport:
+        clock.time += 1
+        made[address, port] = transport = FakeTransport()
+        house.opened((address, port), transport)
+        return transport
+
+    for port in range(3):
+        connect("192.0.2.1", port)
+    house.enter(("192.0.2.1", 0), Phase.ANSWER)
+    connect("192.0.2.2", 0)
+    assert not connect("192.0.2.3", 0).ended, "the newcomer is let in"
+    assert [made["192.0.2.1", port].ended for port in range(3)] == [False, True, False]
+    for peer in (("192.0.2.1", 2), ("192.0.2.2", 0), ("192.0.2.3", 0)):
+        house.enter(peer, Phase.ANSWER)
+    assert connect("192.0.2.4", 0).ended, "each connection is being answered"
+    house.closed(("192.0.2.2", 0))
+    assert not connect("192.0.2.4", 1).ended

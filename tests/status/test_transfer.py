@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import socket
 import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
+from urllib.request import urlopen
 
 import pytest
 from flask import Response
@@ -19,6 +21,9 @@ from edge_matting.core.jobs import Output
 from edge_matting.core.states import JobState
 from edge_matting.status.archive import MISSING_NAME, ArchiveEntry, archive_name, zip_stream
 from edge_matting.status.interfaces import PART_BYTES
+from edge_matting.status.server import StatusServer
+from edge_matting.status.transfer import DOWNLOADS_AT_ONCE
+from edge_matting.status.wsgi_bridge import SMALL_BYTES
 
 PICTURE = b"\x89PNG a cut-out"
 
@@ -124,16 +129,41 @@ def test_a_wrong_selection_is_answered_400(shop: House, query: str) -> None:
     assert (answer.status_code, error_of(answer)) == (400, "bad_request")
 
 
-def test_a_third_download_at_once_is_asked_to_wait(shop: House) -> None:
+@pytest.mark.parametrize("path", ["results.zip?jobs=1", "jobs/1/files/0"])
+def test_downloads_of_every_kind_share_one_limit(shop: House, tmp_path: Path, path: str) -> None:
+    (tmp_path / "out" / "photo-1.png").write_bytes(bytes(SMALL_BYTES + 1))
     plain = FlaskClient(shop.client().application, Response)  # leaves its answers open
-    running = [plain.get("/api/v1/results.zip?jobs=1") for _ in range(2)]
-    third = plain.get("/api/v1/results.zip?jobs=1")
-    assert (third.status_code, error_of(third)) == (503, "busy")
+    kinds = ("results.zip?jobs=1", "jobs/1/files/0")
+    running = [plain.get(f"/api/v1/{kinds[turn % 2]}") for turn in range(DOWNLOADS_AT_ONCE)]
+    one_more = plain.get(f"/api/v1/{path}")
+    assert (one_more.status_code, error_of(one_more)) == (503, "busy")
+    assert one_more.headers["Retry-After"] == "5"
+    assert plain.get("/api/v1/jobs/1/sidecar").status_code == 200, "what is small needs no place"
     for answer in running:
         answer.close()
-    again = plain.get("/api/v1/results.zip?jobs=1")
+    again = plain.get(f"/api/v1/{path}")
     assert again.status_code == 200
     again.close()
+
+
+def test_slow_receivers_of_a_large_result_leave_page_and_health_alone(
+    shop: House, tmp_path: Path
+) -> None:
+    (tmp_path / "out" / "photo-1.png").write_bytes(bytes(64 << 20))
+    server = StatusServer(shop.client().application, "127.0.0.1", 0)
+    server.start()
+    slow = []
+    try:
+        for _ in range(20):
+            slow.append(socket.create_connection(("127.0.0.1", server.port), timeout=5))
+            slow[-1].sendall(b"GET /api/v1/jobs/1/files/0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        for path in ("healthz", "", "api/v1/status"):
+            with urlopen(f"{server.url}{path}", timeout=5) as answer:
+                assert answer.status == 200
+    finally:
+        for receiver in slow:
+            receiver.close()
+        server.stop()
 
 
 def test_results_are_for_the_trusted_and_not_for_foreign_pages(shop: House) -> None:

@@ -90,7 +90,7 @@ def test_a_retry_keeps_them_and_a_recipe_that_changed_says_so(box: RunningApplia
     jobs = {job.source: job for job in box.jobs()}
     told = jobs["mask/mask.jpg"]
     assert (told.state.value, told.code) == ("failed", "unfit_parameters")
-    assert "a preview is a small JPEG" in str(told.message)
+    assert "a preview is written as jpg, not as" in str(told.message)
     box.stop()
     box.write_config(recipes={"cutout": {}, "mask": deep})
     box.start()

@@ -29,3 +29,15 @@ class ManualClock:
 
     def monotonic(self) -> float:
         return self.time
+
+
+class QuietReporter:
+    """`engine.worker.WorkReporter` to which nobody listens."""
+
+    def progress(self, stage: str) -> None: ...
+
+    def rest(self) -> None: ...
+
+    def finished(self, *, reused: bool) -> None: ...
+
+    def obstacle(self, place: str, what: str | None) -> None: ...

@@ -24,6 +24,7 @@ from edge_matting.core.jobs import (
     TimeBucket,
 )
 from edge_matting.core.plan import Plan
+from edge_matting.core.reasons import WORDS, Reason
 from edge_matting.core.states import JobState
 from edge_matting.status.app import create_app
 from edge_matting.status.interfaces import (
@@ -96,6 +97,9 @@ RESULT = Result(
 
 SNAPSHOT = StatusSnapshot(
     state=ApplianceState.WORKING,
+    by_itself=Reason("by_itself_working"),
+    to_do=Reason("to_do_working"),
+    paused=False,
     reasons=(),
     version="0.1.0",
     started_at=1_795_000_000.0,
@@ -110,7 +114,7 @@ SNAPSHOT = StatusSnapshot(
         pixels_in_flight=48_000_000,
         session_threads=2,
         memory_bytes=2**30,
-        reasons=("no GPU found: CPU",),
+        reasons=(Reason("no_usable_gpu", provider="cpu"),),
     ),
     profile=DeviceProfile(
         machine="aarch64",
@@ -122,20 +126,40 @@ SNAPSHOT = StatusSnapshot(
         memory_bytes=8 * 2**30,
         page_size=16384,
         gpus=(Gpu("Orin", None, (8, 7), integrated=True),),
-        notes=("NVML: not found",),
+        notes=(Reason.of("NVML: not found"),),
     ),
     vitals=Vitals(73.0, 3 * 2**30, 61.5, None, None, None, None),
-    execution=ExecutionReport("cuda", "cpu", "fp32", "libcudnn.so.9 is missing"),
+    execution=ExecutionReport("cuda", "cpu", "fp32", Reason.of("libcudnn.so.9 is missing")),
     queue=QueueReport({JobState.PENDING: 7, JobState.SUCCEEDED: 3}, 12.5, 70.0),
     rates=RateReport(6.0, 5.5, None),
     cache=CacheReport(hits=2, misses=5, entries=4, disk_bytes=9000, evictions=1),
     folders=(
-        FolderReport("/srv/edge-matting", "cutout", "native", 40 * 10**9, None),
-        FolderReport("/mnt/caf\udce9", "cutout", "polling: nfs", None, "not mounted"),
+        FolderReport("/srv/edge-matting", "cutout", Reason("watch_native"), 40 * 10**9, None),
+        FolderReport(
+            "/mnt/caf\udce9",
+            "cutout",
+            Reason("watch_polling", seconds=5.0, why=Reason("watch_as_set")),
+            None,
+            Reason.of("not mounted"),
+        ),
     ),
     engine=EngineReport(4711, 1, 0.4),
     finished={JobState.SUCCEEDED: 3, JobState.FAILED: 1},
 )
+
+
+def in_state(state: ApplianceState, *reasons: Reason) -> StatusSnapshot:
+    """The snapshot of an appliance in that state, with its sentences."""
+    code = f"by_itself_{state.value}"
+    says = "{reason}" in WORDS[code]["en"]
+    return replace(
+        SNAPSHOT,
+        state=state,
+        by_itself=Reason(code, reason=reasons[0]) if says else Reason(code),
+        to_do=Reason(f"to_do_{state.value}"),
+        paused=state is ApplianceState.PAUSED,
+        reasons=reasons,
+    )
 
 
 WORK = WorkReport(
@@ -180,8 +204,8 @@ class FakeJobs:
 class FakeAppliance:
     def __init__(self, jobs: FakeJobs) -> None:
         self.ledger = jobs
-        self.stuck: tuple[str, ...] = ()
-        self.not_ready: tuple[str, ...] = ()
+        self.stuck: tuple[Reason, ...] = ()
+        self.not_ready: tuple[Reason, ...] = ()
         self.state = SNAPSHOT
         self.fault: Exception | None = None
         self.results: Path | None = None
@@ -190,10 +214,10 @@ class FakeAppliance:
         self.retried: list[tuple[int, str | None]] = []
         self.histories = 0
 
-    def health(self) -> tuple[str, ...]:
+    def health(self) -> tuple[Reason, ...]:
         return self.stuck
 
-    def readiness(self) -> tuple[str, ...]:
+    def readiness(self) -> tuple[Reason, ...]:
         return self.not_ready
 
     def snapshot(self) -> StatusSnapshot:

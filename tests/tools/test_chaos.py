@@ -13,7 +13,7 @@ import pytest
 
 from edge_matting.core.clock import SystemClock
 from edge_matting.ledger import Ledger
-from tools.chaos import make_plan
+from tools.chaos.__main__ import make_plan
 from tools.chaos.box import Box, small_disk
 from tools.chaos.check import broken_invariants, charged
 from tools.chaos.photos import Drop, make_photos

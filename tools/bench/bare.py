@@ -21,29 +21,29 @@ from pathlib import Path
 from edge_matting import __version__
 from edge_matting.cache import content_digest
 from edge_matting.config import Recipe, load_settings
+from edge_matting.core.arrays import Alpha
 from edge_matting.core.jobs import (
     Execution,
     Job,
     Original,
-    Output,
     Place,
     Quality,
     Result,
     Signature,
 )
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 from edge_matting.engine.factory import load_tools, plan_for
 from edge_matting.engine.process_tuning import tune_process
 from edge_matting.imaging import Photo, decode
-from edge_matting.matting import refine
+from edge_matting.matting import assess, refine
 from edge_matting.matting.exposure import equalised
 from edge_matting.matting.preprocess import model_view
-from edge_matting.matting.quality_gate import assess
 from edge_matting.models import Manifest
 from edge_matting.pipeline.matte import infer, second_look
 from edge_matting.pipeline.outputs import render_outputs
 from edge_matting.pipeline.read_source import read_source
-from edge_matting.publish import build_sidecar, publish_result
+from edge_matting.publish import build_sidecar, named_outputs, publish_result
 from edge_matting.runtimes import Session
 
 LIMIT = 10**9
@@ -77,10 +77,11 @@ class Bare:
         with stage("foreground, encode"):
             files = render_outputs(photo, alpha, self.recipe)
         with stage("publish"):
-            result = self._result(digest, photo, quality)
-            publish_result(self.out, path.stem, files, lambda made: _sidecar(path, result, made))
+            outputs = named_outputs(path.stem, files)
+            result = replace(self._result(digest, photo, quality), outputs=outputs)
+            publish_result(self.out, path.stem, outputs, files, _sidecar(path, result))
 
-    def _matte(self, photo: Photo, stage: Stage) -> tuple[object, Quality]:
+    def _matte(self, photo: Photo, stage: Stage) -> tuple[Alpha, Quality]:
         equalise = self.recipe.exposure == "auto"
         with stage("model's view"):
             view = model_view(photo.rgb, self.manifest.input, self.session.describe().resolution)
@@ -112,13 +113,13 @@ class Bare:
             ),
             cache="miss",
             cache_evidence={},
-            notes=photo.notes,
+            notes=Reason.all_of(photo.notes),
             quality=quality,
             seconds={},
         )
 
 
-def _sidecar(path: Path, result: Result, outputs: tuple[Output, ...]) -> bytes:
+def _sidecar(path: Path, result: Result) -> bytes:
     job = Job(
         id=0,
         folder=str(path.parent),
@@ -131,7 +132,7 @@ def _sidecar(path: Path, result: Result, outputs: tuple[Output, ...]) -> bytes:
         stem=path.stem,
         original=Original(Place.IN, path.name),
     )
-    return build_sidecar(job, replace(result, outputs=outputs), time.time(), __version__)
+    return build_sidecar(job, result, time.time(), __version__)
 
 
 def open_bare(config: Path | None, recipe: str, out: Path) -> tuple[Bare, int]:

@@ -26,11 +26,12 @@ import psutil
 
 from edge_matting.cache import Fingerprint, MatteCache
 from edge_matting.cache.entry import entry_name
-from edge_matting.cache.index import HammingIndex
+from edge_matting.cache.hash_scan import HashScan
 from edge_matting.cli.directory import DirectoryResults, InputPhoto, Places
 from edge_matting.config import Recipe, Settings
 from edge_matting.engine.factory import load_tools, plan_for
-from edge_matting.pipeline import PhotoTask, PixelBudget, Tools, process_photo
+from edge_matting.engine.jobs.delivery import deliver
+from edge_matting.pipeline import PhotoTask, PixelBudget, Tools
 from tools.bench.machine import machine
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -50,7 +51,6 @@ class Passes:
         gate = PixelBudget(10**9)
         self.without = Tools(session, manifest, gate, lambda _stage: None)
         self.cached = Tools(session, manifest, gate, lambda _stage: None, cache)
-        self.answers = cache.answers
         self.check = cache.check
         self.spent: defaultdict[str, list[float]] = defaultdict(list)
         self.processor: defaultdict[str, list[float]] = defaultdict(list)
@@ -70,9 +70,9 @@ class Passes:
         places = Places(self.scratch / way, "cutout", reuse=tools.cache is not None)
         photo = InputPhoto(self.scratch / name, name)
         results = DirectoryResults(places, photo, self.recipe, tools.manifest.sha256)
-        task = PhotoTask(photo.path, name, None, self.recipe, 10**9)
+        task = PhotoTask(name, data, self.recipe, 10**9)
         begin, processor = time.perf_counter(), time.process_time()
-        done = process_photo(task, tools, results, data)
+        done = deliver(task, tools, results)
         self.spent[way].append(time.perf_counter() - begin)
         self.processor[way].append(time.process_time() - processor)
         self.infer[way].append(0.0 if done.result.cache == "exact" else _inference(done.result))
@@ -111,6 +111,7 @@ def _inference(result: Any) -> float:
 
 def _reencoded(data: bytes) -> bytes:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels is not None
     return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
 
 
@@ -126,28 +127,28 @@ def look_up(entries: int) -> dict[str, Any]:
     for name, hashes in (("even", even), ("families of 50", alike)):
         before = psutil.Process().memory_info().rss
         begin = time.perf_counter()
-        index: HammingIndex[int] = HammingIndex()
+        scan: HashScan[int] = HashScan()
         for key, bits in enumerate(hashes):
-            index.add(key, int(bits))
+            scan.add(key, int(bits))
         built = time.perf_counter() - begin
         held = psutil.Process().memory_info().rss - before
         found[name] = {
             "entries": entries,
             "built_seconds": round(built, 1),
             "bytes_an_entry": round(held / entries),
-            **_timed(index, hashes, chance),
+            **_timed(scan, hashes, chance),
         }
     return found
 
 
 def _timed(
-    index: HammingIndex[int], hashes: np.ndarray, chance: np.random.Generator
+    scan: HashScan[int], hashes: np.ndarray, chance: np.random.Generator
 ) -> dict[str, float]:
     seconds = []
     for key in chance.integers(0, len(hashes), 1000):
         bits = int(hashes[key]) ^ (1 << int(chance.integers(64)))
         begin = time.perf_counter()
-        near = index.near(bits, 7)
+        near = scan.near(bits, 7)
         seconds.append(time.perf_counter() - begin)
         assert any(found == key for _, found in near)
     seconds.sort()

@@ -127,7 +127,8 @@ class Judge:
         near = (mark.phash ^ self.mark.phash).bit_count() <= PHASH_BITS
         size = comparable_size(mark.size, self.mark.size, _size(entry.thumbnail))
         measured = None if size is None else compare(entry.thumbnail, view, entry.alpha, size)
-        verdict, mad, far = answer.verdict, None, None
+        verdict: str = answer.verdict
+        mad, far = None, None
         if answer.alpha is not None and (kind != "edit" or name == ANOTHER):
             ours = np.array_equal(answer.alpha, entry.alpha)
             if name == ANOTHER:  # it was learnt too: its own matte is right

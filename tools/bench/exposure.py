@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_matting.config import Settings
 from edge_matting.core.errors import EdgeMattingError
@@ -32,6 +33,13 @@ def pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     found = {path.stem: path for path in images.iterdir() if path.stem in by_stem}
     owned = held_out(images.parent.name, found)
     return [(found[name], by_stem[name]) for name in sorted(owned)]
+
+
+def _read(image: Path, mask: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    bgr, grey = cv2.imread(str(image)), cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE)
+    assert bgr is not None, image
+    assert grey is not None, mask
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8), np.asarray(grey) > 127
 
 
 def main(arguments: list[str]) -> int:
@@ -55,19 +63,18 @@ def main(arguments: list[str]) -> int:
         rng = np.random.default_rng(1)
         rows = []
         for image, mask in chosen:
-            rgb = cv2.cvtColor(cv2.imread(str(image)), cv2.COLOR_BGR2RGB)
-            truth = cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE) > 127
+            rgb, truth = _read(image, mask)
             view = model_view(exposed(rng, rgb, stops), manifest.input, resolution)
             better = equalised(view)
             plain = iou(view, truth)
-            changed = better is not view
-            rows.append((plain, iou(better, truth) if changed else plain, changed))
-        plain, helped, changed = (np.array(column) for column in zip(*rows, strict=True))
+            changes = better is not view
+            rows.append((plain, iou(better, truth) if changes else plain, changes))
+        before, after, changed = (np.array(column) for column in zip(*rows, strict=True))
         print(
-            f"{stops:+4.1f} stops: IoU {plain.mean():.3f} -> {helped.mean():.3f}; "
-            f"below .85: {(plain < 0.85).mean():.0%} -> {(helped < 0.85).mean():.0%}; "
+            f"{stops:+4.1f} stops: IoU {before.mean():.3f} -> {after.mean():.3f}; "
+            f"below .85: {(before < 0.85).mean():.0%} -> {(after < 0.85).mean():.0%}; "
             f"equalised {int(changed.sum())}"
-            + (f", those alone {plain[changed].mean():.3f} -> {helped[changed].mean():.3f}"
+            + (f", those alone {before[changed].mean():.3f} -> {after[changed].mean():.3f}"
                if changed.any() else "")
         )  # fmt: skip
     return 0

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.bench.appliance import PATIENCE_SECONDS, Appliance, wait_for
+from tools.bench.appliance import PATIENCE_SECONDS, Appliance
 from tools.bench.pages import Visitors
+from tools.waiting import wait_for
 
 REST_SECONDS = 15.0
 

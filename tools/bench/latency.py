@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.bench.appliance import PATIENCE_SECONDS, Appliance, wait_for
+from tools.bench.appliance import PATIENCE_SECONDS, Appliance
 from tools.bench.bare import open_bare
 from tools.bench.costs import Costs
+from tools.waiting import wait_for
 
 SETTLE_SECONDS = 0.5
 PAUSE_SECONDS = 1.2

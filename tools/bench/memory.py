@@ -25,10 +25,10 @@ from PIL import Image
 
 from edge_matting.cli.sample import sample_bytes, sample_photo
 from edge_matting.config import OutputSpec, Recipe, Settings
+from edge_matting.core.arrays import Rgb
 from edge_matting.engine.factory import load_tools, plan_for
 from edge_matting.imaging import before_after, decode, encode
-from edge_matting.matting import from_output, refine, to_tensor
-from edge_matting.matting.quality_gate import assess
+from edge_matting.matting import assess, from_output, refine, to_tensor
 from edge_matting.pipeline.outputs import render_outputs
 from edge_matting.planner import BYTES_PER_PIXEL
 from tools.bench.machine import ROOT, machine
@@ -104,11 +104,12 @@ def _measured(megapixels: float, kind: str, depth: type, recipe: str) -> float:
 
 def _photo(megapixels: float, kind: str, depth: type) -> bytes:
     width, height = (round(side * (megapixels * 1e6 / 6) ** 0.5) for side in (3, 2))
-    rgb = cv2.resize(sample_photo(), (width, height), interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(sample_photo(), (width, height), interpolation=cv2.INTER_CUBIC)
+    rgb: Rgb = np.asarray(large, np.uint8)
     if kind == "noise":  # compresses badly, on its way in and out
         rgb = np.random.default_rng(1).integers(0, 256, rgb.shape, dtype=np.uint8)
     if kind == "rgba":
-        rgb = np.dstack([rgb, np.full(rgb.shape[:2], 200, np.uint8)])
+        rgb = np.concatenate([rgb, np.full((*rgb.shape[:2], 1), 200, np.uint8)], axis=2)
     if depth is np.uint16:
         rgb = rgb.astype(np.uint16) * 257
     return encode(rgb, "jpg" if kind in ("jpg", "noise") else "png")

@@ -9,6 +9,7 @@ and connectivity divided by 1000, here they are plain sums. All mattes are H x W
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -80,7 +81,7 @@ def boundary_fscore(alpha: Alpha, truth: Alpha, tolerance: float | None = None) 
     return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
 
 
-def _counted(values: NDArray, known: Mask | None) -> NDArray:
+def _counted(values: NDArray[Any], known: Mask | None) -> NDArray[Any]:
     return values if known is None else values[known]
 
 
@@ -136,4 +137,4 @@ def _outline(alpha: Alpha) -> Mask:
 def _distance_to(outline: Mask) -> Alpha:
     """Each pixel's distance to the nearest point of the outline, in pixels."""
     away = np.where(outline, 0, 1).astype(np.uint8)
-    return cv2.distanceTransform(away, cv2.DIST_L2, 5).reshape(outline.shape)
+    return np.asarray(cv2.distanceTransform(away, cv2.DIST_L2, 5), np.float32)

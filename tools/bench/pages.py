@@ -6,7 +6,7 @@
 One appliance works on a full queue. The pages do what ``page.js`` does: poll the status with its
 ETag as often as the server tells them, ask for the lists and all twelve thumbnails, and for the
 history. Odd windows have them asleep. They run on the same machine, so what they cost the client
-is counted too. Beside them a bare waitress that answers two bytes is asked in the same windows:
+is counted too. Beside them a bare uvicorn that answers two bytes is asked in the same windows:
 what it takes longer than a few milliseconds is the machine's doing. Exit status 0 when the loss
 is at most 5 % and 95 % of the polls take under 50 ms.
 """
@@ -305,13 +305,17 @@ class Visitors:
 
 
 HELLO = """
-import waitress
-def hello(environ, start):
-    start("200 OK", [("Content-Length", "2")])
-    return [b"ok"]
-server = waitress.create_server(hello, host="127.0.0.1", port=0)
-print(server.effective_port, flush=True)
-server.run()
+import socket
+import uvicorn
+LENGTH = [(b"content-length", b"2")]
+async def hello(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": LENGTH})
+    await send({"type": "http.response.body", "body": b"ok"})
+listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+listener.bind(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+config = uvicorn.Config(hello, lifespan="off", log_config=None, access_log=False)
+uvicorn.Server(config).run(sockets=[listener])
 """
 
 

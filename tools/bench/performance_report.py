@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 NAME = "performance"
 BEGIN, END = "<!-- figures: made by tools/bench/performance.py -->", "<!-- end of figures -->"
@@ -27,34 +27,71 @@ def write(docs: Path, results: dict[str, Any]) -> None:
     text = page.read_text("utf-8") if page.exists() else f"# Performance\n\n{BEGIN}\n{END}\n"
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
-    figures = "\n".join(_section(name, part) for name, part in results.items())
+    order = [name for name in (*TITLES, *results) if name in results]
+    figures = "\n".join(_section(name, results[name]) for name in dict.fromkeys(order))
     page.write_text(f"{before}{BEGIN}\n\n{figures}\n{END}{after}", "utf-8")
     for name, drawing in _drawings(results):
         (docs / "images" / f"{NAME}-{name}.svg").write_text(drawing, "utf-8")
+
+
+TITLES: Final = {
+    "throughput": "Pace, fp32",
+    "throughput, int8": "Pace, int8",
+    "costs": "Processor time of a photo, fp32",
+    "costs, int8": "Processor time of a photo, int8",
+    "latency": "One photo alone",
+    "rembg": "Beside rembg",
+    "memory": "Memory",
+    "idle": "Idle",
+    "sizes": "Pace by size",
+    "backlog": "Pace by backlog",
+    "ledger": "Ledger, by rows",
+}
+"""The order of the page; parts that are not named here follow as they are."""
 
 
 def _section(name: str, part: dict[str, Any]) -> str:
     made = part["made"]
     where = (
         f"{made['cpu']}, {made['usable_cpus']} processors, {made['file_system']}; commit "
-        f"{made['commit']}, {made['date']}, load {made['load_average']}; {made['photos']}; "
-        f"`{made['command']}`"
+        f"{made['commit']}, {made['date']}, load {made['load_average']}."
     )
-    return f"### {name}\n\n{where}\n\n{_body(part['result'])}\n"
+    return f"### {TITLES.get(name, name)}\n\n{_body(name, part['result'])}\n\n{where}\n"
 
 
-def _body(result: Any) -> str:
+def _body(name: str, result: Any) -> str:
     if isinstance(result, list):
         return table(result)
-    flat = {key: value for key, value in result.items() if not isinstance(value, dict)}
-    parts = []
-    if flat:
-        parts.append(table([{"what": key, "value": value} for key, value in flat.items()]))
-    for key, value in result.items():
-        if isinstance(value, dict):
-            rows = [{"what": name, "value": cell} for name, cell in _leaves(value)]
-            parts.append(f"**{key}**\n\n{table(rows)}")
-    return "\n\n".join(parts)
+    kind = name.partition(",")[0]
+    if kind == "throughput":
+        return table([_pace_row(recipe, each) for recipe, each in result.items()])
+    if kind == "costs":
+        return table(list(_cost_rows(result)))
+    return table([{"what": key, "value": value} for key, value in _leaves(result)])
+
+
+def _pace_row(recipe: str, each: dict[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {"recipe": recipe}
+    for way in ("bare loop", "process", "daemon"):
+        row[f"{way}, photos/s"] = each[way]["photos_per_second"]
+    for pair in ("process / bare loop", "daemon / process"):
+        spread = each[pair]
+        row[pair] = f"{spread['median']} ({spread['least']} to {spread['most']})"
+    return row
+
+
+def _cost_rows(result: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    """Stages in rows, recipes in columns: with the other processors at the same work."""
+    stages: dict[str, dict[str, Any]] = {}
+    for recipe, costs in result.items():
+        for group in ("beside", "daemon"):
+            for stage, value in costs[group]["cpu_ms"].items():
+                stages.setdefault(stage, {})[f"{recipe}, ms"] = value
+        sums = stages.setdefault("sum of `process`", {})
+        sums[f"{recipe}, ms"] = costs["beside"]["sum_cpu_ms"]
+    columns = [f"{recipe}, ms" for recipe in result]
+    for stage, row in stages.items():
+        yield {"stage": stage, **{column: row.get(column, "") for column in columns}}
 
 
 def _leaves(values: dict[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:
@@ -62,7 +99,7 @@ def _leaves(values: dict[str, Any], above: str = "") -> Iterable[tuple[str, Any]
         name = f"{above}{key}"
         if isinstance(value, dict):
             yield from _leaves(value, f"{name}: ")
-        else:
+        elif not isinstance(value, list):  # single rounds stand in the JSON
             yield name, value
 
 

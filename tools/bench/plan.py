@@ -65,7 +65,7 @@ def candidates(manifest: Manifest, plan: Plan, cpus: int) -> list[Candidate]:
     floor = manifest.quality_floor or 0.0
     native = {"cpu": ("fp32", "int8")}.get(plan.provider, ("fp32", "fp16"))
     offered = {part.precision for part in manifest.files if part.backend == plan.backend}
-    ways = [
+    ways: list[tuple[str, tuple[int, int]]] = [
         (row.precision, row.resolution)
         for row in manifest.quality
         if row.iou >= floor and row.precision in offered and row.precision in native

@@ -84,9 +84,9 @@ def render(name: str, rng: Rng, subject: U8, back: U8, grain: U8, *, hair: float
     """
     height, width = back.shape[:2]
     frame = _placed(rng, subject, width, height)
-    smooth = cv2.resize(frame[..., 3].astype(np.float32) / 255, (width, height), None, 0, 0, 2)
+    large = cv2.resize(frame[..., 3].astype(np.float32) / 255, (width, height), None, 0, 0, 2)
     scale = width / frame.shape[1]
-    smooth = cv2.GaussianBlur(smooth, (0, 0), 0.6 * scale)
+    smooth = np.asarray(cv2.GaussianBlur(large, (0, 0), 0.6 * scale), np.float32)
     soft = rng.random() < SOFT
     alpha = _edge(smooth, rng.uniform(10, 40) * width / 4000 if soft else rng.uniform(1.5, 4.0))
     if hair and not soft:
@@ -109,7 +109,8 @@ def native_crop(rng: Rng, photo: U8, size: tuple[int, int]) -> U8:
     width, height = size
     pad = max(0, height - photo.shape[0]), max(0, width - photo.shape[1])
     if any(pad):
-        photo = cv2.copyMakeBorder(photo, 0, pad[0], 0, pad[1], cv2.BORDER_REFLECT)
+        grown = cv2.copyMakeBorder(photo, 0, pad[0], 0, pad[1], cv2.BORDER_REFLECT)
+        photo = np.asarray(grown, np.uint8)
     top = int(rng.integers(photo.shape[0] - height + 1))
     left = int(rng.integers(photo.shape[1] - width + 1))
     return np.ascontiguousarray(photo[top : top + height, left : left + width])
@@ -136,7 +137,8 @@ def _subject(data: Path, kind: str, path: Path) -> U8:
     with Image.open(next(folder.glob(f"{path.stem}.*"))) as picture:
         mask = np.asarray(picture.convert("L").resize(rgb.shape[1::-1], Image.Resampling.NEAREST))
     alpha = mask if kind == "persons" else pet_alpha(rgb, mask)[0]
-    alpha = _eight_bits(cv2.GaussianBlur(alpha.astype(np.float32), (0, 0), 1.5))
+    blurred = cv2.GaussianBlur(alpha.astype(np.float32), (0, 0), 1.5)
+    alpha = _eight_bits(np.asarray(blurred, np.float32))
     return np.dstack([foreground_of(rgb, alpha), alpha])
 
 
@@ -183,8 +185,9 @@ def _strands(rng: Rng, smooth: F32, share: float) -> F32:
         out = -np.arctan2(down[int(y), int(x)], across[int(y), int(x)])
         angle = np.pi - out + rng.normal(0, 0.5)
         _strand(rng, canvas, (x, y), angle, rng.uniform(0.005, 0.03) * height)
-    canvas = cv2.GaussianBlur(canvas, (0, 0), 1.2)
-    return cv2.resize(canvas, (width, height), None, 0, 0, cv2.INTER_AREA).astype(np.float32) / 255
+    soft = cv2.GaussianBlur(canvas, (0, 0), 1.2)
+    small = cv2.resize(soft, (width, height), None, 0, 0, cv2.INTER_AREA)
+    return small.astype(np.float32) / np.float32(255)
 
 
 def _strand(rng: Rng, canvas: U8, root: tuple[float, float], angle: float, length: float) -> None:
@@ -195,9 +198,9 @@ def _strand(rng: Rng, canvas: U8, root: tuple[float, float], angle: float, lengt
     for piece in range(pieces):
         angle += bend
         end = point + np.array([np.cos(angle), np.sin(angle)]) * length / pieces
-        ends = [tuple(int(v) for v in np.rint(at * 2 * 16)) for at in (point, end)]
+        first, last = ([int(v) for v in np.rint(at * 2 * 16)] for at in (point, end))
         weight = max(1, round(2 * thick * (1 - piece / pieces)))
-        cv2.line(canvas, *ends, 255, weight, cv2.LINE_AA, 4)
+        cv2.line(canvas, first, last, 255, weight, cv2.LINE_AA, 4)
         point = end
 
 

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.bench.appliance import Appliance, wait_for
+from tools.bench.appliance import Appliance
 from tools.bench.photos import make_photos
 from tools.bench.watching import Sample, Watch, published
+from tools.waiting import wait_for
 
 AFTER = 200
 WINDOW = 100  # photos

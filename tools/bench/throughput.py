@@ -17,8 +17,9 @@ from typing import Any
 
 import psutil
 
-from tools.bench.appliance import Appliance, command, start, wait_for, write_config
+from tools.bench.appliance import Appliance, command, start, write_config
 from tools.bench.watching import Pace, Watch, pace, published
+from tools.waiting import wait_for
 
 BARE = ("-m", "tools.bench.bare")
 

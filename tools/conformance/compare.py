@@ -90,7 +90,7 @@ def _kind_by_name(path: Path) -> str:
 
 
 def _read(path: Path, seen: Survey, photo: Photo) -> Finding:
-    kind = seen.header.format
+    kind = seen.format
     complaints = []
     for reading, ours in _pairs(path, seen, photo):
         if reading is None:
@@ -115,13 +115,13 @@ _PIXELS: Final = re.compile(r": (size|colours|alpha) ")
 
 def _pairs(path: Path, seen: Survey, photo: Photo) -> Iterator[tuple[Reading | None, Pixels]]:
     """Readings and what we have to put beside them, the most telling first."""
-    stored, kind = four(photo.rgb, photo), seen.header.format
+    stored, kind = four(photo.rgb, photo), seen.format
     if seen.facts.icc is not None:
         yield with_imagemagick(path, srgb=True), four(to_srgb(photo.rgb, photo.icc), photo)
     yield with_imagemagick(path, srgb=False), stored
     own = with_own_tool(path, kind)
     if own is not None and own.pixels is not None and kind != "heic":
-        own = Reading(own.tool, turned(own.pixels, seen.header.orientation), own.words)
+        own = Reading(own.tool, turned(own.pixels, seen.orientation), own.words)
     yield own, stored
 
 

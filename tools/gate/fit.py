@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_matting.matting.quality_gate.assess import REASONS, predicted_error, scaled
+from edge_matting.matting.quality_gate.gate import REASONS, predicted_error, scaled
 from edge_matting.matting.quality_gate.weights import Weights
 
 Row = dict[str, Any]
@@ -69,7 +69,10 @@ def fit_weights(rows: list[Row], names: Iterable[str]) -> Weights:
     inputs = np.clip((values - usual) / spread, -3, 3)
     *weights, bias = _logistic(inputs, _wrong(rows))
     terms = zip(names, usual.tolist(), spread.tolist(), weights, strict=True)
-    rounded = tuple((name, *(float(f"{v:.5g}") for v in numbers)) for name, *numbers in terms)
+    rounded = tuple(
+        (name, float(f"{mean:.5g}"), float(f"{width:.5g}"), float(f"{weight:.5g}"))
+        for name, mean, width, weight in terms
+    )
     return Weights(float(f"{bias:.5g}"), rounded)
 
 

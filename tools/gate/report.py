@@ -84,10 +84,10 @@ def draw_curve(gate: Gate, rows: list[Row], path: Path) -> None:
         inside = (errors >= low) & (errors <= low + 1 / BINS)
         if inside.sum() < 5:
             continue
-        x = float(errors[inside].mean())
+        mean = float(errors[inside].mean())
         bottom, height = interval(int(wrong[inside].sum()), int(inside.sum()))
-        cv2.line(board, at(x, bottom), at(x, height), BLUE, 2, cv2.LINE_AA)
-        points.append(at(x, float(wrong[inside].mean())))
+        cv2.line(board, at(mean, bottom), at(mean, height), BLUE, 2, cv2.LINE_AA)
+        points.append(at(mean, float(wrong[inside].mean())))
         cv2.circle(board, points[-1], 4, BLUE, -1, cv2.LINE_AA)
     cv2.polylines(board, [np.array(points)], False, BLUE, 1, cv2.LINE_AA)
     _write(board, "chance of IoU < 0.9 that the gate predicts", (left + 60, top + side + 50))

@@ -26,10 +26,9 @@ from edge_matting.core.errors import EdgeMattingError
 from edge_matting.core.jobs import Quality
 from edge_matting.engine.factory import load_tools, plan_for
 from edge_matting.imaging import decode
-from edge_matting.matting import refine
+from edge_matting.matting import assess, refine
 from edge_matting.matting.exposure import equalised
 from edge_matting.matting.preprocess import model_view
-from edge_matting.matting.quality_gate import assess
 from edge_matting.models import Manifest
 from edge_matting.pipeline.matte import infer, second_look
 from edge_matting.pipeline.outputs import render_outputs

@@ -3,11 +3,11 @@
     python -m tools.training.ablation --work WORK --trained PLAIN FROM_IMAGENET
 
 Networks trained for comparison, from their checkpoints: one with a plain encoder
-(`tools.training.train --encoder plain`), one from ImageNet's by the same schedule. Then
-what is shipped: the network with attention (`quality`) and without (`default`) as torch programs,
-the latter in onnxruntime, in int8, in fp16, and int8 four pictures at a time. Each row runs in a process of its own, on one thread; IoU
-and MAD are means over the groups of the manifest's figures, the time is the median for one picture,
-the memory the process's peak.
+(`tools.training.train --encoder plain`), one from ImageNet's by the same schedule. Then what is
+shipped: the network with attention (`quality`) and without (`default`) as torch programs, the
+latter in onnxruntime, in int8, in fp16, and int8 four pictures at a time. Each row runs in a
+process of its own, on one thread; IoU and MAD are means over the groups of the manifest's figures,
+the time is the median for one picture, the memory the process's peak.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ def _torch_runner(row: Row, path: Path) -> Run:
         load_exported(net, path)
     else:
         net, _ = averaged_net(path)
-    program: Any = AlphaNet(net).eval().to(memory_format=torch.channels_last)
+    program: Any = AlphaNet(net).eval()
+    program = program.to(memory_format=torch.channels_last)
 
     def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -129,7 +130,7 @@ def described(row: Row, models: Path) -> tuple[str, float]:
     from tools.training.network import ENCODERS
 
     net, progress = averaged_net(path)
-    name = f"{ENCODERS[net.layout['encoder']]}, {progress.samples:,} samples in all, torch"
+    name = f"{ENCODERS[str(net.layout['encoder'])]}, {progress.samples:,} samples in all, torch"
     return name, sum(weight.numel() for weight in net.parameters()) * 4 / 1e6
 
 

@@ -66,9 +66,9 @@ class Sampler:
         self.items = {g: store.select(g, validation=validation) for g in GROUPS}
         absent = [group for group in UNLABELLED if not self.items[group]]
         self.mix = tuple((kind, share) for kind, share in mix if kind not in absent)
-        # shop store hold products, some of them in a hand in front: clutter, never "no subject"
+        # shop shelves hold products, some of them in a hand in front: clutter, never "no subject"
         scenes = [i for i in self.items["backgrounds"] if i.name not in WITH_SUBJECT]
-        self.store = [i for i in scenes if i.name.startswith("shelf")]
+        self.shelves = [i for i in scenes if i.name.startswith("shelf")]
         self.scenes = [i for i in scenes if not i.name.startswith("shelf")]
 
     def _one(self, items: list[Item]) -> U8:
@@ -82,11 +82,11 @@ class Sampler:
         return studio_ground(self.rng, size)
 
     def ground(self, size: int, plain_share: float, clutter_share: float = 0.12) -> U8:
-        """A background of size x size x 3 RGB uint8; store only out of focus."""
+        """A background of size x size x 3 RGB uint8; shelves only out of focus."""
         if self.rng.random() < plain_share:
             return self.plain(size)
         if self.rng.random() < clutter_share:
-            view = random_view(self.rng, self._one(self.store), size)
+            view = random_view(self.rng, self._one(self.shelves), size)
             sigma = self.rng.uniform(0.01, 0.03) * size
             return cv2.GaussianBlur(view, (0, 0), sigma).astype(np.uint8, copy=False)
         return random_view(self.rng, self._one(self.scenes), size)

@@ -38,7 +38,7 @@ QUALITY_GROUPS = ("persons", "salient", "pets", "objects")
 QUALITY_COMMENT = (
     "# tools/training/evaluate.py on the held-out pictures; models/MODEL_CARD.md says more"
 )
-QUALITY_BLOCK = r"^(?:# tools/evaluate.*\n)?quality:\n(?:  - .*\n)*(?:quality_floor: .*\n)?"
+QUALITY_BLOCK = r"^(?:# tools/.*\n)?quality:\n(?:  - .*\n)*(?:quality_floor: .*\n)?"
 MAGENTA = (255, 0, 255)
 THIN_OPENING, THIN_QUARTILE = 0.02, 0.75
 SHEET_ROWS, SHEET_COLUMNS, TILE = 12, 2, 160

@@ -71,7 +71,7 @@ provenance: |
   - renders of the product scans of ChenEating716/pybullet-URDF-models: MIT; some scans resemble
     the YCB object set, which is credited here.
   - backgrounds: HDRI Haven through pmndrs/drei-assets (CC0), wallpapers of Pop!_OS, elementary OS
-    and Budgie (CC0, Unsplash, Pexels, public domain), grocery store of
+    and Budgie (CC0, Unsplash, Pexels, public domain), grocery shelves of
     marcusklasson/GroceryStoreDataset (MIT).
 {unlabelled}  Soft targets were made from the binary masks by closed-form matting on a narrow band.
   Details, figures and weaknesses: models/MODEL_CARD.md.

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from numpy.typing import NDArray
 
 from edge_matting.models import Catalog, shipped_models_dir
 from tools.training.network import AlphaNet, MattingNet
@@ -51,8 +50,8 @@ def difference(source: Path, program: Path) -> float:
 
 
 def _difference(session: onnxruntime.InferenceSession, module: torch.nn.Module, side: int) -> float:
-    batch: NDArray[np.float32] = np.random.default_rng(0).uniform(-1, 1, (2, 3, side, SIZE))
-    batch = batch.astype(np.float32)
+    noise = np.random.default_rng(0).uniform(-1, 1, (2, 3, side, SIZE))
+    batch = noise.astype(np.float32)
     (expected,) = session.run(None, {session.get_inputs()[0].name: batch})
     with torch.no_grad():
         found = module(torch.from_numpy(batch)).numpy()

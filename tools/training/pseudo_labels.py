@@ -7,9 +7,10 @@ writes WORK/pseudo/GROUP/NAME.png (0 or 255, at most 512 px) for the unlabelled 
 Each photo is shown to two models, at three sizes, as it is and mirrored (test-time augmentation);
 where one of the mattes lies far from their mean the photo is left out (self-training with a filter,
 Xie et al., "Self-training with Noisy Student improves ImageNet classification", 2020), unless its
-subject can be told from the ground by colour (Rother et al., "GrabCut", 2004). What was found wrong, and which
-cuts by colour were found right, both by eye, is named in `tools/training/split.py`: other models or
-photos want another look, at the sheets that `--sheet` keeps.
+subject can be told from the ground by colour (Rother et al., "GrabCut", 2004). What was found
+wrong, and which cuts by colour were found right, both by eye, is named in
+`tools/training/split.py`: other models or photos want another look, at the sheets that `--sheet`
+keeps.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def cut_by_colour(rgb: NDArray[np.uint8], alpha: Alpha) -> NDArray[np.uint8]:
     cv2.setRNGSeed(1)
     models = np.zeros((2, 1, 65))
     bgr = np.ascontiguousarray(rgb[..., ::-1])
-    cv2.grabCut(bgr, guess, None, models[0], models[1], ROUNDS, cv2.GC_INIT_WITH_MASK)
+    whole = (0, 0, 1, 1)  # not looked at: the guess is given
+    cv2.grabCut(bgr, guess, whole, models[0], models[1], ROUNDS, cv2.GC_INIT_WITH_MASK)
     subject = ((guess == cv2.GC_FGD) | (guess == cv2.GC_PR_FGD)).astype(np.uint8)
     pixels = subject.sum()
     subject &= ~_small(subject, ISLAND * pixels)

@@ -20,6 +20,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -185,10 +186,16 @@ def compare(manifest: Manifest, exact: Path, other: Path, pictures: list[Case]) 
     def alpha(name: str, tensor: NDArray[Any]) -> NDArray[np.float32]:
         return np.asarray(sessions[name].run(None, {manifest.input.name: tensor})[0][0, 0])
 
+    def matte(name: str, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return alpha(name, to_tensor(rgb, manifest.input)[0])
+
+    def turn_of(name: str, turn: int) -> NDArray[np.float32]:
+        return alpha(name, tensors[turn % len(tensors)])
+
     squares = [float(np.square(alpha("exact", t) - alpha("other", t)).mean()) for t in tensors]
     rows = {
         name: figures(
-            stretched(lambda rgb, n=name: alpha(n, to_tensor(rgb, manifest.input)[0]), side),
+            stretched(partial(matte, name), side),
             pictures,
         )
         for name in sessions
@@ -197,9 +204,7 @@ def compare(manifest: Manifest, exact: Path, other: Path, pictures: list[Case]) 
         name: float(np.mean([row.iou for row in part if row.group != "empty"]))
         for name, part in rows.items()
     }
-    times = medians(
-        [lambda turn, n=name: alpha(n, tensors[turn % len(tensors)]) for name in sessions], TIMED
-    )
+    times = medians([partial(turn_of, name) for name in sessions], TIMED)
     return Comparison(
         rows["other"],
         mean["exact"] - mean["other"],

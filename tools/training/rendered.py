@@ -91,8 +91,8 @@ def blurred(rng: Rng, frame: U8) -> U8:
     """A subject in its frame, smeared by its motion or out of focus; colours by their alpha."""
     kernel = _kernel(rng, frame.shape[0])
     alpha = frame[..., 3:].astype(np.float32) / 255
-    smeared = cv2.filter2D(np.dstack([frame[..., :3] * alpha, alpha]), -1, kernel)
-    alpha = smeared[..., 3:]
+    smeared = np.asarray(cv2.filter2D(np.dstack([frame[..., :3] * alpha, alpha]), -1, kernel))
+    alpha = smeared[..., 3:].astype(np.float32, copy=False)
     colour = np.where(alpha > 1e-3, smeared[..., :3] / np.maximum(alpha, 1e-3), frame[..., :3])
     out = np.dstack([np.clip(colour, 0, 255), np.clip(alpha * 255 + 0.5, 0, 255)])
     return out.astype(np.uint8)

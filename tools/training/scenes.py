@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_matting.matting.quality_gate import assess
+from edge_matting.matting import assess
 from edge_matting.models.catalog import load_model_manifest
 from edge_matting.models.manifest import Manifest
 from edge_matting.pipeline.matte import second_look

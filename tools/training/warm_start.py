@@ -148,7 +148,8 @@ def without_attention(net: MattingNet, images: Iterable[Tensor]) -> MattingNet:
         said[gate].append(gate.factors(inputs[0]).flatten(1))
 
     _overheard(net, said, hear, images)
-    plain = MattingNet(**{**net.layout, "attention": False})
+    layout: dict[str, Any] = {**net.layout, "attention": False}
+    plain = MattingNet(**layout)
     plain.load_state_dict({n: v for n, v in net.state_dict().items() if ATTENTION not in n})
     for name, step in steps.items():
         assert step.attend is not None

@@ -134,6 +134,8 @@ class JobMetrics:
             return  # put back in the queue meanwhile; it will finish again
         with self._lock:
             self._finished[job.state, job.code or ""] += 1
+            if job.state is JobState.WITHDRAWN:
+                return  # nobody worked on it: it is no part of any pace
             failed = job.state is JobState.FAILED
             self._hour_now().add(finished_at, job.seconds, failed=failed)
             self._end_to_end.add(max(0.0, finished_at - job.created_at))

@@ -5,12 +5,14 @@ Each function takes an engine once, for the main loop may replace it at any mome
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edge_matting.config import Recipe, Settings
+from edge_matting.core.output_kinds import output_kind
 from edge_matting.core.plan import Plan
+from edge_matting.core.reasons import Reason
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.page.uploads import Uploads
 from edge_matting.daemon.supervisor import Supervisor
@@ -34,14 +36,16 @@ class Parts:
     uploads: Uploads
 
 
-def missing_accelerator(parts: Parts) -> str | None:
+def missing_accelerator(parts: Parts) -> Reason | None:
     """That another provider is in use than was asked for, and why."""
     session = session_report(parts)
     if session is None or session["requested_provider"] == session["actual_provider"]:
         return None
-    return (
-        f"{session['requested_provider']} was asked for, {session['actual_provider']} "
-        f"is in use: {session['reason']}"
+    return Reason(
+        "provider_missing",
+        wanted=session["requested_provider"],
+        actual=session["actual_provider"],
+        why=_reason(session) or "",
     )
 
 
@@ -66,12 +70,12 @@ def execution(parts: Parts | None) -> ExecutionReport | None:
         requested=session["requested_provider"],
         actual=session["actual_provider"],
         precision=session["precision"],
-        cause=session["reason"],
+        cause=_reason(session),
         nodes=session["nodes"],
         seconds=session["seconds"],
         cpu_seconds=session["cpu_seconds"],
         self_test=session["self_test"],
-        notes=tuple(session["notes"]),
+        notes=notes(session),
     )
 
 
@@ -81,11 +85,15 @@ def recipes(settings: Settings) -> tuple[RecipeReport, ...]:
         RecipeReport(
             name,
             tuple(f"{spec.kind} {spec.format}" for spec in recipe.outputs),
-            str(recipe.background) if any(o.kind == "composite" for o in recipe.outputs) else None,
+            str(recipe.background) if _shows_background(recipe) else None,
             _parameters(recipe),
         )
         for name, recipe in settings.recipes.items()
     )
+
+
+def _shows_background(recipe: Recipe) -> bool:
+    return any("backdrop" in output_kind(spec.kind).needs for spec in recipe.outputs)
 
 
 def _parameters(recipe: Recipe) -> dict[str, Any]:
@@ -134,6 +142,16 @@ def _folder(intake: Intake) -> FolderReport:
 def _ready(parts: Parts | None) -> dict[str, Any] | None:
     engine = None if parts is None else parts.supervisor.engine
     return None if engine is None else engine.events.ready
+
+
+def _reason(session: Mapping[str, Any]) -> Reason | None:
+    told = session["reason"]
+    return None if told is None else Reason.from_coded(told)
+
+
+def notes(session: Mapping[str, Any]) -> tuple[Reason, ...]:
+    """What was given up on the way to the session, and what speaks against its proof."""
+    return tuple(map(Reason.from_coded, session["notes"]))
 
 
 def session_report(parts: Parts) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ they are a picture is found out by the engine.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import threading
@@ -28,12 +29,16 @@ from edge_matting.core.durable import (
     sync_folder,
     temporary_name,
 )
-from edge_matting.core.errors import ConfigError
-from edge_matting.core.jobs import Signature
+from edge_matting.core.errors import ConfigError, LedgerError
+from edge_matting.core.jobs import Signature, Source
+from edge_matting.core.logs import shown
 from edge_matting.hotfolder.condition import folder_problem, free_bytes
 from edge_matting.hotfolder.ignore import is_ignored
+from edge_matting.hotfolder.layout import recipe_for
 from edge_matting.ledger import Ledger
 from edge_matting.status.interfaces import PART_BYTES, ActionRefused, UploadReport
+
+log = logging.getLogger(__name__)
 
 MAX_OPEN: Final = 32
 IDLE_SECONDS: Final = 60.0
@@ -54,10 +59,13 @@ class _Upload:
     touched: float
     received: int = 0
     file: str | None = None
+    job: int | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def report(self) -> UploadReport:
-        return UploadReport(self.id, self.name, self.size, self.received, PART_BYTES, self.file)
+        return UploadReport(
+            self.id, self.name, self.size, self.received, PART_BYTES, self.file, self.job
+        )
 
 
 class Uploads:
@@ -212,9 +220,9 @@ class Uploads:
 
         Its parameters are in the ledger before: from the rename on the intake may take it.
         """
+        with blocking(f"cannot read {upload.temporary}"):
+            signature = Signature.of(upload.temporary.lstat())
         if upload.parameters is not None:
-            with blocking(f"cannot read {upload.temporary}"):
-                signature = Signature.of(upload.temporary.lstat())
             self._ledger.announce(str(upload.hot.path), signature, upload.parameters)
         stem, ending = splitext(upload.name)
         with blocking(f"cannot write into {upload.folder}"):
@@ -226,8 +234,22 @@ class Uploads:
                     continue
                 break
             sync_folder(upload.folder)
+        upload.job = self._job_of(upload, name, signature)
         self._wake()
         return name
+
+    def _job_of(self, upload: _Upload, name: str, signature: Signature) -> int | None:
+        """The job of the finished file, made at once: it is whole, there is nothing to wait for."""
+        hot = upload.hot
+        path = str((upload.folder / name).relative_to(hot.inbox))
+        recipe = recipe_for(path, self._settings.recipes, hot.recipe)
+        try:
+            self._ledger.enqueue([Source(str(hot.path), path, signature, recipe)])
+            job = self._ledger.newest(str(hot.path), path)
+        except LedgerError as error:
+            log.warning("%s: uploaded, and no job yet: %s", shown(name), error)
+            return None  # the intake finds the file
+        return job.id if job is not None and job.signature == signature else None
 
     def _drop(self, upload: _Upload) -> None:
         with self._lock:

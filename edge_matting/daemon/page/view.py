@@ -16,17 +16,21 @@ from edge_matting import __version__
 from edge_matting.config import Settings
 from edge_matting.core.clock import Clock
 from edge_matting.core.device_values import DeviceProfile
+from edge_matting.core.engine_identity import JOB_SOURCE
 from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Job, TimeBucket
 from edge_matting.core.logs import shown
+from edge_matting.core.reasons import WORDS, Reason
 from edge_matting.core.states import JobState
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.page import reports
 from edge_matting.daemon.page.actions import Actions
+from edge_matting.daemon.page.condition import Facts, state_of
 from edge_matting.daemon.page.eta import EtaEstimator
 from edge_matting.daemon.page.job_metrics import JobMetrics
 from edge_matting.daemon.page.reports import Parts
 from edge_matting.daemon.page.uploads import Uploads
+from edge_matting.daemon.pause import PauseSwitch
 from edge_matting.daemon.supervisor import Supervisor
 from edge_matting.device import VitalsReader
 from edge_matting.hotfolder.condition import free_bytes
@@ -57,7 +61,12 @@ class View:
     """A snapshot of everything, and the page's actions."""
 
     def __init__(
-        self, ledger: Ledger, clock: Clock, profile: DeviceProfile, wake: Callable[[], None]
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        profile: DeviceProfile,
+        wake: Callable[[], None],
+        pause: PauseSwitch | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
@@ -67,7 +76,7 @@ class View:
         self._started_at = clock.now()
         self._started = clock.monotonic()
         self._ticked = self._started
-        self._paused = False
+        self._pause = pause or PauseSwitch(None)
         self._queue_changed = False
         self._hits = self._misses = self._restarts = 0  # of parts that were replaced
         self._readings = VitalsReader()
@@ -76,7 +85,7 @@ class View:
         self._tally = JobMetrics(ledger, clock)
         self._adapted: Counter[tuple[str, str]] = Counter()  # by parts that were replaced
         self._pace = EtaEstimator()
-        self._unreadable: str | None = None  # why the ledger could not be read just now
+        self._unreadable: Reason | None = None  # why the ledger could not be read just now
         self._actions = Actions(ledger, clock)
 
     # -- for the main loop ------------------------------------------------------------
@@ -93,7 +102,7 @@ class View:
             self._parts.uploads.close()
         uploads = Uploads(settings, self._ledger, self._clock, self._wake)
         self._parts = Parts(settings, supervisor, intakes, url, uploads)
-        supervisor.pause(paused=self._paused)
+        supervisor.pause(paused=self._pause.is_on)
 
     def refresh(self) -> None:
         """Take the slow readings."""
@@ -104,7 +113,7 @@ class View:
         self._count_work(now)
         if self._parts is not None:
             self._parts.uploads.step()
-            self._parts.supervisor.pause(paused=self._paused)
+            self._parts.supervisor.pause(paused=self._pause.is_on)
             if self._queue_changed:
                 self._queue_changed = False
                 self._parts.supervisor.wake()
@@ -116,34 +125,33 @@ class View:
         except LedgerError as error:
             return str(error)
         reasons = self.readiness()
-        state = "; ".join(reasons) if reasons else self._word(counts).value
-        return f"{state}: {_count(counts, JobState.PENDING)} waiting"
+        word = self._state(counts).value.replace("_", " ")
+        told = f"{word}: {'; '.join(reasons)}" if reasons else word
+        return f"{told}: {_count(counts, JobState.PENDING) + self._arriving()} waiting"
 
     # -- for the page -----------------------------------------------------------------
 
-    def health(self) -> tuple[str, ...]:
+    def health(self) -> tuple[Reason, ...]:
         reasons = []
-        still = self._clock.monotonic() - self._ticked
-        if still > LOOP_SECONDS:
-            reasons.append(f"the main loop has not moved for {still:.0f} s")
+        if self._is_still():
+            still = self._clock.monotonic() - self._ticked
+            reasons.append(Reason("loop_stalled", seconds=round(still)))
         supervisor = None if self._parts is None else self._parts.supervisor
         if supervisor is not None and supervisor.replaced_in_a_row and not supervisor.ready():
-            reasons.append(
-                f"the engine was replaced {supervisor.replaced_in_a_row} times without progress"
-            )
+            reasons.append(Reason("engine_replaced", n=supervisor.replaced_in_a_row))
         return tuple(reasons)
 
-    def readiness(self) -> tuple[str, ...]:
+    def readiness(self) -> tuple[Reason, ...]:
         parts = self._parts
         if parts is None:
-            return ("it is starting",)
+            return (Reason("starting"),)
         problem = parts.supervisor.problem()
         reasons = [why for why in (problem, self._unreadable) if why is not None]
         for intake in parts.intakes:
             reasons += [why for why in (intake.problem, intake.ledger_problem) if why is not None]
-        reasons += parts.supervisor.obstacles()
+        reasons += parts.supervisor.obstacles().values()
         if reports.is_degraded(parts):
-            reasons.append(reports.missing_accelerator(parts) or "the accelerator is missing")
+            reasons.append(reports.missing_accelerator(parts) or Reason("accelerator_missing"))
         return tuple(dict.fromkeys(reasons))
 
     def snapshot(self) -> StatusSnapshot:
@@ -151,9 +159,13 @@ class View:
         parts = self._parts
         oldest = self._ledger.oldest_pending()
         now = self._clock.monotonic()
+        state, reasons = self._state(counts), self._reasons()
         return StatusSnapshot(
-            state=self._word(counts),
-            reasons=self._reasons(),
+            state=state,
+            by_itself=_by_itself(state, reasons),
+            to_do=Reason(f"to_do_{state.value}"),
+            paused=self._pause.is_on,
+            reasons=reasons,
             version=__version__,
             started_at=self._started_at,
             uptime_seconds=now - self._started,
@@ -163,6 +175,7 @@ class View:
             execution=reports.execution(parts),
             queue=QueueReport(
                 counts=counts,
+                arriving=self._arriving(),
                 oldest_pending_seconds=(
                     None if oldest is None else max(0.0, self._clock.now() - oldest)
                 ),
@@ -228,11 +241,11 @@ class View:
         self._uploads().cancel(upload_id)
 
     def pause(self) -> None:
-        self._paused = True
+        self._pause.set(on=True)
         self._wake()
 
     def resume(self) -> None:
-        self._paused = False
+        self._pause.set(on=False)
         self._wake()
 
     def _uploads(self) -> Uploads:
@@ -242,38 +255,58 @@ class View:
 
     # -- pieces -----------------------------------------------------------------------
 
-    def _word(self, counts: Mapping[JobState, int]) -> ApplianceState:
-        parts = self._parts
-        if parts is None or parts.supervisor.is_starting():
-            return ApplianceState.STARTING
-        if self.health():
-            return ApplianceState.STUCK
-        if any(intake.problem for intake in parts.intakes) or not parts.supervisor.ready():
-            return ApplianceState.STOPPED
-        if self._paused:
-            return ApplianceState.PAUSED
-        if reports.is_degraded(parts):
-            return ApplianceState.DEGRADED
-        working = _count(counts, JobState.RUNNING) + _count(counts, JobState.PENDING)
-        return ApplianceState.WORKING if working else ApplianceState.IDLE
+    def _state(self, counts: Mapping[JobState, int]) -> ApplianceState:
+        return state_of(self._facts(counts))
 
-    def _reasons(self) -> tuple[str, ...]:
+    def _facts(self, counts: Mapping[JobState, int]) -> Facts:
+        parts = self._parts
+        if parts is None:
+            return Facts(attached=False)
+        supervisor, intakes = parts.supervisor, parts.intakes
+        obstacles = supervisor.obstacles()
+        blocked = [one for one in intakes if one.problem or str(one.folder.path) in obstacles]
+        return Facts(
+            stalled=self._is_still() or supervisor.is_hopeless(),
+            engine=supervisor.condition(),
+            engines_failing=supervisor.is_partly_unusable(),
+            folders=len(intakes),
+            blocked_folders=len(blocked),
+            ledger_blocked=self._unreadable is not None
+            or JOB_SOURCE in obstacles
+            or any(one.ledger_problem for one in intakes),
+            parts_unreadable=any(one.scan_problems for one in intakes),
+            paused=self._pause.is_on,
+            degraded=reports.is_degraded(parts),
+            photos=_active(counts) + self._arriving(),
+        )
+
+    def _is_still(self) -> bool:
+        return self._clock.monotonic() - self._ticked > LOOP_SECONDS
+
+    def _arriving(self) -> int:
+        """Files in the hot folders that are no jobs yet."""
+        return 0 if self._parts is None else sum(one.arriving for one in self._parts.intakes)
+
+    def _reasons(self) -> tuple[Reason, ...]:
         parts = self._parts
         reasons = [*self.health(), *self.readiness()]
         for intake in () if parts is None else parts.intakes:
             reasons += [
-                f"{shown(intake.folder.inbox / problem.path)} cannot be looked into: "
-                f"{problem.reason}; what lies there is not taken"
+                Reason(
+                    "subfolder_unreadable",
+                    path=shown(intake.folder.inbox / problem.path),
+                    why=problem.reason,
+                )
                 for problem in intake.scan_problems[:SHOWN_PROBLEMS]
             ]
-        if parts is not None and (missing := reports.missing_accelerator(parts)) not in {
-            None,
-            *reasons,
-        }:
-            reasons.append(str(missing))
         if parts is not None:
+            missing = reports.missing_accelerator(parts)
+            reasons += [] if missing is None else [missing]
             reasons += parts.supervisor.partial_problems()
-            reasons += (reports.session_report(parts) or {}).get("notes", ())
+            session = reports.session_report(parts)
+            reasons += () if session is None else reports.notes(session)
+            reasons += self._adaptation().lowered
+        reasons += [] if self._pause.problem is None else [self._pause.problem]
         return tuple(dict.fromkeys(reasons))
 
     def _engine(self) -> EngineReport:
@@ -312,7 +345,7 @@ class View:
 
     def _eta(self, counts: Mapping[JobState, int]) -> float | None:
         """Seconds until the queue is empty; None while nothing moves, for that may last."""
-        if self._paused or self.readiness():
+        if self._pause.is_on or self.readiness():
             return None
         seconds = self._pace.seconds_for(_active(counts))
         return None if seconds is None else round(seconds, 1)
@@ -322,10 +355,10 @@ class View:
             self._tally.step()
             active = _active(self._ledger.counts())
         except LedgerError as error:
-            self._unreadable = str(error)
+            self._unreadable = error.reason
             return  # what is missed now is counted later
         self._unreadable = None
-        busy = active > 0 and not self._paused and not self.readiness()
+        busy = active > 0 and not self._pause.is_on and not self.readiness()
         self._pace.look(now, sum(self._tally.finished().values()), busy=busy)
 
     def _cache(self) -> CacheReport:
@@ -334,6 +367,15 @@ class View:
         engine = None if self._parts is None else self._parts.supervisor.engine
         stored = {} if engine is None else engine.events.cache
         return CacheReport(self._hits + hits, self._misses + misses, saved, **stored)
+
+
+def _by_itself(state: ApplianceState, reasons: Sequence[Reason]) -> Reason:
+    """What happens without anybody, with the first reason where the sentence names it."""
+    code = f"by_itself_{state.value}"
+    if "{reason}" not in WORDS[code]["en"]:
+        return Reason(code)
+    first = reasons[0] if reasons else Reason("starting")
+    return Reason(code, reason=first.innermost)
 
 
 def _count(counts: Mapping[JobState, int], state: JobState) -> int:

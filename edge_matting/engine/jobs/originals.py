@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from edge_matting import __version__
@@ -12,42 +13,46 @@ from edge_matting.core.clock import Clock
 from edge_matting.core.errors import (
     DiskFull,
     FolderUnavailable,
-    LedgerError,
+    JobSourceError,
     SourceChanged,
     SourceGone,
 )
-from edge_matting.core.jobs import Job, JobSource, Place
+from edge_matting.core.jobs import Job, Place
 from edge_matting.core.states import FINISHED, JobState
 from edge_matting.engine.jobs.folders import Folders
-from edge_matting.hotfolder.condition import folder_problem
+from edge_matting.engine.jobs.source import Originals
 from edge_matting.publish import build_report, dispose
 
 log = logging.getLogger(__name__)
 
 
-class Originals:
+class OriginalMover:
     """Moves, keeps or deletes originals as the hot folder's settings say."""
 
     def __init__(
         self,
-        jobs: JobSource,
+        record: Originals,
         folders: Folders,
         clock: Clock,
+        problem: Callable[[HotFolder], str | None],
         moving: AbstractContextManager[object] | None = None,
     ) -> None:
-        """``moving`` is held while an original is moved: ``put_away_all`` may meet a worker, or
+        """``problem`` is why a folder cannot be worked in at all, None: it can.
+
+        ``moving`` is held while an original is moved: ``put_away_all`` may meet a worker, or
         another engine's, at the same one. None: there is no other engine.
         """
-        self._jobs = jobs
+        self._record = record
         self._folders = folders
         self._clock = clock
+        self._problem = problem
         self._moving = moving or threading.Lock()
 
     def put_away_all(self, limit: int = 1000) -> None:
         """Make good what a crash, a full disk or an accepted review left undone."""
         try:
-            misplaced = self._jobs.misplaced(limit)
-        except LedgerError as error:
+            misplaced = self._record.misplaced(limit)
+        except JobSourceError as error:
             log.error("originals cannot be put away: %s", error)
             return
         for job in misplaced:
@@ -57,10 +62,10 @@ class Originals:
     def put_away(self, job: Job) -> None:
         """Put the original of a finished job away; other states are left alone.
 
-        What is not possible for lack of rights is told once and left; what a full disk or a
+        What is not possible for lack of rights is logged once and left; what a full disk or a
         missing folder prevents is tried again by ``put_away_all``.
         """
-        if job.state not in FINISHED:
+        if job.state not in FINISHED or job.state is JobState.WITHDRAWN:
             return
         folder = self._folders.of(job.folder)
         try:
@@ -71,12 +76,12 @@ class Originals:
             log.debug("job %d: its original vanished while it was moved: %s", job.id, error)
         except (SourceGone, SourceChanged):
             # Somebody took it away, or dropped a new photo over it: that one is another job.
-            self._jobs.stays(job)
+            self._record.stays(job)
         except DiskFull as error:
             log.warning("job %d: its original waits for room: %s", job.id, error)
         except FolderUnavailable as error:
             self._unmovable(job, folder, error)
-        except LedgerError as error:
+        except JobSourceError as error:
             log.error("job %d: its original's place cannot be recorded: %s", job.id, error)
 
     def _put_away(self, job: Job, folder: HotFolder) -> None:
@@ -86,16 +91,16 @@ class Originals:
             report = build_report(job, self._clock.now(), __version__)
         original = dispose(folder, job, target, report)
         if original == job.original:
-            self._jobs.stays(job)
+            self._record.stays(job)
         else:
-            self._jobs.moved(job, original)
+            self._record.moved(job, original)
 
     def _unmovable(self, job: Job, folder: HotFolder, error: FolderUnavailable) -> None:
-        if folder_problem(folder, 0.0) is not None:
+        if self._problem(folder) is not None:
             log.debug("job %d: its original waits for its folder: %s", job.id, error)
             return
         log.error("job %d: its original stays where it is: %s", job.id, error)
-        self._jobs.stays(job, str(error))
+        self._record.stays(job, str(error))
 
 
 def target_of(job: Job, folder: HotFolder) -> Place:

@@ -18,13 +18,14 @@ from edge_matting.core.errors import (
     StartError,
 )
 from edge_matting.core.plan import Plan
+from edge_matting.core.providers import FULL_PRECISION, PROCESSOR, is_processor, runtime_with
+from edge_matting.core.reasons import Reason
 from edge_matting.engine.models.golden import GoldenMattes
 from edge_matting.engine.models.session_factory import SessionMaker
-from edge_matting.imaging import decode
-from edge_matting.matting import to_tensor
 from edge_matting.models import Catalog, Manifest
 from edge_matting.pipeline import PixelBudget, Tools
-from edge_matting.pipeline.self_test import Matte, SelfTest, sample_bytes, self_test
+from edge_matting.pipeline.self_test import Matte, SelfTest, sample_photo, self_test
+from edge_matting.pipeline.tasks import steps_of
 from edge_matting.planner import Cause, next_step
 from edge_matting.runtimes import Session
 from edge_matting.runtimes.verification import Proof, prove
@@ -44,7 +45,7 @@ class LoadedModel:
     plan: Plan  # what it runs by
     proof: Proof
     test: SelfTest
-    lowered: tuple[str, ...] = ()  # what was given up on the way, and why
+    lowered: tuple[Reason, ...] = ()  # what was given up on the way, and why
 
     def session_facts(self) -> dict[str, Any]:
         """What the daemon is told of it."""
@@ -96,9 +97,9 @@ class ModelLoader:
         and the settings say ``fail``.
         """
         manifest = self._catalog.get(model_id)
-        steps: list[str] = []
+        steps: list[Reason] = []
         wanted = plan.provider
-        while gpu_lost is not None and plan.provider != "cpu":
+        while gpu_lost is not None and not is_processor(plan.provider):
             plan, words = self._lower(plan, DeviceLost(gpu_lost, hint=""))
             steps.append(words)
         while True:
@@ -111,7 +112,7 @@ class ModelLoader:
                 log.error("model %s: %s", model_id, words)
         opened = replace(opened, lowered=tuple(steps))
         if plan.provider != wanted:
-            proof = replace(opened.proof, requested=wanted, reason="; ".join(steps))
+            proof = replace(opened.proof, requested=wanted, reason=Reason.joined(steps))
             opened = replace(opened, proof=proof)
         self._judge(opened)
         return opened
@@ -139,9 +140,9 @@ class ModelLoader:
             session.warm()
             info = session.describe()
             known = self._known(manifest, plan, info.resolution)
-            test = self_test(_bare(session, manifest), known)
-            photo = decode(sample_bytes(), "the built-in photo", max_pixels=10**7)
-            tensor, _ = to_tensor(photo.rgb, manifest.input, info.resolution)
+            tools = _bare(session, manifest)
+            test = self_test(tools, known)
+            tensor = steps_of(manifest.task).tensor(sample_photo(), tools)
             proof = prove(
                 info, session, lambda: self._on_cpu(manifest, plan, info.resolution), tensor
             )
@@ -152,21 +153,26 @@ class ModelLoader:
 
     def _on_cpu(self, manifest: Manifest, plan: Plan, resolution: tuple[int, int]) -> Session:
         """The reference: the processor, in full precision."""
-        return self._make(
-            manifest, replace(plan, provider="cpu", precision="fp32", resolution=resolution)
+        reference = replace(
+            plan,
+            backend=runtime_with(PROCESSOR, plan.backend),
+            provider=PROCESSOR,
+            precision=FULL_PRECISION,
+            resolution=resolution,
         )
+        return self._make(manifest, reference)
 
-    def _lower(self, plan: Plan, error: EdgeMattingError) -> tuple[Plan, str]:
+    def _lower(self, plan: Plan, error: EdgeMattingError) -> tuple[Plan, Reason]:
         """The next plan and what to say of it; raises ``error`` where nothing is left."""
         step = next_step(plan, cause_of(error))
         if step is None:
             raise self._end(plan, error) from error
-        return step.plan, f"{step.reason}: {error.message}"
+        return step.plan, Reason("lowered_because", step=step.reason, why=error.message)
 
     def _end(self, plan: Plan, error: EdgeMattingError) -> EdgeMattingError:
         """No rung is left; without leave to go to the processor that is the end of the start."""
         forbidden = self._settings.device.missing_accelerator == "fail"
-        if plan.provider != "cpu" and forbidden:
+        if forbidden and not is_processor(plan.provider):
             return StartError(f"{plan.provider} was asked for and cannot be used: {error.message}")
         return error
 

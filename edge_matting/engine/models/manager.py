@@ -18,10 +18,13 @@ from edge_matting.core.errors import (
     SessionError,
 )
 from edge_matting.core.plan import Plan
+from edge_matting.core.providers import PROCESSOR, PROVIDERS, is_processor, runtime_with
+from edge_matting.core.reasons import Reason
 from edge_matting.engine.keepalive import preparing
 from edge_matting.engine.models.loader import LoadedModel, ModelLoader
 from edge_matting.engine.models.pool import ModelPool
 from edge_matting.pipeline import PixelBudget, Tools, batched
+from edge_matting.planner.ladder import is_step_of
 from edge_matting.runtimes.verification import Proof
 
 log = logging.getLogger(__name__)
@@ -73,7 +76,7 @@ class ModelManager:
         self._plan = plan
         self._opened: LoadedModel | None = None
         self._wanted = plan.provider  # what stays asked for when another provider serves
-        self._why: str | None = None  # why it does not serve, as far as a session told
+        self._why: Reason | None = None  # why it does not serve, as far as a session told
         self._builder: threading.Thread | None = None
         self.pool = ModelPool(self._load)
 
@@ -94,17 +97,18 @@ class ModelManager:
         raises.
         """
         best = self._plan
-        beside = best.provider == "tensorrt" and self._serves_meanwhile
-        if beside:
-            self._plan = replace(best, provider="cuda")
-            self._wanted = "cuda"
+        meanwhile = PROVIDERS[best.provider].meanwhile if self._serves_meanwhile else None
+        if meanwhile is not None:
+            backend = runtime_with(meanwhile, best.backend)
+            self._plan = replace(best, backend=backend, provider=meanwhile)
+            self._wanted = meanwhile
         self.pool.tools(self._default)
         opened = self._opened
         assert opened is not None
-        if beside and opened.proof.actual == "cuda":
+        if meanwhile is not None and opened.proof.actual == meanwhile:
             self._build(best)
-        elif beside:
-            self.want("tensorrt")
+        elif meanwhile is not None:
+            self.want(best.provider)
         self.announce()
 
     def want(self, provider: str) -> None:
@@ -159,9 +163,10 @@ class ModelManager:
         if model_id == self._default:
             return self._plan
         own = self._plan_of(model_id)
-        if self._plan.provider == "cpu" and own.provider != "cpu":
+        if is_processor(self._plan.provider) and not is_processor(own.provider):
             exact = own.fallbacks.precisions[0]
-            own = replace(own, provider="cpu", precision=exact)
+            backend = runtime_with(PROCESSOR, own.backend)
+            own = replace(own, backend=backend, provider=PROCESSOR, precision=exact)
         return replace(with_session_of(self._plan, own), fallbacks=own.fallbacks)
 
     def _told(self, proof: Proof, plan: Plan) -> Proof:
@@ -169,8 +174,8 @@ class ModelManager:
         and why."""
         if self._wanted in {proof.actual, proof.requested}:
             return proof
-        steps = (reason for reason in reversed(plan.reasons) if reason.startswith("provider "))
-        reason = proof.reason or self._why or next(steps, "the plan was lowered")
+        steps = (reason for reason in reversed(plan.reasons) if is_step_of(reason, "provider"))
+        reason = proof.reason or self._why or next(steps, Reason("plan_lowered"))
         return replace(proof, requested=self._wanted, reason=reason)
 
     def _tools(self, opened: LoadedModel) -> Tools:
@@ -189,34 +194,35 @@ class ModelManager:
 
     def _build(self, best: Plan) -> None:
         self._builder = threading.Thread(
-            target=self._compile, args=(best,), name="tensorrt", daemon=True
+            target=self._compile, args=(best,), name=best.provider, daemon=True
         )
         self._builder.start()
 
     def _compile(self, best: Plan) -> None:
-        """Compile the engine beside the work, then put it in CUDA's place."""
+        """Compile the engine beside the work, then put it in the place of what serves."""
         try:
-            with self._patience("the TensorRT engine"):
+            with self._patience(f"the {PROVIDERS[best.provider].label} engine"):
                 opened = self._opener.open(best, self._default)
         except DeviceLost as error:
             self._device_lost(error)
             return
         except EdgeMattingError as error:
-            self._without_tensorrt(str(error))
+            self._stay(best, error.reason)
         else:
-            if opened.proof.actual == "tensorrt":
-                self.want("tensorrt")
+            if opened.proof.actual == best.provider:
+                self.want(best.provider)
                 self._opened, self._plan = opened, opened.plan
                 self.pool.put(self._default, self._tools(opened))
             else:
                 opened.session.close()
-                self._without_tensorrt(opened.proof.reason or "")
+                self._stay(best, opened.proof.reason or Reason("plan_lowered"))
         self.announce()
 
-    def _without_tensorrt(self, reason: str) -> None:
-        """CUDA stays; that TensorRT was wanted and why it is not used is told."""
-        self._wanted, self._why = "tensorrt", reason
-        log.warning("cuda stays in use, tensorrt was asked for: %s", reason)
+    def _stay(self, best: Plan, reason: Reason) -> None:
+        """What serves stays; that the best was wanted and why it is not used is reported."""
+        self._wanted, self._why = best.provider, reason
+        served = self._plan.provider
+        log.warning("%s stays in use, %s was asked for: %s", served, best.provider, reason)
 
     def _patience(self, what: str) -> AbstractContextManager[None]:
         thread = threading.get_ident()

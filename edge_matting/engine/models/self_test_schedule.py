@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from edge_matting.core.errors import EdgeMattingError, SelfTestFailed
+from edge_matting.core.reasons import Reason
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +29,13 @@ class SelfTestSchedule:
         now: float,
         test: Callable[[], None],
         reopen: Callable[[], None],
-        told: Callable[[str | None], None],
+        told: Callable[[Reason | None], None],
     ) -> None:
         self._test = test
         self._reopen = reopen
         self._told = told
         self._next = now + PERIOD_SECONDS
-        self.problem: str | None = None
+        self.problem: Reason | None = None
 
     def step(self, now: float, *, idle: bool) -> None:
         """Test if it is time; what another error than a failed test says is raised."""
@@ -55,11 +56,11 @@ class SelfTestSchedule:
         except EdgeMattingError as error:
             log.error("no photo can be done: %s", error)
             self._next = now + AGAIN_SECONDS
-            self._tell(str(error))
+            self._tell(error.reason)
         else:
             self._tell(None)
 
-    def _tell(self, problem: str | None) -> None:
+    def _tell(self, problem: Reason | None) -> None:
         if problem != self.problem:
             self.problem = problem
             self._told(problem)

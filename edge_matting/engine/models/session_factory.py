@@ -7,11 +7,11 @@ import os
 from edge_matting.config import Settings
 from edge_matting.core.device_values import DeviceProfile
 from edge_matting.core.plan import Plan
+from edge_matting.core.providers import AUTO, RUNTIMES, automatic_gpu_providers, is_processor
 from edge_matting.models import Catalog, Manifest, ModelFile
 from edge_matting.runtimes import Session
-from edge_matting.runtimes.ort.options import GpuMemory
-from edge_matting.runtimes.ort.session import GpuUse
 from edge_matting.runtimes.registry import available_providers, open_session
+from edge_matting.runtimes.session import GpuMemory, GpuUse
 
 
 class SessionMaker:
@@ -29,6 +29,7 @@ class SessionMaker:
             manifest,
             self._catalog.verify(manifest.id, part),
             part,
+            backend=plan.backend,
             provider=wanted_provider(
                 plan, self._profile, self._settings, available_providers(plan.backend)
             ),
@@ -41,24 +42,28 @@ class SessionMaker:
 
 
 def part_for(manifest: Manifest, plan: Plan) -> ModelFile:
-    """The file for the plan's backend and precision, else another of that backend, else the main
-    one: torch computes in less than a file holds, and a model may have a file for one backend."""
-    exact = manifest.variant(plan.backend, plan.precision)
-    alike = (part for part in manifest.files if part.backend == plan.backend)
-    return exact or next(alike, manifest.files[0])
+    """The file that the plan's runtime reads in its precision, else another that it reads, else the
+    main one: torch computes in less than a file holds, and a model may have a file for one runtime.
+    """
+    kinds = RUNTIMES[plan.backend].files
+    exact = (manifest.variant(kind, plan.precision) for kind in kinds)
+    alike = (part for kind in kinds for part in manifest.files if part.backend == kind)
+    found = next((part for part in exact if part is not None), None)
+    return found or next(alike, manifest.files[0])
 
 
 def wanted_provider(
     plan: Plan, profile: DeviceProfile, settings: Settings, available: tuple[str, ...]
 ) -> str:
     """What to ask for: a card that stands idle because the runtime is the wrong one is told."""
+    usual = tuple(each.name for each in automatic_gpu_providers())
     idle = (
-        plan.provider == "cpu"
-        and settings.device.accelerator == "auto"
+        is_processor(plan.provider)
+        and settings.device.accelerator == AUTO
         and bool(profile.usable_gpus)
-        and "cuda" not in available
+        and not set(usual) & set(available)
     )
-    return "cuda" if idle else plan.provider
+    return usual[0] if idle else plan.provider
 
 
 def gpu_use(profile: DeviceProfile, settings: Settings) -> GpuUse:

@@ -17,6 +17,7 @@ import numpy as np
 from edge_matting.core.errors import EdgeMattingError, SessionError
 from edge_matting.core.model_io import ModelInput
 from edge_matting.core.plan import Plan
+from edge_matting.core.providers import is_processor
 from edge_matting.engine.tuning.cpu_timer import CpuTimer, Reading
 from edge_matting.planner.measurements import Ended, Timing
 from edge_matting.planner.model_requirements import Resolution
@@ -175,7 +176,7 @@ class Calibration:
         return runs, self._seconds(begin, plan, plan.session_threads) / runs
 
     def _seconds(self, begin: Reading, plan: Plan, threads: int) -> float:
-        return self._meter.seconds(begin, threads, on_processor=plan.provider == "cpu")
+        return self._meter.seconds(begin, threads, on_processor=is_processor(plan.provider))
 
     def _tensor(self, size: Resolution, batch: int) -> Tensor:
         """Noise: zeros are faster than photos on some processors, denormals slower."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +10,7 @@ from edge_matting.config import Settings
 from edge_matting.core.clock import Clock, SystemClock
 from edge_matting.core.device_values import DeviceProfile, Vitals
 from edge_matting.core.plan import Plan
+from edge_matting.core.providers import PROVIDERS, is_processor
 from edge_matting.engine.models.session_factory import SessionMaker
 from edge_matting.engine.tuning.calibration import Calibration
 from edge_matting.engine.tuning.cpu_timer import CpuTimer
@@ -20,8 +20,7 @@ from edge_matting.planner import Evaluated, ModelNeeds, make_plan
 from edge_matting.planner.candidates import Choices, choices, thread_counts
 from edge_matting.planner.measurements import MeasuredOn, Measurements, measured_on
 from edge_matting.runtimes import Session
-from edge_matting.runtimes.ort.session import runtime_version
-from edge_matting.runtimes.registry import available_providers, backend_of
+from edge_matting.runtimes.registry import available_providers, backend_of, runtime_version
 
 CALIBRATION_SECONDS: Final = 5.0
 """Enough for the shipped model on two processors; a slow device measures fewer ways."""
@@ -79,9 +78,10 @@ class Planning:
     def worth_measuring(self, plan: Plan) -> bool:
         """Whether there is something to choose from that can be timed in seconds.
 
-        TensorRT compiles an engine for each size, for minutes.
+        A provider such as TensorRT compiles an engine for each size, for minutes.
         """
-        if plan.provider == "tensorrt" or self._settings.device.measure == "never":
+        compiles = PROVIDERS[plan.provider].meanwhile is not None
+        if compiles or self._settings.device.measure == "never":
             return False
         allowed = self._allowed()
         return len(allowed.ways) * len(self._threads(plan)) > 1
@@ -119,7 +119,11 @@ class Planning:
         return measurements
 
     def _available(self, manifest: Manifest) -> tuple[str, ...]:
-        return available_providers(backend_of(manifest, self._settings.device.backend))
+        return available_providers(self._backend(manifest))
+
+    def _backend(self, manifest: Manifest) -> str:
+        device = self._settings.device
+        return backend_of(manifest, device.backend, device.accelerator)
 
     def _allowed(self) -> Choices:
         return choices(
@@ -128,14 +132,12 @@ class Planning:
 
     def _threads(self, plan: Plan) -> tuple[int, ...]:
         """An accelerator computes by itself: its session's threads matter little."""
-        if plan.provider != "cpu":
+        if not is_processor(plan.provider):
             return (plan.session_threads,)
         return thread_counts(self._profile.usable_cpus, plan.workers)
 
     def _on(self, vitals: Vitals | None) -> MeasuredOn:
-        backend = backend_of(self._manifest, self._settings.device.backend)
-        torch = f"torch {metadata.version('torch')}" if backend == "torch" else None
-        runtime = torch or f"onnxruntime {runtime_version()}"
+        runtime = runtime_version(self._backend(self._manifest))
         return measured_on(self._manifest.sha256, self._profile, vitals, runtime)
 
 

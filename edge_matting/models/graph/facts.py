@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
-from edge_matting.models.manifest import Backend, Precision
+from edge_matting.core.providers import FULL_PRECISION, runtime_of_format
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +25,17 @@ class TensorFacts:
 class GraphFacts:
     """Inputs, outputs and structure of a model, read without running it."""
 
-    format: Literal["onnx", "pt2", "torchscript"]
+    format: str  # one of those that ``core.providers.RUNTIMES`` names
     inputs: tuple[TensorFacts, ...]  # without those that have a value in the file
     outputs: tuple[TensorFacts, ...]
     operators: Mapping[str, int] = field(default_factory=dict)  # how often each occurs
     first_stride: int | None = None  # of the first convolution
     makers: Mapping[str, str] = field(default_factory=dict)  # operator behind each output
-    precision: Precision = "fp32"  # of the weights
+    precision: str = FULL_PRECISION  # of the weights
 
     @property
-    def backend(self) -> Backend:
-        return "ort" if self.format == "onnx" else "torch"
+    def backend(self) -> str:
+        return runtime_of_format(self.format)
 
     def count(self, *operators: str) -> int:
         return sum(self.operators.get(name, 0) for name in operators)

@@ -17,7 +17,6 @@ from typing import Final
 from edge_matting.core.errors import ModelError
 from edge_matting.models.graph import protobuf
 from edge_matting.models.graph.facts import GraphFacts, TensorFacts
-from edge_matting.models.manifest import Precision
 
 _DTYPES: Final = MappingProxyType(
     {
@@ -206,7 +205,7 @@ def _maker(found: _Graph, output: str) -> str:
     return operator
 
 
-def _precision(found: _Graph) -> Precision:
+def _precision(found: _Graph) -> str:
     if found.operators["DequantizeLinear"] or found.operators["QLinearConv"]:
         return "int8"
     kinds = Counter(found.weights.values())

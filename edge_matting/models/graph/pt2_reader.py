@@ -18,7 +18,6 @@ from typing import Any, Final
 
 from edge_matting.core.errors import ModelError
 from edge_matting.models.graph.facts import GraphFacts, TensorFacts
-from edge_matting.models.manifest import Precision
 
 _MODEL: Final = "models/model.json"
 _WORDS: Final = re.compile(r"[A-Za-z_]\w*")
@@ -216,7 +215,7 @@ def _tensor(name: str, meta: Any) -> TensorFacts:
     return TensorFacts(name, sides, _DTYPES.get(meta["dtype"], "other"))
 
 
-def _precision(configs: list[Any]) -> Precision:
+def _precision(configs: list[Any]) -> str:
     kinds = [
         _DTYPES.get(part["tensor_meta"]["dtype"], "other")
         for config in configs
@@ -225,5 +224,5 @@ def _precision(configs: list[Any]) -> Precision:
     ]
     for dtype, precision in (("float16", "fp16"), ("bfloat16", "bf16")):
         if 2 * kinds.count(dtype) > len(kinds):
-            return precision  # type: ignore[return-value]
+            return precision
     return "fp32"

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from edge_matting.runtimes.session import GpuMemory
+
 PROVIDERS: Final = MappingProxyType(
     {
         "cpu": "CPUExecutionProvider",
@@ -27,30 +29,7 @@ _CHAIN: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """The order that onnxruntime asks for: nodes that one provider cannot run go to the next."""
 
-SMALL_BOARD_BYTES: Final = 12 << 30
-"""Up to this much GPU memory it is given out sparingly."""
-
-_ARENA_SHARE: Final = 0.8
-_UNIFIED_ARENA_SHARE: Final = 0.4
 _SMALL_WORKSPACE_BYTES: Final = 256 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class GpuMemory:
-    """Memory that a GPU can use."""
-
-    total_bytes: int
-    unified: bool = False  # shared with the processor, as on a Jetson
-
-    @property
-    def is_small(self) -> bool:
-        return self.unified or self.total_bytes <= SMALL_BOARD_BYTES
-
-    @property
-    def arena_bytes(self) -> int:
-        """Limit of the arena; contexts and the libraries' workspaces come on top of it."""
-        share = _UNIFIED_ARENA_SHARE if self.unified else _ARENA_SHARE
-        return int(self.total_bytes * share)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,37 +20,28 @@ import numpy as np
 from edge_matting.core.errors import SessionError, StartError
 from edge_matting.core.model_io import ModelInput
 from edge_matting.models.manifest import Manifest
+from edge_matting.runtimes.environment import prepare_environment
 from edge_matting.runtimes.failures import Failure, failure_of, inference_error
 from edge_matting.runtimes.installed import installed_runtimes
-from edge_matting.runtimes.missing import Evidence, why_missing
 from edge_matting.runtimes.ort.binding import DeviceBinding
+from edge_matting.runtimes.ort.missing import Evidence, why_missing
 from edge_matting.runtimes.ort.options import (
     PROVIDERS,
-    GpuMemory,
     OrtRequest,
     OrtSetup,
     Versions,
     setup_for,
 )
-from edge_matting.runtimes.session import SessionInfo, Tensor, constant_arrays
-from edge_matting.runtimes.shared_libraries import (
+from edge_matting.runtimes.ort.shared_libraries import (
     driver_problem,
     provider_problem,
     tensorrt_version,
 )
+from edge_matting.runtimes.session import GpuUse, SessionInfo, Tensor, constant_arrays
 
 log = logging.getLogger(__name__)
 
 _QUIET: Final = 4  # fatal only; what matters is compared after creation
-
-
-@dataclass(frozen=True, slots=True)
-class GpuUse:
-    """The card that a session may use, and where engines compiled for it are kept."""
-
-    name: str = ""  # with its compute capability: what a compiled engine depends on
-    memory: GpuMemory | None = None
-    engine_dir: Path | None = None
 
 
 class OrtSession:
@@ -233,6 +223,7 @@ def why_not(provider: str, runtime: Any = None) -> str:
 
 
 def _onnxruntime() -> Any:
+    prepare_environment("ort")
     try:
         import onnxruntime  # noqa: PLC0415  an optional extra: its absence is a stated error
     except ImportError as error:

@@ -66,7 +66,12 @@ def test_each_job_is_counted_once_with_its_reason(clock: ManualClock, jobs: Fini
         (JobState.SUCCEEDED, ""): 1,
         (JobState.FAILED, "truncated"): 1,
     }
-    assert tally.finished() == {JobState.SUCCEEDED: 1, JobState.REVIEW: 0, JobState.FAILED: 1}
+    assert tally.finished() == {
+        JobState.SUCCEEDED: 1,
+        JobState.REVIEW: 0,
+        JobState.FAILED: 1,
+        JobState.WITHDRAWN: 0,
+    }
     assert (sum(report.end_to_end.counts), report.end_to_end.total) == (2, 8.0)
     assert report.end_to_end.counts[2] == 2  # above 2.5 s, up to 5 s
     assert report.cache == {"miss": 1}

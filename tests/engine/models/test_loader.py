@@ -21,13 +21,14 @@ from edge_matting.core.errors import (
     StartError,
 )
 from edge_matting.core.plan import Fallbacks, Plan
+from edge_matting.core.providers import PRECISIONS
 from edge_matting.engine.factory import open_catalog, plan_for
 from edge_matting.engine.models.golden import GOLDEN_NAME, GoldenMattes, matte_png
 from edge_matting.engine.models.loader import LoadedModel, ModelLoader
 from edge_matting.engine.models.session_factory import SessionMaker, gpu_use, wanted_provider
 from edge_matting.models import Manifest
 from edge_matting.pipeline import PixelBudget, Tools
-from edge_matting.pipeline.self_test import SIDE, TOLERANCE, matte_difference, self_test
+from edge_matting.pipeline.self_test import SIDE, matte_difference, self_test
 from edge_matting.runtimes import SessionInfo
 from edge_matting.runtimes.failures import inference_error
 from edge_matting.runtimes.session import Tensor
@@ -140,7 +141,7 @@ def test_a_model_that_works_is_opened_as_planned_with_its_proof(opener, plan) ->
     script = Script()
     opened: LoadedModel = opener(script).open(plan, "default")
     assert (opened.plan, opened.lowered) == (plan, ())
-    assert opened.test.difference < TOLERANCE["fp32"] / 2
+    assert opened.test.difference < PRECISIONS["fp32"].tolerance / 2
     proof = opened.proof
     assert (proof.requested, proof.actual, proof.missing) == ("tensorrt", "tensorrt", None)
     assert proof.cpu_seconds is not None
@@ -309,7 +310,8 @@ def test_a_known_matte_that_cannot_be_kept_or_read_is_made_again(tmp_path, opene
     kept.matte((320, 320), reference)
     assert len(made) == 3
     known = GoldenMattes(manifest, shipped.parent, tmp_path / "golden")
-    assert matte_difference(known.matte((320, 320), reference), first) <= TOLERANCE["fp32"]
+    difference = matte_difference(known.matte((320, 320), reference), first)
+    assert difference <= PRECISIONS["fp32"].tolerance
     assert len(made) == 3
 
 

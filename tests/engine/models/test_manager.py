@@ -330,10 +330,10 @@ def test_two_workers_load_a_model_once_and_others_go_on_meanwhile() -> None:
 def test_long_work_is_told_until_its_limit_and_short_work_is_not() -> None:
     events = EventSender()
     progress: list[int] = []
-    with preparing(events, "a thing", lambda: progress.append(1), say_every=0.01, quick=0.05):
-        time.sleep(0.3)
+    with preparing(events, "a thing", lambda: progress.append(1), say_every=0.01, quick=0.5):
+        wait_for(lambda: any(facts["what"] for _, facts in events.said), "a report")
     told = [facts for _, facts in events.said]
-    assert told[0] == {"what": None}  # not worth telling yet, and yet a sign of life
+    assert told[0] == {"what": None}  # not worth reporting yet, and yet a sign of life
     assert any(facts["what"] == "a thing" and "s" in facts["detail"] for facts in told)
     assert told[-1] == {"what": None}
     assert progress

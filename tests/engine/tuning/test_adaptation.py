@@ -36,7 +36,6 @@ FULL = Plan(
     session_threads=1,
     memory_bytes=4 << 30,
     reasons=("as planned",),
-    encode_workers=4,
     fallbacks=Fallbacks(("cpu",), ("fp32",), ((320, 320), (256, 256)), (1,)),
 )
 CALM = replace(

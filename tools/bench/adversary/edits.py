@@ -100,13 +100,14 @@ def neck_widened(scene: Scene, chance: np.random.Generator, share: float) -> Rgb
     rows = np.flatnonzero((scene.alpha > 0.5).any(axis=1))
     row = chance.uniform(rows[0], rows[-1])
     tall = 0.08 * scene.alpha.shape[0]
-    y, x = np.indices(scene.alpha.shape, np.float32)
+    grid = np.indices(scene.alpha.shape, np.float32)
+    y, x = np.atleast_2d(grid[0]), np.atleast_2d(grid[1])
     near = np.exp(-(((y - row) / tall) ** 2)).astype(np.float32)
     band = scene.alpha[max(0, int(row - tall)) : int(row + tall) + 1]
     middle = (
         float(np.nonzero(band > 0.5)[1].mean()) if (band > 0.5).any() else scene.alpha.shape[1] / 2
     )
-    across = (middle + (x - middle) / (1 + share * near)).astype(np.float32)
+    across = ((x - middle) / (1 + share * near) + middle).astype(np.float32)
     return _remapped(scene, across, y)
 
 
@@ -212,4 +213,5 @@ def _blurred(values: Floats, sigma: float) -> Floats:
     size = max(1, values.shape[1] // shrink), max(1, values.shape[0] // shrink)
     small = cv2.resize(values, size, interpolation=cv2.INTER_AREA) if shrink > 1 else values
     small = cv2.GaussianBlur(small, (0, 0), sigma / shrink)
-    return cv2.resize(small, (values.shape[1], values.shape[0]), interpolation=cv2.INTER_LINEAR)
+    whole = cv2.resize(small, (values.shape[1], values.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(whole, np.float32)

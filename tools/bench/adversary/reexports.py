@@ -20,6 +20,7 @@ def saved(rgb: Rgb, kind: str, quality: int = 95) -> Rgb:
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     data = cv2.imencode(f".{kind}", bgr, settings)[1]
     read = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert read is not None
     return np.asarray(cv2.cvtColor(read, cv2.COLOR_BGR2RGB), np.uint8)
 
 

@@ -1,0 +1,64 @@
+"""How far each cell's colour lies from the ground's, and whether it could be its shadow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge_matting.core.arrays import Alpha
+from edge_matting.matting.ground.estimate import Ground
+from edge_matting.matting.ground.surface import Mask, Planes
+
+GROUND_LIKE: Final = 3.5  # deviations of the noise
+_PART: Final = 0.09  # of the difference close by: what little an edge's blur leaves of it
+_DARKEST: Final = 0.35  # what a shadow leaves of (L + 16)
+_TINT: Final = 1.5  # CIELAB, by which a shadow's chroma may be off
+_OFFSET: Final = np.float32(16.0)  # of CIELAB's cube root
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Key:
+    """Per cell, h x w: ``distance`` in deviations of the noise, and what follows from it."""
+
+    distance: Alpha
+    like: Mask  # as like the ground as its noise allows
+    shadow: Mask  # darker, the same chroma, and smooth; never ``like``
+    slope: Alpha  # change of lightness from cell to cell, CIELAB
+
+
+def key_of(ground: Ground) -> Key:
+    """Likelihood of ground by its own noise, h x w."""
+    distance = np.sqrt(np.square(ground.away / ground.noise).sum(axis=2))
+    near: Any = cv2.dilate(distance, np.ones((9, 9), np.uint8))
+    like = (distance < GROUND_LIKE) | (distance < np.float32(_PART) * near)
+    return Key(distance, like, _shadows(ground) & ~like, steepness(ground.away))
+
+
+def steepness(planes: Planes) -> Alpha:
+    """Length of the gradient of ``planes`` (h x w x 3) over all channels, in units a cell."""
+    soft: Any = cv2.GaussianBlur(planes, (3, 3), 0)
+    across: Any = cv2.Sobel(soft, cv2.CV_32F, 1, 0, scale=1 / 8)
+    down: Any = cv2.Sobel(soft, cv2.CV_32F, 0, 1, scale=1 / 8)
+    both = across * across
+    both += down * down
+    total: Any = cv2.transform(both, np.ones((1, 3), np.float32))
+    return np.asarray(cv2.sqrt(total).reshape(planes.shape[:2]), np.float32)
+
+
+def _shadows(ground: Ground) -> npt.NDArray[np.bool_]:
+    """Darker than the ground at the same chroma.
+
+    Where light falls to a part, CIELAB's L + 16, a and b all fall by that part's cube root (within
+    the cube root's range), so that their proportions stay (compare Finlayson et al., "On the
+    Removal of Shadows from Images", PAMI 2006).
+    """
+    under = ground.colour
+    part = (under[:, :, 0] + ground.away[:, :, 0] + _OFFSET) / (under[:, :, 0] + _OFFSET)
+    tint = under[:, :, 1:] * (1 - part)[..., None] + ground.away[:, :, 1:]
+    noise = ground.noise[:, :, 1:]
+    even = (np.abs(tint) < _TINT + 2.5 * noise).all(axis=2)
+    return np.asarray((part > _DARKEST) & (part < 1) & even, np.bool_)

@@ -1,0 +1,123 @@
+"""Alpha from a known ground: where B is known and F is near, alpha is a projection.
+
+I = aF + (1 - a)B with B known is solved for a by projecting I - B onto F - B (Smith and Blinn,
+"Blue Screen Matting", SIGGRAPH 1996; Mishima's and difference keyers do the same). F comes from the
+subject's sure cells close by, B from the ground's; a faint difference of the two says nothing, and
+the network's refined matte stays there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from edge_matting.matting.band import Grid
+
+from edge_matting.core.arrays import Alpha, Rgb
+from edge_matting.matting.ground.regions import Decided
+from edge_matting.matting.ground.surface import Mask, Planes
+from edge_matting.matting.resize import resample
+
+_NEAR: Final = (2.0, 8.0, 32.0)  # cells: how far colours are carried on, the nearest first
+_TRUST: Final = 4.0  # deviations of the noise, by which F and B must differ for half a say
+_FULL: Final = 0.7  # of the largest difference close by
+_TINY: Final = np.float32(1e-4)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Colours:
+    """Foreground and background at working size, h x w x 3 in [0, 1], and the band to solve."""
+
+    front: Planes
+    back: Planes
+    band: Mask  # h x w
+    noise: float  # deviation of a channel, of [0, 1]
+
+
+def colours_of(small: Planes, found: Decided, back: Planes, noise: float) -> Colours:
+    """``small`` h x w x 3 in [0, 1] is the photo, ``back`` the ground's smooth colour."""
+    outer = eroded(found.ground)
+    behind = _carried(small, outer, back)
+    inner = _sure(small, behind, found.subject)
+    band = ~inner & ~outer
+    front = _carried(small, inner, _farthest(small, behind, found.subject))
+    return Colours(front, behind, band, noise)
+
+
+def _sure(small: Planes, behind: Planes, subject: Mask) -> Mask:
+    """Cells that are the subject's alone: well inside it, or as far from B as any close by."""
+    apart = np.sqrt(np.square(small - behind).sum(axis=2)) * subject
+    most: Any = cv2.dilate(apart, np.ones((7, 7), np.uint8))
+    full = eroded(subject) & (apart >= np.float32(_FULL) * most)
+    return full | eroded(subject, 3)
+
+
+def eroded(mask: Mask, times: int = 1) -> Mask:
+    """``mask`` without its outermost cells; the picture's own border does not erode."""
+    less: Any = cv2.erode(mask.view(np.uint8), np.ones((3, 3), np.uint8), iterations=times,
+                          borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(less.reshape(mask.shape) > 0, np.bool_)
+
+
+def _carried(small: Planes, known: Mask, otherwise: Planes) -> Planes:
+    """Colours of ``known`` cells, carried on to the others; ``otherwise`` where none is near."""
+    weight = known.astype(np.float32)
+    result = otherwise
+    for sigma in reversed(_NEAR):
+        factor = max(1, int(sigma / 2))
+        size = max(1, small.shape[1] // factor), max(1, small.shape[0] // factor)
+        share = resample(weight, size)
+        total = resample(small * weight[..., None], size)
+        near: Any = cv2.GaussianBlur(share, (0, 0), sigma / factor)
+        mean: Any = cv2.GaussianBlur(total, (0, 0), sigma / factor)
+        near, mean = (resample(np.asarray(x, np.float32), small.shape[1::-1]) for x in (near, mean))
+        trust = np.minimum(near * np.float32(50), 1)[..., None]
+        result = result + trust * (mean / (near + _TINY)[..., None] - result)
+    return np.where(known[..., None], small, result).astype(np.float32)
+
+
+def _farthest(small: Planes, behind: Planes, subject: Mask) -> Planes:
+    """For thin things without a sure inside: the colour close by that differs most from B."""
+    apart = np.sqrt(np.square(small - behind).sum(axis=2)) * subject
+    most: Any = cv2.dilate(apart, np.ones((9, 9), np.uint8))
+    weight = np.power(apart / np.maximum(most, _TINY), 8, dtype=np.float32)
+    share: Any = cv2.GaussianBlur(weight, (0, 0), 3)
+    total: Any = cv2.GaussianBlur(small * weight[..., None], (0, 0), 3)
+    return np.asarray(total / (share + _TINY)[..., None], np.float32)
+
+
+def projected(pixels: Planes, front: Planes, back: Planes, noise: float) -> tuple[Alpha, Alpha]:
+    """Alpha of ``pixels`` (R x C x 3) and how far it is to be trusted, both R x C in [0, 1]."""
+    along = front - back
+    length = np.square(along).sum(axis=2)
+    share = ((pixels - back) * along).sum(axis=2) / np.maximum(length, _TINY)
+    trust = length / (length + np.float32((_TRUST * noise) ** 2 * 3))
+    return np.clip(share, 0, 1), trust
+
+
+def prior_of(small: Planes, found: Decided, colours: Colours, matte: Alpha) -> Alpha:
+    """The matte at working size, h x w: decided cells 0 or 1, the band projected."""
+    share, trust = projected(small, colours.front, colours.back, colours.noise)
+    held = np.where(found.subject, np.maximum(matte, 0.5), np.minimum(matte, 0.5))
+    alpha = np.where(colours.band, held + trust * (share - held), found.subject)
+    return alpha.astype(np.float32)
+
+
+def sharpened(full: Alpha, rgb: Rgb, prior: Alpha, colours: Colours) -> Alpha:
+    """``full`` (H x W, refined from ``prior``) with its band projected at full size, in place."""
+    grid = Grid.over(full.shape, 640)
+    scale = np.float32(1 / np.iinfo(rgb.dtype).max)
+    share = np.where(colours.band, np.float32(0.5), prior)
+    inside = colours.band.astype(np.float32)
+    for tile in grid.band(share):
+        where = grid.pixels(tile)
+        key, trust = projected(rgb[where] * scale, grid.enlarge(colours.front, tile),
+                               grid.enlarge(colours.back, tile), colours.noise * grid.factor)
+        part = full[where]
+        trust *= np.minimum(grid.enlarge(inside, tile) * 2, 1)
+        part += (key - part) * trust
+        np.copyto(part, np.float32(0), where=part < 1 / 255)
+        np.copyto(part, np.float32(1), where=part > 254 / 255)
+    return full
