@@ -140,7 +140,7 @@ def _is_ours(state_dir: Path) -> bool:
     except OSError:
         ours = False
     if not ours:
-        log.info("%s is not this user's: mattes are remembered for this run only", state_dir)
+        log.info("%s belongs to another user: mattes are cached for this run only", state_dir)
     return ours
 
 

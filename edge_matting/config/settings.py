@@ -129,7 +129,8 @@ class Settings(Frozen):
         return self.state_dir / "ledger.sqlite"
 
     @property
-    def previews_dir(self) -> Path:
+    def thumbnails_dir(self) -> Path:
+        """Small pictures of the page; the folder keeps the name that it had first."""
         return self.state_dir / "previews"
 
     @property

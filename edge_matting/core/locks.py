@@ -1,4 +1,8 @@
-"""One appliance per state directory."""
+"""One appliance per state directory, one engine per share of the machine.
+
+On `flock` itself: the filelock package polls where the kernel queues, and makes a missing state
+directory (perhaps below a disk that is not mounted) where this must fail.
+"""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class Appliance:
         app = create_app(
             view,
             ledger,
-            previews_dir=self._settings.previews_dir,
+            thumbnails_dir=self._settings.thumbnails_dir,
             token=token,
             clock=self._clock,
             allowed_hosts=usual_hosts(status.host),
@@ -201,9 +201,9 @@ class Appliance:
             log.error("the new configuration is not used: state_dir changes only with a restart")
             return False
         if new == self._settings:
-            log.info("the configuration has not changed")
+            log.info("configuration unchanged")
             return False
-        log.info("the configuration was read again")
+        log.info("configuration reloaded")
         self._settings = new
         return True
 

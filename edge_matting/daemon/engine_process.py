@@ -165,7 +165,7 @@ class EngineProcess:
         try:
             message = json.loads(line)
         except ValueError:
-            log.warning("the engine said something unreadable: %.200r", line)
+            log.warning("unreadable message from the engine: %.200r", line)
             return
         hear(self.events, message)
         self.events.heard = time.monotonic()
@@ -201,7 +201,7 @@ def hear(events: EngineStatus, message: dict[str, Any]) -> None:
         case "problem":
             events.problem = Reason.from_coded(message["message"])
         case other:
-            log.warning("the engine said something unknown: %.200r", other)
+            log.warning("unknown message from the engine: %.200r", other)
 
 
 def _cache(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -260,7 +260,7 @@ class EngineSupervision:
         self._lost_in_a_row = 1 if engine.events.finished else self._lost_in_a_row + 1
         if self._lost_in_a_row >= LOST_IN_A_ROW:
             why = Reason("gpu_lost_again", n=self._lost_in_a_row, why=engine.events.problem or "")
-            log.error("the GPU is left alone: %s", why)
+            log.error("the GPU is not used: %s", why)
             self.identity = replace(self.identity, gpu_lost=why)
             self._lost_in_a_row = 0
 

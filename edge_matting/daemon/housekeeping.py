@@ -19,7 +19,7 @@ PERIOD_SECONDS = 3600.0
 FIRST_SECONDS = 60.0
 DAY = 86400.0
 DELETED_AT_ONCE = 1000
-KEPT_PREVIEWS = 2000
+KEPT_THUMBNAILS = 2000
 KEPT_ENGINES = 16
 """Engines that TensorRT compiled: models, precisions and sizes that are gone back to."""
 
@@ -41,7 +41,7 @@ class Housekeeping:
         self._delete_originals(Place.DONE, self._settings.retention.done_days)
         self._delete_originals(Place.FAILED, self._settings.retention.failed_days)
         self._forget_history()
-        self._trim_previews()
+        self._trim_thumbnails()
         self._trim_engines()
         self._sweep_results()
 
@@ -83,16 +83,16 @@ class Housekeeping:
         if forgotten:
             log.info("%d jobs older than %g days forgotten", forgotten, days)
 
-    def _trim_previews(self) -> None:
-        """Keep the newest previews; they are named by job, and jobs are numbered upwards."""
-        folder = self._settings.previews_dir
+    def _trim_thumbnails(self) -> None:
+        """Keep the newest thumbnails; they are named by job, and jobs are numbered upwards."""
+        folder = self._settings.thumbnails_dir
         if not folder.is_dir():
             return
         numbered = sorted(
             (path for path in folder.glob("*.jpg") if path.stem.isdigit()),
             key=lambda path: int(path.stem),
         )
-        for path in numbered[:-KEPT_PREVIEWS]:
+        for path in numbered[:-KEPT_THUMBNAILS]:
             path.unlink(missing_ok=True)
 
     def _trim_engines(self) -> None:

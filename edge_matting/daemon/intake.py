@@ -112,7 +112,7 @@ class Intake:
             return 0, CHECK_SECONDS
         except LedgerError as error:
             if self.ledger_problem is None:
-                log.error("%s: nothing can be taken in: %s", self.folder.path, error)
+                log.error("%s: no files can be queued: %s", self.folder.path, error)
             self.ledger_problem = error.reason
             self._next_scan = 0.0
             return 0, CHECK_SECONDS
@@ -137,7 +137,7 @@ class Intake:
         if problem == self.problem:
             return
         if problem is None:
-            log.info("%s: can be worked in again", self.folder.path)
+            log.info("%s: available again", self.folder.path)
             self._next_scan = 0.0
         else:
             log.error("%s: %s", self.folder.path, problem)

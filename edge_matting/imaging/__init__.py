@@ -7,10 +7,10 @@ from edge_matting.imaging.exif import Output
 from edge_matting.imaging.header import check_limits, read_header
 from edge_matting.imaging.metadata import output_metadata
 from edge_matting.imaging.survey import Header, Metadata
-from edge_matting.imaging.thumbnail import PREVIEW_HEIGHT, before_after
+from edge_matting.imaging.thumbnail import THUMBNAIL_HEIGHT, before_after
 
 __all__ = [
-    "PREVIEW_HEIGHT",
+    "THUMBNAIL_HEIGHT",
     "Header",
     "Metadata",
     "Output",

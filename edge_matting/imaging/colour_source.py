@@ -13,11 +13,12 @@ What nobody says is sRGB. A profile that cannot be used is passed over, with a n
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from PIL import ImageCms
 
+from edge_matting.core.reasons import Reason
 from edge_matting.imaging.hdr import HLG, PQ
 from edge_matting.imaging.icc_build import ADOBE_RGB, BT709, PRIMARIES, Primaries, build_profile
 
@@ -63,7 +64,7 @@ class Colour:
     """
 
     icc: bytes | None = None
-    note: str | None = None
+    notes: tuple[Reason, ...] = ()
     convert: bool = False
     hdr: int | None = None
     primaries: Primaries = BT709
@@ -81,18 +82,17 @@ def colour_of(facts: ColourFacts) -> Colour:
     found = _by_rest(facts)
     if fault is None:
         return found
-    notes = (f"its colour profile was left out ({fault})", found.note)
-    return Colour(found.icc, "; ".join(note for note in notes if note), found.convert)
+    return replace(found, notes=(Reason(fault), *found.notes))
 
 
 def profile_fault(icc: bytes) -> str | None:
-    """Why an ICC profile cannot be used; None for a sound one."""
+    """The code of the reason why an ICC profile cannot be used; None for a sound one."""
     if len(icc) > _LONGEST_PROFILE:
-        return "it is longer than 8 MB"
+        return "profile_too_long"
     try:
         ImageCms.ImageCmsProfile(io.BytesIO(icc))
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return "it is broken"
+        return "profile_broken"
     return None
 
 
@@ -102,11 +102,11 @@ def _by_code_points(said: CodePoints, peak: float | None) -> Colour | None:
     name, primaries = PRIMARIES.get(said.primaries, PRIMARIES[1])
     if said.transfer in (PQ, HLG):
         curve = "PQ" if said.transfer == PQ else "HLG"
-        note = f"high dynamic range ({curve}, {name}) was tone-mapped to sRGB"
-        return Colour(None, note, hdr=said.transfer, primaries=primaries, peak=peak)
+        note = Reason("tone_mapped", curve=curve, primaries=name)
+        return Colour(None, (note,), hdr=said.transfer, primaries=primaries, peak=peak)
     gamma = _GAMMAS.get(said.transfer)
     if gamma is None and said.transfer not in _SRGB_LIKE:
-        return Colour(None, f"transfer characteristic {said.transfer} is not known; taken for sRGB")
+        return Colour(None, (Reason("transfer_unknown", number=said.transfer),))
     return _plain(name, primaries, gamma)
 
 
@@ -119,7 +119,7 @@ def _by_rest(facts: ColourFacts) -> Colour:
         return _plain(known, primaries, facts.gamma)
     if facts.adobe_rgb:
         profile = build_profile("Adobe RGB (1998) compatible", ADOBE_RGB, _ADOBE_GAMMA)
-        return Colour(profile, "its EXIF says Adobe RGB (R03); the equal profile was added")
+        return Colour(profile, (Reason("adobe_rgb_by_exif"),))
     return Colour()
 
 
@@ -127,8 +127,8 @@ def _plain(name: str, primaries: Primaries, gamma: float | None) -> Colour:
     srgb_curve = gamma is None or abs(gamma - _SRGB_GAMMA) < 0.03
     if srgb_curve and primaries.near(BT709):
         return Colour()
-    curve = "" if gamma is None else f", gamma {gamma:.3g}"
-    profile = build_profile(f"{name}{curve}", primaries, gamma)
+    colours = name if gamma is None else f"{name}, gamma {gamma:.3g}"
+    profile = build_profile(colours, primaries, gamma)
     if gamma is not None and not _DISPLAYED[0] <= gamma <= _DISPLAYED[1]:
-        return Colour(profile, f"its colours ({name}{curve}) were converted to sRGB", convert=True)
-    return Colour(profile, f"its colours are {name}{curve}; the equal profile was added")
+        return Colour(profile, (Reason("colours_converted", colours=colours),), convert=True)
+    return Colour(profile, (Reason("profile_added", colours=colours),))

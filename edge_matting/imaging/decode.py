@@ -8,6 +8,7 @@ import numpy as np
 
 from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.core.errors import NotAnImage
+from edge_matting.core.reasons import Reason
 from edge_matting.imaging.colour import from_grey, profile_space, to_srgb
 from edge_matting.imaging.colour_source import Colour, colour_of
 from edge_matting.imaging.hdr import tone_mapped
@@ -57,15 +58,15 @@ def decode_pixels(data: bytes, header: Header) -> Photo:
         rgb, alpha = _split(decoded.pixels)
         colour = colour_of(seen.facts)
         rgb, icc, notes = _coloured(rgb, decoded, colour)
-    notes = (*seen.notes, *decoded.notes, *notes)
-    return Photo(rgb, alpha, icc, seen.metadata, _dpi(seen), seen.format, name, notes)
+    told = (*seen.notes, *decoded.notes, *notes)
+    return Photo(rgb, alpha, icc, seen.metadata, _dpi(seen), seen.format, name, told)
 
 
 def _coloured(
     rgb: Rgb, decoded: Decoded, colour: Colour
-) -> tuple[Rgb, bytes | None, tuple[str, ...]]:
+) -> tuple[Rgb, bytes | None, tuple[Reason, ...]]:
     """The pixels, converted where they must be, the profile that describes them, and notes."""
-    notes = () if colour.note is None else (colour.note,)
+    notes = colour.notes
     if decoded.converted:  # CMYK and L*a*b* are in sRGB already
         return rgb, None, ()
     if colour.hdr is not None:
@@ -76,8 +77,7 @@ def _coloured(
     if space == b"GRAY" and decoded.grey:
         return from_grey(rgb, colour.icc), None, notes
     if space != b"RGB ":
-        kind = space.decode("latin-1").strip() or "no colour space"
-        return rgb, None, (*notes, f"its colour profile ({kind}) does not fit it and was left out")
+        return rgb, None, (*notes, Reason("profile_unfit", space=space.decode("latin-1").strip()))
     return (to_srgb(rgb, colour.icc), None, notes) if colour.convert else (rgb, colour.icc, notes)
 
 

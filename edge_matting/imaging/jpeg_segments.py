@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Final
 
+from edge_matting.core.reasons import Reason
 from edge_matting.imaging.iptc import from_photoshop
 
 _EXIF: Final = b"Exif\x00\x00"
@@ -158,7 +159,7 @@ def _take_metadata(found: Jpeg, kind: int, body: bytes) -> None:
         found.chunks.setdefault(body[12], body[14:])
         found.chunk_count = max(found.chunk_count, body[13])
     elif kind == 0xE2 and body.startswith(_ICC):
-        found.notes.append("its colour profile is empty and was left out")
+        found.notes.append(Reason("profile_incomplete"))
     elif kind == 0xE2 and body.startswith(_MPF):
         found.several = True
     elif kind == 0xED:
@@ -176,4 +177,4 @@ def _assemble(found: Jpeg) -> None:
     if set(found.chunks) == set(range(1, found.chunk_count + 1)):
         found.icc = b"".join(found.chunks[number] for number in sorted(found.chunks))
     else:
-        found.notes.append("its colour profile is incomplete and was left out")
+        found.notes.append(Reason("profile_incomplete"))

@@ -12,6 +12,7 @@ import simplejpeg
 from PIL import Image, ImageFile
 
 from edge_matting.core.errors import Truncated, Unsupported
+from edge_matting.core.reasons import Reason
 from edge_matting.imaging.colour import lab_to_srgb, to_srgb_picture
 from edge_matting.imaging.colour_source import profile_fault
 from edge_matting.imaging.containers import damage
@@ -71,7 +72,7 @@ def _jpeg(data: bytes, seen: Survey, found: Jpeg) -> Decoded:
         if not found.complete_scans:
             raise Truncated(f"{name}: the JPEG data is incomplete (scans are missing)")
         data += _END
-        notes = ("its end marker is missing; all of its pixels are there",)
+        notes = (Reason("end_marker_missing"),)
     if found.icc is not None or found.notes:
         data = without_profile(data)
     if found.components not in (1, 3):
@@ -180,7 +181,7 @@ def _deeper(narrow: Pixels, wide: Pixels | None, bits: int) -> tuple[Pixels, tup
         if wide.shape == narrow.shape and _agree(wide, narrow):
             return wide, ()
     spread = narrow.astype(np.uint16) * np.uint16(257)
-    return spread, (f"of its {bits} bits a sample 8 were read",)
+    return spread, (Reason("bits_reduced", bits=bits),)
 
 
 def _agree(wide: Pixels, narrow: Pixels) -> bool:

@@ -11,6 +11,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Final
 
+from edge_matting.core.reasons import Reason
 from edge_matting.imaging.colour_source import CodePoints
 from edge_matting.imaging.icc_build import Primaries
 from edge_matting.imaging.iptc import from_photoshop
@@ -101,7 +102,7 @@ def _take(found: Png, tag: bytes, body: bytes, *, sound: bool, vital: bool) -> N
         found.ancillary += 1
         found.metadata_bytes += len(body)
     if not sound and not vital:
-        found.note(f"its {tag.decode('latin-1')} chunk is damaged and was left out")
+        found.note(Reason("part_damaged", part=tag.decode("latin-1")))
         return
     reader = _READERS.get(tag)
     if reader is None:
@@ -109,7 +110,7 @@ def _take(found: Png, tag: bytes, body: bytes, *, sound: bool, vital: bool) -> N
     try:
         reader(found, body)
     except (struct.error, zlib.error, ValueError, ZeroDivisionError):
-        found.note(f"its {tag.decode()} chunk is broken and was left out")
+        found.note(Reason("part_broken", part=tag.decode()))
 
 
 def inflate(body: bytes) -> bytes:

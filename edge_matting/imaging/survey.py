@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 from PIL import ImageFile
 
 from edge_matting.core.errors import NotAnImage, Truncated, Unsupported
+from edge_matting.core.reasons import Reason
 from edge_matting.imaging.colour_source import ColourFacts
 from edge_matting.imaging.containers import ends_early, read_webp, webp_chunk
 from edge_matting.imaging.directory import (
@@ -126,7 +127,7 @@ def _jpeg(data: bytes, name: str) -> Survey:
     header = Header("jpeg", width, height, 8, orientation, name)
     notes = [*found.notes]
     if found.several:
-        notes.append("several pictures: the first was taken")
+        notes.append(Reason("first_picture"))
     metadata = Metadata(found.exif, found.xmp, found.iptc)
     return _seen(
         header, metadata, ColourFacts(found.icc), dpi=found.dpi, notes=tuple(notes), container=found
@@ -155,7 +156,7 @@ def _png(data: bytes, name: str) -> Survey:
     )
     notes = [*found.notes]
     if found.animated:
-        notes.append("several frames or pages: the first was taken")
+        notes.append(Reason("first_frame"))
     metadata = Metadata(found.exif, found.xmp, found.iptc)
     return _seen(header, metadata, facts, dpi=found.dpi, notes=tuple(notes), container=found)
 
@@ -169,7 +170,7 @@ def _webp(data: bytes, name: str) -> Survey:
     orientation = orientation_of(exif)
     width, height = upright((info.width, info.height), orientation)
     header = Header("webp", width, height, 8, orientation, name)
-    notes = ("several frames or pages: the first was taken",) if info.animated else ()
+    notes = (Reason("first_frame"),) if info.animated else ()
     metadata = Metadata(exif, webp_chunk(data, b"XMP "))
     return _seen(header, metadata, ColourFacts(webp_chunk(data, b"ICCP")), notes=notes)
 
@@ -202,7 +203,7 @@ def _tiff(data: bytes, name: str) -> Survey:
     icc = first[34675].raw if 34675 in first else None
     notes = []
     if len([one for one in found.layouts if not one.reduced]) > 1:
-        notes.append("several frames or pages: the first was taken")
+        notes.append(Reason("first_frame"))
     index = found.interoperability.get(1)
     facts = ColourFacts(icc, adobe_rgb=index is not None and index.raw[:3] == b"R03")
     dpi = _tiff_density(first)
@@ -263,9 +264,9 @@ def _heif(data: bytes, kind: str, name: str) -> Survey:
                         peak=found.peak)  # fmt: skip
     notes = []
     if getattr(picture, "is_animated", False):
-        notes.append("several frames or pages: the first was taken")
+        notes.append(Reason("first_frame"))
     if found.gain_map:
-        notes.append("its map for high dynamic range was left out")
+        notes.append(Reason("gain_map_dropped"))
     return _seen(
         header, Metadata(exif, xmp), facts, dpi=_dpi(picture), notes=tuple(notes), container=found
     )
@@ -285,7 +286,7 @@ _OTHER_CODECS = {
 def _raw(data: bytes, kind: str, name: str) -> Survey:
     size = size_of_raw(data, kind, name)
     header = Header("raw", size.width, size.height, 16, 1, name)
-    notes = (f"{kind} was developed with the camera's white balance",)
+    notes = (Reason("raw_developed", kind=kind),)
     container = RawFile(kind, size.sensor_pixels)
     return _seen(header, Metadata(), ColourFacts(), notes=notes, container=container)
 
@@ -296,7 +297,7 @@ def _through_pillow(data: bytes, kind: str, name: str) -> Survey:
     with job_errors(data, kind, name):
         picture = open_picture(data, kind)
         if getattr(picture, "is_animated", False):
-            notes = ("several frames or pages: the first was taken",)
+            notes = (Reason("first_frame"),)
     header = Header(kind, *picture.size, 8, 1, name)
     xmp = picture.info.get("xmp")
     metadata = Metadata(None, xmp if isinstance(xmp, bytes) else None)

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_matting.core.errors import TooLarge, Truncated, Unsupported
+from edge_matting.core.reasons import Reason
 from edge_matting.imaging import tiff_layout as tl
 from edge_matting.imaging.pillow import load_picture, open_picture
 from edge_matting.imaging.tiff_layout import Layout
@@ -240,13 +241,13 @@ def _normalised(samples: Samples, palette: Samples | None, layout: Layout, name:
     ranged = _lab_bytes(planes, layout) if lab else _ranged(planes, layout, notes)
     colour, alpha = ranged[:, :, :colours], _alpha(ranged, layout, colours)
     if planes.shape[2] > colours + (alpha is not None):
-        notes.append("channels that are neither colour nor transparency were left out")
+        notes.append(Reason("channels_dropped"))
     if layout.photometric == tl.WHITE_IS_ZERO:
         colour = np.iinfo(colour.dtype).max - colour
     if colours == 4 or lab:
         narrow = colour if colour.dtype == np.uint8 else (colour >> 8).astype(np.uint8)
         if colour.dtype != np.uint8:
-            notes.append("its 16 bits were read as 8, for its colours had to be converted")
+            notes.append(Reason("bits_reduced", bits=layout.depth))
         return Read(np.ascontiguousarray(narrow), cmyk=not lab, lab=lab, notes=tuple(notes))
     if alpha is not None:
         associated = layout.extra[0] == tl.ASSOCIATED
@@ -302,10 +303,10 @@ def _stretched(planes: Samples, notes: list[str]) -> Samples:
     values = np.where(finite, planes, 0.0)
     low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
     if not finite.all():
-        notes.append("samples that are no numbers were taken for 0")
+        notes.append(Reason("samples_not_numbers"))
     if low < 0 or high > 1:
         low = min(low, 0.0)
-        notes.append(f"its samples from {low:.6g} to {high:.6g} were spread over the whole range")
+        notes.append(Reason("samples_spread", low=low, high=high))
         values = (values - low) / ((high - low) or 1.0)
     return np.asarray(np.rint(values * 65535).astype(np.uint16))
 

@@ -219,7 +219,7 @@ class StatusSnapshot:
     models: tuple[str, ...] = ()  # ids that a retry may name
     recipes: tuple[RecipeReport, ...] = ()
     max_file_bytes: int = 0  # a larger upload is refused
-    state_free_bytes: int | None = None  # where the ledger and the previews lie
+    state_free_bytes: int | None = None  # where the ledger and the thumbnails lie
 
 
 class ApplianceInterface(Protocol):

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -183,58 +182,6 @@ def test_other_errors_pass_through_unchanged() -> None:
     with pytest.raises(OSError, match="too long") as caught, blocking("cannot write /x"):
         raise error
     assert caught.value is error
-
-
-def test_the_system_calls_come_in_the_order_that_survives_a_power_cut(tmp_path: Path) -> None:
-    calls = traced_calls(
-        tmp_path,
-        f"durable_write(Path({str(tmp_path)!r}, 'a.png'), [b'one', b'two'])",
-    )
-    assert calls == ["write", "write", "fsync file", "rename", "fsync folder"]
-
-
-def test_a_move_syncs_where_the_file_came_to_before_where_it_left(tmp_path: Path) -> None:
-    (tmp_path / "done").mkdir()
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in/a").write_bytes(b"x")
-    root = str(tmp_path)
-    calls = traced_calls(
-        tmp_path, f"move_no_replace(Path({root!r}, 'in/a'), Path({root!r}, 'done/a'))"
-    )
-    assert calls == ["renameat2", "fsync done", "fsync in"]
-
-
-def traced_calls(root: Path, statement: str) -> list[str]:
-    """Writes, syncs and renames of files under ``root`` that the statement makes."""
-    strace = shutil.which("strace")
-    if strace is None:
-        pytest.skip("strace is not installed; the order of system calls was not checked")
-    code = (
-        "from pathlib import Path\n"
-        "from edge_matting.core.durable import durable_write, move_no_replace\n" + statement
-    )
-    log = root.parent / f"{root.name}.strace"
-    command = [strace, "-f", "-y", "-o", str(log), "-e", "trace=write,fsync,rename,renameat2"]
-    done = subprocess.run(
-        [*command, sys.executable, "-c", code], check=False, capture_output=True, text=True
-    )
-    if "ptrace" in done.stderr.lower():
-        pytest.skip("this container does not let strace trace")
-    assert done.returncode == 0, done.stderr
-    return [named for line in log.read_text().splitlines() if (named := _named(line, str(root)))]
-
-
-def _named(line: str, root: str) -> str | None:
-    match = re.match(r"\d+ +(\w+)\((.*)\) += 0|\d+ +(write)\((.*)\) += \d", line)
-    if match is None or root not in line:
-        return None
-    call, arguments = match[1] or match[3], match[2] or match[4]
-    if call != "fsync":
-        return call
-    path = arguments.split("<", 1)[1].rstrip(">")
-    if path == root:
-        return "fsync folder"
-    return "fsync file" if durable.TEMPORARY_PREFIX in path else f"fsync {Path(path).name}"
 
 
 # -- move_no_replace ------------------------------------------------------------------

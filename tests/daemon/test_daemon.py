@@ -34,7 +34,7 @@ from edge_matting.daemon.housekeeping import (
     DAY,
     FIRST_SECONDS,
     KEPT_ENGINES,
-    KEPT_PREVIEWS,
+    KEPT_THUMBNAILS,
     PERIOD_SECONDS,
     Housekeeping,
 )
@@ -59,7 +59,7 @@ class Box:
             },
             root,
         )
-        self.settings.previews_dir.mkdir(parents=True)
+        self.settings.thumbnails_dir.mkdir(parents=True)
         self.folder = self.settings.hot_folders[0]
         prepare(self.folder)
         self.ledger = Ledger.open(self.settings.ledger_path, clock=self.clock, max_attempts=3)
@@ -147,17 +147,17 @@ def test_an_original_that_somebody_replaced_is_not_deleted(make_box):
     assert files(box.folder.done) == ["a.jpg"]
 
 
-def test_previews_are_trimmed_to_the_newest(make_box):
+def test_thumbnails_are_trimmed_to_the_newest(make_box):
     box = make_box()
-    for number in range(KEPT_PREVIEWS + 3):
-        (box.settings.previews_dir / f"{number}.jpg").touch()
+    for number in range(KEPT_THUMBNAILS + 3):
+        (box.settings.thumbnails_dir / f"{number}.jpg").touch()
     upkeep = Housekeeping(box.settings, box.ledger, box.clock)
     upkeep.step()
-    assert (box.settings.previews_dir / "0.jpg").exists()
+    assert (box.settings.thumbnails_dir / "0.jpg").exists()
     box.clock.time += FIRST_SECONDS
     upkeep.step()
-    left = sorted(int(path.stem) for path in box.settings.previews_dir.iterdir())
-    assert left == list(range(3, KEPT_PREVIEWS + 3))
+    left = sorted(int(path.stem) for path in box.settings.thumbnails_dir.iterdir())
+    assert left == list(range(3, KEPT_THUMBNAILS + 3))
 
 
 def test_the_compiled_engines_used_last_are_kept(make_box):

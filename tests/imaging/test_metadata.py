@@ -134,4 +134,4 @@ def test_imagemagicks_text_profile_is_understood() -> None:
     assert orientation_of(read_png(png_with_text(text), 100).exif) == 8
     broken = read_png(png_with_text("\nexif\n   4\nzz"), 100)
     assert broken.exif is None
-    assert broken.notes == ["its tEXt chunk is broken and was left out"]
+    assert broken.notes == ["its part tEXt cannot be used and was left out"]

@@ -129,6 +129,34 @@ def test_a_source_is_read_only_if_it_is_the_file_that_settled(tmp_path):
         read_source(path, settled, 100)
 
 
+def test_a_source_that_changes_while_it_is_read_is_not_used(tmp_path, monkeypatch):
+    """The bytes would be of two photos, or of half a one."""
+    module = import_module("edge_matting.pipeline.read_source")
+    path = tmp_path / "a.jpg"
+    read = module._read
+
+    def growing(name, descriptor, size):
+        data = read(name, descriptor, size)
+        with path.open("ab") as file:
+            file.write(b"more")
+        return data
+
+    def rewritten(name, descriptor, size):
+        data = read(name, descriptor, size)
+        path.write_bytes(b"54321")
+        os.utime(path, ns=(0, 0))
+        return data
+
+    def cut_short(name, descriptor, size):
+        return read(name, descriptor, size)[:-1]  # as a network file system may
+
+    for meanwhile in (growing, rewritten, cut_short):
+        path.write_bytes(b"12345")
+        monkeypatch.setattr(module, "_read", meanwhile)
+        with pytest.raises(SourceChanged, match="while it was read"):
+            read_source(path, None, 100)
+
+
 def test_nothing_but_a_regular_file_is_opened(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "folder").mkdir()

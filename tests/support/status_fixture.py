@@ -312,7 +312,7 @@ class House:
         app = create_app(
             appliance,
             reader,
-            previews_dir=self.previews,
+            thumbnails_dir=self.previews,
             token=token,
             clock=self.clock,
             allowed_hosts=usual_hosts("127.0.0.1"),

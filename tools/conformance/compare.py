@@ -173,7 +173,7 @@ def _tiff_reason(layout: Layout) -> str:
 
 _REASONS: Final = (
     ("tone-mapped", "high dynamic range, which the others show as it is stored"),
-    ("converted to sRGB", "a curve no screen has (gAMA), which the others do not convert"),
+    ("were converted to sRGB", "a curve no screen has (gAMA), which the others do not convert"),
     ("spread over the whole range", "samples beyond the usual range, which the others clip"),
     ("no numbers", "samples that are no numbers"),
     ("developed with", "a camera raw file, developed another way"),

@@ -20,6 +20,7 @@ from edge_matting.core.engine_identity import JOB_SOURCE
 from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Job, TimeBucket
 from edge_matting.core.logs import shown
+from edge_matting.core.model_ids import current_id
 from edge_matting.core.reasons import WORDS, Reason
 from edge_matting.core.states import JobState
 from edge_matting.daemon.intake import Intake
@@ -202,6 +203,7 @@ class View:
 
     def retry(self, job_id: int, model: str | None) -> Job:
         known = reports.models(self._parts)
+        model = None if model is None else current_id(model)
         if model is not None and known and model not in known:
             raise ActionRefused(
                 "unknown_model", f"there is no model {model}; known: {', '.join(known)}"
@@ -235,7 +237,10 @@ class View:
         return self._uploads().begin(name, size, recipe, folder, parameters)
 
     def add_to_upload(self, upload_id: str, offset: int, data: bytes) -> UploadReport:
-        return self._uploads().add(upload_id, offset, data)
+        report = self._uploads().add(upload_id, offset, data)
+        if report.job is not None:
+            self._tell_queue_changed()
+        return report
 
     def cancel_upload(self, upload_id: str) -> None:
         self._uploads().cancel(upload_id)

@@ -108,7 +108,7 @@ class HotFolderResults:
             return  # trimmed meanwhile: the page shows none
 
     def _thumbnail(self, job_id: int) -> Path:
-        return self.settings.previews_dir / f"{job_id}.jpg"
+        return self.settings.thumbnails_dir / f"{job_id}.jpg"
 
     def _check_claim(self) -> None:
         if not self.records.holds(self.claim):

@@ -71,7 +71,7 @@ class GoldenMattes:
             durable_write(path, matte_png(matte))
         except (Blocked, OSError) as error:
             # Another user's state dir, or a full disk: it is made again the next time.
-            log.info("the known matte cannot be kept: %s", error)
+            log.info("the golden matte cannot be stored: %s", error)
 
 
 def matte_png(matte: Matte) -> bytes:

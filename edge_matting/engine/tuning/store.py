@@ -40,7 +40,7 @@ class MeasurementStore:
             durable_write(path, as_text(measurements).encode())
             self._remove_oldest()
         except (Blocked, OSError) as error:
-            log.warning("the measurements are not kept: %s", error)
+            log.warning("the measurements cannot be stored: %s", error)
             return False
         return True
 
