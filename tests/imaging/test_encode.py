@@ -15,7 +15,7 @@ from readers import with_opencv
 
 import edge_matting
 from edge_matting.core.errors import Unsupported
-from edge_matting.imaging import before_after, decode, encode
+from edge_matting.imaging import Metadata, before_after, decode, encode
 
 PHOTO = Path(edge_matting.__file__).parent / "data" / "photos" / "astronaut.jpg"
 LIMIT = 50_000_000
@@ -53,7 +53,7 @@ def test_a_png_carries_profile_exif_and_resolution_in_valid_chunks(profile: byte
     exif = Image.Exif()
     exif[0x013B] = "An Artist"
     block = exif.tobytes().removeprefix(b"Exif\0\0")
-    data = encode(pixels(4, np.uint8), "png", icc=profile, exif=block, dpi=(72, 144))
+    data = encode(pixels(4, np.uint8), "png", icc=profile, metadata=Metadata(block), dpi=(72, 144))
     with Image.open(io.BytesIO(data)) as picture:
         picture.verify()  # checks every chunk's CRC
     with Image.open(io.BytesIO(data)) as picture:
@@ -67,7 +67,7 @@ def test_other_formats_carry_profile_and_exif_too(kind: str, profile: bytes) -> 
     exif = Image.Exif()
     exif[0x013B] = "An Artist"
     block = exif.tobytes().removeprefix(b"Exif\0\0")
-    data = encode(pixels(3, np.uint8), kind, icc=profile, exif=block)
+    data = encode(pixels(3, np.uint8), kind, icc=profile, metadata=Metadata(block))
     with Image.open(io.BytesIO(data)) as picture:
         assert picture.info["icc_profile"] == profile
         assert picture.getexif()[0x013B] == "An Artist"
