@@ -92,9 +92,5 @@ WORDS: Final = MappingProxyType(
             "zh": "请检查驱动和运行库：edge-matting doctor",
         },
         "with_hint": {"en": "{what} ({hint})", "zh": "{what}（{hint}）"},
-        "ledger_damaged": {
-            "en": "the ledger is damaged: {why}",
-            "zh": "账本已损坏：{why}",
-        },
     }
 )
