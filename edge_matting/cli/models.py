@@ -18,7 +18,7 @@ from edge_matting.onboarding.add import Added, add_model
 from edge_matting.onboarding.propose import OnboardingOptions
 
 _CLOSE = 1.5
-"""Two normalisations are hard to tell apart below this ratio: a robust network, fed in another way
+"""Two normalisations are hard to separate below this ratio: a robust network, fed in another way
 than it was trained with, was seen to do better than with its own by a third."""
 
 
@@ -59,12 +59,12 @@ def _add(catalog: Catalog, options: argparse.Namespace) -> int:
     )
     record_golden_matte(read_settings(options), added.manifest.id)
     print_line(added.manifest.as_yaml().rstrip())
-    for line in told(added):
+    for line in explain(added):
         print_line(f"# {line}")
     return 0
 
 
-def told(added: Added) -> Iterator[str]:
+def explain(added: Added) -> Iterator[str]:
     """What was found out, and what to do where it may be wrong."""
     manifest, found = added.manifest, added.statistics
     yield f"recognised as: {added.family.title}"

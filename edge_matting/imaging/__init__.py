@@ -5,10 +5,10 @@ from edge_matting.imaging.decode import Photo, decode, decode_pixels
 from edge_matting.imaging.encode import encode
 from edge_matting.imaging.header import Header, check_limits, read_header
 from edge_matting.imaging.metadata import output_exif
-from edge_matting.imaging.thumbnail import PREVIEW_HEIGHT, before_after
+from edge_matting.imaging.thumbnail import THUMBNAIL_HEIGHT, before_after
 
 __all__ = [
-    "PREVIEW_HEIGHT",
+    "THUMBNAIL_HEIGHT",
     "Header",
     "Photo",
     "before_after",

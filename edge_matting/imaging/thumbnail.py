@@ -12,12 +12,12 @@ import simplejpeg
 
 from edge_matting.core.arrays import Alpha, Rgb
 
-PREVIEW_HEIGHT = 240  # pixels, at most
+THUMBNAIL_HEIGHT = 240  # pixels, at most
 _LIGHT, _DARK, _SQUARE = 235, 205, 8
-_WIDEST = 4  # a panorama's preview is at most this many times as wide as high
+_WIDEST = 4  # a panorama's thumbnail is at most this many times as wide as high
 
 
-def before_after(rgb: Rgb, alpha: Alpha, height: int = PREVIEW_HEIGHT) -> bytes:
+def before_after(rgb: Rgb, alpha: Alpha, height: int = THUMBNAIL_HEIGHT) -> bytes:
     """A JPEG of the photo (left) and its cut-out over a checkerboard (right).
 
     ``rgb`` is H x W x 3, uint8 or uint16; ``alpha`` float32 H x W in [0, 1]. The result is at most

@@ -124,7 +124,7 @@ def test_any_size_survives_the_way_out_and_in_again(width, height, channels, dep
         assert np.array_equal(np.rint(photo.alpha * top), source[:, :, 3])
 
 
-def test_the_preview_shows_the_photo_left_and_a_checkerboard_right() -> None:
+def test_the_thumbnail_shows_the_photo_left_and_a_checkerboard_right() -> None:
     rgb = decode(PHOTO.read_bytes(), "photo", max_pixels=LIMIT).rgb
     jpeg = before_after(rgb, np.zeros(rgb.shape[:2], np.float32), height=100)
     with Image.open(io.BytesIO(jpeg)) as picture:
@@ -136,7 +136,7 @@ def test_the_preview_shows_the_photo_left_and_a_checkerboard_right() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (100, 20_000), (5_000, 3), (50, 50)])
-def test_a_preview_can_be_made_of_any_size(shape: tuple[int, int]) -> None:
+def test_a_thumbnail_can_be_made_of_any_size(shape: tuple[int, int]) -> None:
     jpeg = before_after(np.zeros((*shape, 3), np.uint16), np.ones(shape, np.float32))
     with Image.open(io.BytesIO(jpeg)) as picture:
         assert picture.height <= 240

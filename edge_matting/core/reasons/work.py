@@ -57,6 +57,14 @@ WORDS: Final = MappingProxyType(
             "en": "the engine was replaced {n:time|times} without progress",
             "zh": "引擎已更换 {n} 次，仍无进展",
         },
+        "engines_end": {
+            "en": "{n:engine|engines} in a row ended without finishing a photo: {why}",
+            "zh": "连续 {n} 个引擎未完成任何照片就退出：{why}",
+        },
+        "engine_not_started": {
+            "en": "the engine cannot be started: {why}; it is tried again",
+            "zh": "引擎无法启动：{why}；会再次尝试",
+        },
         "engine_of_several": {"en": "engine {number}: {why}", "zh": "引擎 {number}：{why}"},
         "loop_stalled": {
             "en": "the main loop has not moved for {seconds} s",

@@ -10,18 +10,20 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 from edge_matting import __version__
 from edge_matting.config import Settings
+from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.clock import Clock
 from edge_matting.core.device_values import DeviceProfile
 from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Job, TimeBucket
 from edge_matting.core.logs import shown
+from edge_matting.core.model_ids import current_id
 from edge_matting.core.reasons import WORDS, Reason
 from edge_matting.core.states import JobState
+from edge_matting.daemon.engine_supervision import ENDED_UNHEALTHY
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.page import reports
 from edge_matting.daemon.page.actions import Actions
@@ -139,7 +141,10 @@ class View:
             still = self._clock.monotonic() - self._ticked
             reasons.append(Reason("loop_stalled", seconds=round(still)))
         supervisor = None if self._parts is None else self._parts.supervisor
-        if supervisor is not None and supervisor.replaced_in_a_row and not supervisor.ready():
+        if supervisor is not None and supervisor.ended_in_a_row >= ENDED_UNHEALTHY:
+            why = supervisor.last_problem or Reason("engine_restarting")
+            reasons.append(Reason("engines_end", n=supervisor.ended_in_a_row, why=why))
+        elif supervisor is not None and supervisor.replaced_in_a_row and not supervisor.ready():
             reasons.append(Reason("engine_replaced", n=supervisor.replaced_in_a_row))
         return tuple(reasons)
 
@@ -204,26 +209,28 @@ class View:
 
     def retry(self, job_id: int, model: str | None) -> Job:
         known = reports.models(self._parts)
+        model = None if model is None else current_id(model)
         if model is not None and known and model not in known:
             raise ActionRefused(
                 "unknown_model", f"there is no model {model}; known: {', '.join(known)}"
             )
         job = self._actions.retry(job_id, model)
-        self._tell_queue_changed()
+        self.note_new_work()
         return job
 
     def accept(self, job_id: int) -> Job:
         parts = self._parts
         folders = [] if parts is None else [intake.folder for intake in parts.intakes]
         job = self._actions.accept(job_id, folders)
-        self._tell_queue_changed()
+        self.note_new_work()
         return job
 
-    def results_folder(self, job: Job) -> Path | None:
+    def results_folder(self, job: Job) -> AnchoredFolder | None:
         for intake in () if self._parts is None else self._parts.intakes:
             if str(intake.folder.path) == job.folder:
                 folder = intake.folder
-                return folder.review if job.state is JobState.REVIEW else folder.outbox
+                path = folder.review if job.state is JobState.REVIEW else folder.outbox
+                return folder.door(path)
         return None
 
     def begin_upload(
@@ -340,7 +347,7 @@ class View:
             counts=tuple(AdaptationCount(*key, count) for key, count in sorted(counts.items())),
         )
 
-    def _tell_queue_changed(self) -> None:
+    def note_new_work(self) -> None:
         """The main loop wakes the engine; the page's threads never talk to it."""
         self._queue_changed = True
         self._wake()

@@ -209,7 +209,7 @@ function resultCard(job) {
   const took = job.seconds === null ? "" // on one line with its unit
     : ` · ${text("seconds", { n: number(job.seconds) }).replace(" ", "\u00a0")}`;
   return make("li", {},
-    picture(job) ?? (may.trusted ? make("span", { class: "blank" }, text("no_preview")) : null),
+    picture(job) ?? (may.trusted ? make("span", { class: "blank" }, text("no_thumbnail")) : null),
     make("div", { class: "text" },
       may.trusted ? mark(job) : null,
       make("div", { class: "what" }, jobLink(job),

@@ -238,7 +238,7 @@ class Model:
         self.tested = self.reopened = 0
         self.told: list[str | None] = []
         self.check_up = SelfTestSchedule(
-            now=0.0, test=self.test, reopen=self.reopen, told=self.told.append
+            now=0.0, test=self.test, reopen=self.reopen, report=self.told.append
         )
 
     def test(self) -> None:
