@@ -107,7 +107,6 @@ class LedgerCorrupt(LedgerError):
     """The ledger's file is damaged; what it knew can be found again by a rescan."""
 
     code = "ledger_corrupt"
-    trouble = "ledger_damaged"
     default_hint = Reason("hint_ledger_corrupt")
 
 
