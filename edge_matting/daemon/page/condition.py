@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_matting.core.engine_identity import JOB_SOURCE
+from edge_matting.core.reasons import WORDS, Reason
 from edge_matting.daemon.engine_supervision import EngineCondition
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.supervisor import Supervisor
@@ -69,6 +70,13 @@ def state_of(facts: Facts) -> ApplianceState:
         (facts.photos > 0, ApplianceState.WORKING),
     )
     return next((word for holds, word in by_weight if holds), ApplianceState.IDLE)
+
+
+def by_itself(state: ApplianceState, reason: Reason) -> Reason:
+    """What happens without anybody, with the reason where the sentence names it."""
+    code = f"by_itself_{state.value}"
+    says = "{reason}" in WORDS[code]["en"]
+    return Reason(code, reason=reason.innermost) if says else Reason(code)
 
 
 _BY_ENGINE = {

@@ -21,13 +21,13 @@ from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Job, TimeBucket
 from edge_matting.core.logs import shown
 from edge_matting.core.model_ids import current_id
-from edge_matting.core.reasons import WORDS, Reason
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 from edge_matting.daemon.engine_supervision import ENDED_UNHEALTHY
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.page import reports
 from edge_matting.daemon.page.actions import Actions
-from edge_matting.daemon.page.condition import Facts, facts_of, state_of
+from edge_matting.daemon.page.condition import Facts, by_itself, facts_of, state_of
 from edge_matting.daemon.page.eta import EtaEstimator
 from edge_matting.daemon.page.job_metrics import JobMetrics
 from edge_matting.daemon.page.reports import Parts
@@ -39,8 +39,6 @@ from edge_matting.hotfolder.condition import free_bytes
 from edge_matting.ledger import Ledger
 from edge_matting.status.interfaces import (
     ActionRefused,
-    AdaptationCount,
-    AdaptationReport,
     ApplianceState,
     CacheReport,
     EngineReport,
@@ -91,6 +89,8 @@ class View:
         self._tally = JobMetrics(ledger, clock)
         self._adapted: Counter[tuple[str, str]] = Counter()  # by parts that were replaced
         self._pace = EtaEstimator()
+        kept = ledger.kept_as  # a damaged ledger that this one took the place of
+        self._kept_as = None if kept is None else Reason("ledger_rebuilt", kept=str(kept))
         self._last_queue: tuple[Mapping[JobState, int], float | None] = ({}, None)
         self._unreadable: Reason | None = None  # why the ledger could not be read just now
         self._actions = Actions(ledger, clock)
@@ -169,7 +169,7 @@ class View:
         state, reasons = self._state(counts), self._reasons()
         return StatusSnapshot(
             state=state,
-            by_itself=_by_itself(state, self._main_reason(state, reasons)),
+            by_itself=by_itself(state, self._main_reason(state, reasons)),
             to_do=Reason(f"to_do_{state.value}"),
             paused=self._pause.is_on,
             reasons=reasons,
@@ -190,7 +190,7 @@ class View:
             ),
             rates=self._rates(),
             cache=self._cache(),
-            adaptation=self._adaptation(),
+            adaptation=reports.adaptation(parts, self._adapted),
             folders=() if parts is None else reports.folders(parts),
             engine=self._engine(),
             finished=self._tally.finished(),
@@ -246,7 +246,7 @@ class View:
     def add_to_upload(self, upload_id: str, offset: int, data: bytes) -> UploadReport:
         report = self._uploads().add(upload_id, offset, data)
         if report.job is not None:
-            self._queue_changed()
+            self.note_new_work()
         return report
 
     def cancel_upload(self, upload_id: str) -> None:
@@ -318,8 +318,9 @@ class View:
             reasons += parts.supervisor.partial_problems()
             session = reports.session_report(parts)
             reasons += () if session is None else reports.notes(session)
-            reasons += self._adaptation().lowered
+            reasons += reports.adaptation(parts, self._adapted).lowered
         reasons += [] if self._pause.problem is None else [self._pause.problem]
+        reasons += [] if self._kept_as is None else [self._kept_as]
         return tuple(dict.fromkeys(reasons))
 
     def _main_reason(self, state: ApplianceState, reasons: Sequence[Reason]) -> Reason:
@@ -337,15 +338,6 @@ class View:
             return EngineReport(None, restarts, None)
         silent = engine.events.silent_seconds(time.monotonic())
         return EngineReport(engine.pid, restarts, round(silent, 1))
-
-    def _adaptation(self) -> AdaptationReport:
-        supervisor = None if self._parts is None else self._parts.supervisor
-        counts = self._adapted + (supervisor.adapted() if supervisor else Counter())
-        engines = supervisor.engines if supervisor else ()
-        return AdaptationReport(
-            lowered=tuple(dict.fromkeys(why for each in engines for why in each.events.lowered)),
-            counts=tuple(AdaptationCount(*key, count) for key, count in sorted(counts.items())),
-        )
 
     def note_new_work(self) -> None:
         """The main loop wakes the engine; the page's threads never talk to it."""
@@ -387,14 +379,6 @@ class View:
         engine = None if self._parts is None else self._parts.supervisor.engine
         stored = {} if engine is None else engine.events.cache
         return CacheReport(self._hits + hits, self._misses + misses, saved, **stored)
-
-
-def _by_itself(state: ApplianceState, reason: Reason) -> Reason:
-    """What happens without anybody, with the reason where the sentence names it."""
-    code = f"by_itself_{state.value}"
-    if "{reason}" not in WORDS[code]["en"]:
-        return Reason(code)
-    return Reason(code, reason=reason.innermost)
 
 
 def _count(counts: Mapping[JobState, int], state: JobState) -> int:

@@ -26,8 +26,10 @@ function showState(status) {
   const look = calm && review + failed > 0;
   say("person", look ? text("do_look") : sentence(status.to_do_coded));
   const told = JSON.stringify(status.by_itself_coded.values.reason);
+  const same = (one) => JSON.stringify(one) === told;
   const reasons = [...status.reasons_coded, ...status.not_ready_coded]
-    .filter((one) => JSON.stringify(one) !== told).map(sentence);
+    .filter((one) => !same(one)) // that one stands above, and of a hint the hint alone is new
+    .map((one) => sentence(same(one.values.what) ? { code: "verbatim", values: { text: one.values.hint } } : one));
   fill(at("reasons"), [...new Set(reasons)], (words) => words, (words) => make("li", {}, words));
   say("since", text("since", { time: moment(status.started_at) }));
   say("version", text("version", { version: status.version }));
