@@ -65,10 +65,17 @@ class EdgeMattingError(Exception):
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
     @property
+    def what(self) -> Reason:
+        """As ``str``, for people of any language."""
+        return self._hinted(Reason.of(self.message))
+
+    @property
     def reason(self) -> Reason:
-        """What happened and what to do next, for people of any language."""
+        """What it means for the appliance, and what to do next."""
         what = Reason.of(self.message)
-        what = Reason(self.trouble, why=what) if self.trouble else what
+        return self._hinted(Reason(self.trouble, why=what) if self.trouble else what)
+
+    def _hinted(self, what: Reason) -> Reason:
         return Reason("with_hint", what=what, hint=self.hint) if self.hint else what
 
 

@@ -440,7 +440,7 @@ def test_trouble_and_long_preparations_are_told(pretended: tuple[Browser, House]
     )
     assert page.find("#preparing-bar").get_attribute("value") == "0.4"
     assert "about 70 s left" in page.text("#eta")
-    assert "cpu; configured: cuda" in page.text("#device")
+    assert "CPU; configured: CUDA" in page.text("#device")
     assert "stepped down for heat: 3" in page.text("#device")
     assert "workers 4 -> 2: heat" in page.text("#device")
     page.picture("degraded")

@@ -12,13 +12,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, final
 
-from edge_matting.core.reasons import device, folders, notes, photos, planning, states, work
+from edge_matting.core.reasons import (
+    actions,
+    device,
+    folders,
+    notes,
+    photos,
+    planning,
+    states,
+    work,
+)
 
 Value: TypeAlias = str | int | float
 """What a reason may carry: shown as it stands, a reason in the language of the sentence."""
 
 WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
+        **actions.WORDS,
         **work.WORDS,
         **folders.WORDS,
         **device.WORDS,

@@ -89,7 +89,8 @@ export function fill(list, entries, keyOf, buildEntry) {
 
 async function failure(answer) {
   try {
-    return (await answer.json()).error.message;
+    const { message, message_coded: told } = (await answer.json()).error;
+    return told === undefined ? message : sentence(told);
   } catch {
     return `${answer.status} ${answer.statusText}`;
   }
