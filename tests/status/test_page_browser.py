@@ -207,7 +207,7 @@ def test_a_photo_is_sent_with_settings_of_its_own(
     page.find("#parameter-margin").send_keys("8")
     page.find("#parameter-feather").send_keys("300")
     page.find("#upload-files").send_keys(str(sent))
-    assert page.text("#notice") == "Not sent: a setting is out of range."
+    assert page.text("#notice") == "Not uploaded: a setting is out of range."
     page.find("#parameter-feather").clear()
     page.find("#parameter-feather").send_keys("2.5")
     page.picture("parameters")
