@@ -16,6 +16,7 @@
         │   ├── NotAnImage
         │   ├── Unsupported
         │   ├── TooLarge
+        │   ├── TooSlow
         │   ├── SourceGone
         │   ├── UnfitParameters
         │   ├── UnfitModel
@@ -163,6 +164,13 @@ class Unsupported(PermanentError):
 class TooLarge(PermanentError):
     code = "too_large"
     default_hint = Reason("hint_too_large")
+
+
+class TooSlow(PermanentError):
+    """Decoding it takes, or would take, far more time than its size explains."""
+
+    code = "too_slow"
+    default_hint = "open it in a viewer and export it again as JPEG or PNG"
 
 
 class SourceGone(PermanentError):

@@ -18,6 +18,7 @@ from edge_matting.core.reasons import (
     folders,
     notes,
     photos,
+    pictures,
     planning,
     states,
     work,
@@ -35,6 +36,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         **planning.WORDS,
         **photos.WORDS,
         **notes.WORDS,
+        **pictures.WORDS,
         **states.WORDS,
         # What a driver, a runtime or the operating system says: not ours to translate.
         "verbatim": {"en": "{text}", "zh": "{text}"},
