@@ -170,7 +170,7 @@ class TooSlow(PermanentError):
     """Decoding it takes, or would take, far more time than its size explains."""
 
     code = "too_slow"
-    default_hint = "open it in a viewer and export it again as JPEG or PNG"
+    default_hint = Reason("hint_too_slow")
 
 
 class SourceGone(PermanentError):
