@@ -88,11 +88,11 @@ def _answer_errors(app: Flask, faults: Faults, guard: Guard) -> None:
 
 
 def error_json(code: str, message: str, status: int) -> Response:
-    """The one form of every error; ``message_coded`` where it can be worded in other languages."""
-    told: dict[str, object] = {"code": code, "message": message}
+    """The one form of every error; ``error_coded`` beside it to word it in another language."""
+    told: dict[str, object] = {"error": {"code": code, "message": message}}
     if isinstance(message, Reason):
-        told["message_coded"] = coded(message)
-    body = dump({"error": told})
+        told["error_coded"] = coded(message)
+    body = dump(told)
     answer = Response(body, int(status), mimetype="application/json")
     answer.headers["Cache-Control"] = "no-store"
     return answer

@@ -89,8 +89,8 @@ export function fill(list, entries, keyOf, buildEntry) {
 
 async function failure(answer) {
   try {
-    const { message, message_coded: told } = (await answer.json()).error;
-    return told === undefined ? message : sentence(told);
+    const { error, error_coded: told } = await answer.json();
+    return told === undefined ? error.message : sentence(told);
   } catch {
     return `${answer.status} ${answer.statusText}`;
   }
