@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from edge_matting.core.jobs import (
     EncodedOutput,
     Execution,
     Failed,
+    Output,
     Place,
     Quality,
     Result,
@@ -45,6 +48,8 @@ from edge_matting.ledger import Ledger
 from edge_matting.models import shipped_models_dir
 from edge_matting.status.interfaces import ActionRefused
 from tools.waiting import wait_for
+
+SHA256 = hashlib.sha256(PHOTO.read_bytes()).hexdigest()
 
 
 class Box:
@@ -84,12 +89,25 @@ class Box:
     def _result(self, stem: str, state: JobState) -> Result:
         root = self.folder.review if state is JobState.REVIEW else self.folder.outbox
         picture = EncodedOutput("cutout", "png", b"a picture")
-        sidecar = json.dumps({"source_sha256": "s", "quality": {"verdict": "review"}}).encode()
-        outputs = publish(root, stem, [picture], lambda _outputs: sidecar)
+        content = {"source_sha256": SHA256, "quality": {"verdict": "review"}}
+
+        def sidecar(outputs: tuple[Output, ...]) -> bytes:
+            return json.dumps({**content, "outputs": [asdict(one) for one in outputs]}).encode()
+
+        outputs = publish(root, stem, [picture], sidecar)
         execution = Execution("ort", "cpu", "fp32", (320, 320), 1)
         quality = Quality("review", ("no_subject",), 0.0, 0.0, 0.0)
         return Result(
-            "s", (1, 1), outputs, "key", "default", "m", execution, "miss", quality, {"total": 1.0}
+            SHA256,
+            (1, 1),
+            outputs,
+            "key",
+            "default",
+            "m",
+            execution,
+            "miss",
+            quality,
+            {"total": 1.0},
         )
 
 
