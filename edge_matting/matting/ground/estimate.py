@@ -170,8 +170,9 @@ def _away_from(matte: Alpha) -> Mask:
     return np.asarray(wide.reshape(matte.shape) < _SURE, np.bool_)
 
 
-def _whole(small: Planes, sure: Mask, places: Places, colours: Planes,
-           model: Surface | Horizon) -> Planes | None:
+def _whole(
+    small: Planes, sure: Mask, places: Places, colours: Planes, model: Surface | Horizon
+) -> Planes | None:
     """The ground's smooth colour over the whole photo; None where its inside is another."""
     shape = (small.shape[0], small.shape[1])
     step = max(2, max(shape) // 64)
@@ -184,8 +185,11 @@ def _whole(small: Planes, sure: Mask, places: Places, colours: Planes,
             return None
         stride = max(1, len(places) // max(1, len(inner)))
         every = np.concatenate([places[::stride], inner])
-        model = model.again(every, np.concatenate([colours[::stride], seen])) if isinstance(
-            model, Horizon) else fitted(every, np.concatenate([colours[::stride], seen]))
+        model = (
+            model.again(every, np.concatenate([colours[::stride], seen]))
+            if isinstance(model, Horizon)
+            else fitted(every, np.concatenate([colours[::stride], seen]))
+        )
     return model.over(shape)
 
 

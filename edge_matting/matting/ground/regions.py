@@ -83,8 +83,10 @@ def _regions_of_ground(
         left, top, across, down, area = stats[index]
         if area < _LEAST_CELLS:
             continue
-        box = (slice(max(0, top - 1), min(height, top + down + 1)),
-               slice(max(0, left - 1), min(width, left + across + 1)))
+        box = (
+            slice(max(0, top - 1), min(height, top + down + 1)),
+            slice(max(0, left - 1), min(width, left + across + 1)),
+        )
         region = marks[box] == index
         features = _features(ground, key, matte, calm, behind, level, rims, contrast, box, region)
         if features is not None and chance(features) > 0.5:
@@ -116,22 +118,24 @@ def _features(ground, key, matte, calm, behind, level, rims, contrast, box, regi
     like = float(key.like[box][region].mean())
     apart = np.linalg.norm((seen - level[box][region]).mean(0))
     slopes = float(key.slope[box][region].mean())
-    return np.array([
-        np.log(rim + 0.3),
-        np.log(rim_half / noise[0] + 1),
-        np.log(float(np.linalg.norm(away.mean(0))) + 1),
-        np.log(float(away.std(0).max()) + 0.5),
-        np.log(float(key.distance[box][region].mean()) + 1),
-        np.log(1.02 - float(matte[box][region].mean())),
-        float(opened.sum()) / border,
-        np.log(region.sum() / calm.size + 1e-5),
-        np.log(like + 0.02),
-        float(like > 0.5),
-        np.log(apart + 0.5),
-        np.log(slopes + 0.1),
-        float(like > 0.2) * np.log(rim + 0.3),
-        np.log(contrast + 1),
-    ])
+    return np.array(
+        [
+            np.log(rim + 0.3),
+            np.log(rim_half / noise[0] + 1),
+            np.log(float(np.linalg.norm(away.mean(0))) + 1),
+            np.log(float(away.std(0).max()) + 0.5),
+            np.log(float(key.distance[box][region].mean()) + 1),
+            np.log(1.02 - float(matte[box][region].mean())),
+            float(opened.sum()) / border,
+            np.log(region.sum() / calm.size + 1e-5),
+            np.log(like + 0.02),
+            float(like > 0.5),
+            np.log(apart + 0.5),
+            np.log(slopes + 0.1),
+            float(like > 0.2) * np.log(rim + 0.3),
+            np.log(contrast + 1),
+        ]
+    )
 
 
 MEANS = np.zeros(14)
@@ -158,8 +162,12 @@ def _lost(key: Key, matte: Alpha, calm: Mask, behind: Mask) -> Mask:
     np.maximum.at(most, flat, matte.ravel())
     mean = np.bincount(flat, key.distance.ravel(), minlength=count) / np.maximum(size, 1)
     height, width = calm.shape
-    border = ((stats[:, 0] == 0) | (stats[:, 1] == 0) | (stats[:, 0] + stats[:, 2] == width)
-              | (stats[:, 1] + stats[:, 3] == height))
+    border = (
+        (stats[:, 0] == 0)
+        | (stats[:, 1] == 0)
+        | (stats[:, 0] + stats[:, 2] == width)
+        | (stats[:, 1] + stats[:, 3] == height)
+    )
     seen = np.bincount(flat, (matte.ravel() >= _SUBJECT), minlength=count)
     keep = (most > _HINT) & (mean > _STRONG) & (size >= _LEAST_CELLS)
     keep &= ~border | (seen > 0.3 * size)

@@ -56,8 +56,12 @@ def _sure(small: Planes, behind: Planes, subject: Mask) -> Mask:
 
 def eroded(mask: Mask, times: int = 1) -> Mask:
     """``mask`` without its outermost cells; the picture's own border does not erode."""
-    less: Any = cv2.erode(mask.view(np.uint8), np.ones((3, 3), np.uint8), iterations=times,
-                          borderType=cv2.BORDER_REPLICATE)
+    less: Any = cv2.erode(
+        mask.view(np.uint8),
+        np.ones((3, 3), np.uint8),
+        iterations=times,
+        borderType=cv2.BORDER_REPLICATE,
+    )
     return np.asarray(less.reshape(mask.shape) > 0, np.bool_)
 
 
@@ -113,8 +117,12 @@ def sharpened(full: Alpha, rgb: Rgb, prior: Alpha, colours: Colours) -> Alpha:
     inside = colours.band.astype(np.float32)
     for tile in grid.band(share):
         where = grid.pixels(tile)
-        key, trust = projected(rgb[where] * scale, grid.enlarge(colours.front, tile),
-                               grid.enlarge(colours.back, tile), colours.noise * grid.factor)
+        key, trust = projected(
+            rgb[where] * scale,
+            grid.enlarge(colours.front, tile),
+            grid.enlarge(colours.back, tile),
+            colours.noise * grid.factor,
+        )
         part = full[where]
         trust *= np.minimum(grid.enlarge(inside, tile) * 2, 1)
         part += (key - part) * trust

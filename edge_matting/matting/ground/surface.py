@@ -68,8 +68,9 @@ def fitted(places: Places, colours: Planes, order: int = 2) -> Surface:
     return surface
 
 
-def places_of(rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp],
-              shape: tuple[int, int]) -> Places:
+def places_of(
+    rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp], shape: tuple[int, int]
+) -> Places:
     """Places, n x 2 in [-1, 1], of cells of an h x w grid."""
     v, u = _centres(shape[0])[rows], _centres(shape[1])[columns]
     return np.stack([u, v], axis=1).astype(np.float32)
