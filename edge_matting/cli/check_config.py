@@ -1,4 +1,4 @@
-"""``check-config``: every fault with its path; the faults themselves are told by ``main``."""
+"""``check-config``: every fault with its path; ``main`` prints them."""
 
 from __future__ import annotations
 

@@ -258,7 +258,7 @@ def _add_device_commands(commands: Commands) -> None:
 
 
 def _add_remote_commands(commands: Commands) -> None:
-    status = _command(commands, "status", "status", "what the running appliance says of itself")
+    status = _command(commands, "status", "status", "state of the running appliance")
     status.add_argument("--url", help="address of its page (default: from the configuration)")
     _json(status)
     retry = _command(commands, "retry", "retry", "put failed or reviewed jobs back in the queue")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_matting.cli.confined import Confined, take_at_most
-from edge_matting.cli.onboarding_report import report
+from edge_matting.cli.onboarding_report import explain
 from edge_matting.cli.sample import trial_photos
 from edge_matting.cli.trial import BuiltInPhotos, reference_mattes
 from edge_matting.config import Settings
@@ -69,7 +69,7 @@ def _added(request: dict[str, Any], voice: Confined) -> list[str]:
     record_golden_matte(settings, added.manifest.id)
     return [
         *added.manifest.as_yaml().rstrip().splitlines(),
-        *(f"# {line}" for line in report(added)),
+        *(f"# {line}" for line in explain(added)),
     ]
 
 

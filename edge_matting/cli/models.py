@@ -76,7 +76,7 @@ def _add(catalog: Catalog, options: argparse.Namespace) -> int:
     try:
         made = run_confined(TRIAL, request, Bounds(options.seconds, _memory_bytes(options)))
     except EdgeMattingError as error:
-        if is_new:  # ended while it was being copied
+        if is_new and folder.parent == catalog.added_dir:  # ended while it was being copied
             shutil.rmtree(folder, ignore_errors=True)
         error.message = _naming(options.file, error.message)
         raise

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from edge_matting.onboarding.add import Added
 
 _CLOSE = 1.5
-"""Two normalisations are hard to tell apart below this ratio: a robust network, fed in another way
+"""Two normalisations are hard to separate below this ratio: a robust network, fed in another way
 than it was trained with, was seen to do better than with its own by a third."""
 
 
-def report(added: Added) -> Iterator[str]:
+def explain(added: Added) -> Iterator[str]:
     """What was found out, and what to do where it may be wrong."""
     manifest, found = added.manifest, added.statistics
     yield f"recognised as: {added.family.title}"

@@ -1,4 +1,4 @@
-"""``status``: what the running appliance says of itself."""
+"""``status``: the state of the running appliance."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class Vitals:
     throttled: bool | None  # slowed down by heat or power; a mere power cap is no fault
     taken_at: float | None = None  # seconds since the epoch, UTC
     taken_monotonic_seconds: float | None = None
-    junction_celsius: float | None = None  # hottest spot, where the chip tells it (Tegra)
+    junction_celsius: float | None = None  # hottest spot, where the chip has a sensor (Tegra)
     heat_headroom_celsius: float | None = None  # least distance to a passive trip or GPU slowdown
     passive_headroom_celsius: float | None = None  # to a passive trip alone
     cpu_clock_limit_hz: int | None = None

@@ -17,7 +17,7 @@ NO_CARD = Reason("no_gpu")
 
 @dataclass(frozen=True, slots=True)
 class Cards:
-    """What NVML tells of the machine, or why it tells nothing."""
+    """What NVML reports of the machine, or why it reports nothing."""
 
     gpus: tuple[Gpu, ...] = ()
     driver: str | None = None
@@ -71,7 +71,7 @@ def _ask_nvml(system: System) -> Cards:
 
 
 def _with_own_gpu(jetson: Jetson, listed: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
-    """The Jetson's own GPU as sysfs tells it, then cards in its slots: they have own memory."""
+    """The Jetson's own GPU from sysfs, then cards in its slots: they have own memory."""
     own = next((gpu for gpu in listed if gpu.memory_bytes is None), None)
     in_slots = tuple(gpu for gpu in listed if gpu.memory_bytes is not None)
     if jetson.gpu is None:  # a chip too new for our table

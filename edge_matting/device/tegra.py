@@ -61,7 +61,7 @@ IGPU_NODES = "dev/nvgpu/igpu0"
 
 @dataclass(frozen=True, slots=True)
 class Jetson:
-    """What a Jetson is and runs; None is what it did not tell."""
+    """What a Jetson is and runs; None is what could not be read."""
 
     soc: str | None
     module: str | None

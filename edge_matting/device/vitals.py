@@ -22,7 +22,7 @@ from edge_matting.device.tegra_gpu import GpuState
 Number = TypeVar("Number", int, float)
 
 LOAD_SAMPLES = 5
-"""A Jetson's load is that of an instant and jumps: the mean of as many readings is told."""
+"""A Jetson's load is that of an instant and jumps: the mean of as many readings is reported."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ class Engine:
             now=self._clock.monotonic(),
             test=self._test,
             reopen=self._models.reopen,
-            told=self._report_problem,
+            report=self._report_problem,
         )
         supply = Supply(
             parts.jobs,
@@ -182,7 +182,7 @@ class Engine:
         now = self._clock.monotonic()
         if now >= self._next_put_away:
             self._next_put_away = now + PUT_AWAY_SECONDS
-            self._photos.put_away_all()
+            self._photos.put_away_all(self._reporter.alive)
         if now >= self._next_listing:
             self._next_listing = now + LISTING_SECONDS
             models = self._catalog.list()
@@ -222,7 +222,7 @@ class Engine:
             return
         if self._models.pool.unload_one():
             return
-        log.warning("memory is past its budget of %d MiB: a new engine takes over", budget >> 20)
+        log.warning("memory exceeds its budget of %d MiB: starting a new engine", budget >> 20)
         self._recycle()
 
     def _recycle(self) -> None:

@@ -84,7 +84,7 @@ def _hot_folders(settings: Settings, identity: EngineIdentity) -> Iterator[HotFo
     """The ledger's jobs and the hot folders' photos."""
     clock = SystemClock()
     with contextlib.suppress(OSError):  # without room there are no thumbnails
-        settings.previews_dir.mkdir(parents=True, exist_ok=True)
+        settings.thumbnails_dir.mkdir(parents=True, exist_ok=True)
     moving = SharedLock(settings.state_dir / "originals.lock") if identity.engines > 1 else None
     with Ledger.open(
         settings.ledger_path,

@@ -42,7 +42,7 @@ _SIDES: Final = (1024, 512, 320, 256, 224)
 """What is tried where a graph says that any size will do, and then refuses its family's."""
 
 _USUAL_SIDES: Final = (320, 256)
-"""What is compared with the first side where any will do and no family tells which is good."""
+"""What is compared with the first side where any will do and no family is known."""
 
 _COMMON: Final = ("unit", "half", "imagenet")
 
@@ -202,8 +202,8 @@ class _Tried:
         """The normalisations to try."""
         known = family.trust >= TRUSTED and self.path.stat().st_size > _LARGE_BYTES
         named = self.answers.preset is not None or self.answers.normalisation is not None
-        told = named or draft.input.dtype == "uint8"
-        return (usual,) if known or told else tuple(NORMALISATIONS)
+        given = named or draft.input.dtype == "uint8"
+        return (usual,) if known or given else tuple(NORMALISATIONS)
 
     def _at_best_side(self, draft: Manifest, family: Family, names: tuple[str, ...]) -> Manifest:
         """The draft, smaller if it does clearly better so. Judged on few photos and the usual
@@ -301,8 +301,8 @@ def _sizes(size: InputSize, answers: OnboardingOptions) -> list[InputSize]:
 
 
 def _other_sizes(size: InputSize, answers: OnboardingOptions, family: Family) -> list[InputSize]:
-    told = answers.size is not None or answers.preset in FAMILY_NAMES or family.trust >= TRUSTED
-    if size.rule == "fixed" or told:
+    given = answers.size is not None or answers.preset in FAMILY_NAMES or family.trust >= TRUSTED
+    if size.rule == "fixed" or given:
         return []
     return [replace(size, width=side, height=side) for side in _USUAL_SIDES if side < size.width]
 

@@ -15,7 +15,7 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """The part of ``ModelInput`` that a graph does not tell: ``(pixel in range - mean) / std``."""
+    """The part of ``ModelInput`` that no graph contains: ``(pixel in range - mean) / std``."""
 
     range: tuple[float, float] = (0.0, 1.0)
     mean: Triple = (0.0, 0.0, 0.0)

@@ -1,4 +1,4 @@
-"""A manifest proposed from what a graph tells and from its family; a trial settles the rest."""
+"""A manifest proposed from a graph and its family; a trial decides the rest."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _FREE_MULTIPLE: Final = 32  # what five halvings need; no family asks for more
 
 @dataclass(frozen=True, slots=True)
 class OnboardingOptions:
-    """What the user said of the model; None leaves it to the graph, the family and the trial."""
+    """What the user states; None leaves it to the graph, the family and the trial."""
 
     preset: str | None = None
     output: str | None = None
@@ -109,15 +109,15 @@ def normalisation_name(family: Family, answers: OnboardingOptions) -> str:
 def _inputs(path: Path, facts: GraphFacts) -> tuple[TensorFacts, tuple[ConstantInput, ...]]:
     """The input for the photo, and what the others are fed."""
     photos = [each for each in facts.inputs if is_photo(each)]
-    told = ", ".join(map(str, facts.inputs)) or "none"
+    found = ", ".join(map(str, facts.inputs)) or "none"
     if len(photos) != 1:
-        raise ModelError(f"{path}: expected one input for a photo with 3 channels, found {told}")
+        raise ModelError(f"{path}: expected one input for a photo with 3 channels, found {found}")
     others = [each for each in facts.inputs if each is not photos[0]]
     ranks = {len(each.shape or ()) for each in others}
     if others and (len(others) != 5 or ranks != {1, 4}):
         raise ModelError(
             f"{path}: it wants more than a photo, and its inputs are not those of "
-            f"RobustVideoMatting: {told}",
+            f"RobustVideoMatting: {found}",
             hint="export the part that takes one photo",
         )
     return photos[0], tuple(_constant(each) for each in others)
@@ -197,8 +197,8 @@ def _output(path: Path, facts: GraphFacts, wanted: str | None) -> TensorFacts:
         return found[0]
     possible = [each for each in facts.outputs if _may_be_matte(each)]
     if not possible:
-        told = ", ".join(map(str, facts.outputs))
-        raise ModelError(f"{path}: none of its outputs can be a matte: {told}")
+        outputs = ", ".join(map(str, facts.outputs))
+        raise ModelError(f"{path}: none of its outputs can be a matte: {outputs}")
     return min(possible, key=_unlikeness)
 
 

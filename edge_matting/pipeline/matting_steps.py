@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edge_matting.config import Recipe
 from edge_matting.core.arrays import Alpha, Rgb
-from edge_matting.imaging import PREVIEW_HEIGHT, Photo, before_after
+from edge_matting.imaging import THUMBNAIL_HEIGHT, Photo, before_after
 from edge_matting.matting import assess, halved, quantised, refine, to_tensor
 from edge_matting.matting.exposure import equalised
 from edge_matting.matting.preprocess import model_view
@@ -19,7 +19,7 @@ from edge_matting.pipeline.outputs import add_matting_parts
 from edge_matting.pipeline.tasks import Judgement, ModelRun, Scene, Stage, TaskSteps, Tools
 from edge_matting.runtimes.session import Tensor
 
-_SMALL: Final = (PREVIEW_HEIGHT, PREVIEW_HEIGHT)  # least sides; the gate looks at less
+_SMALL: Final = (THUMBNAIL_HEIGHT, THUMBNAIL_HEIGHT)  # least sides; the gate looks at less
 
 
 class MattingSteps:
@@ -58,7 +58,10 @@ class MattingSteps:
             equalise = recipe.exposure == "auto"
             look = second_look(tools.session, tools.manifest, equalise=equalise)
         quality = assess(photo.rgb, alpha, look, small=small)
-        return Judgement(quality, None if small is None else partial(before_after, *small))
+        return Judgement(
+            quality,
+            None if small is None else partial(before_after, *small, doubted=quality.doubted),
+        )
 
     def add_parts(self, scene: Scene, finished: Alpha) -> None:
         add_matting_parts(scene, finished)

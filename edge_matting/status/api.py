@@ -1,4 +1,4 @@
-"""``/api/v1``: status, jobs, previews and actions, in JSON."""
+"""``/api/v1``: status, jobs, thumbnails and actions, in JSON."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Api:
         *,
         guard: Guard,
         answers: ResponseCache,
-        previews_dir: Path,
+        thumbnails_dir: Path,
         clock: Clock,
     ) -> None:
         self._appliance = appliance
@@ -56,7 +56,7 @@ class Api:
         self._guard = guard
         self._answers = answers
         self._crowd = PollRate(clock)
-        self._previews = previews_dir.absolute()
+        self._thumbnails = thumbnails_dir.absolute()
 
     def blueprint(self) -> Blueprint:
         api = Blueprint("api", __name__, url_prefix="/api/v1")
@@ -66,7 +66,7 @@ class Api:
         api.get("/history")(self.history)
         api.get("/jobs")(self.jobs)
         api.get(JOB)(self.job)
-        api.get(f"{JOB}/preview")(self.preview)
+        api.get(f"{JOB}/preview")(self.thumbnail)
         api.post(f"{JOB}/retry")(self.retry)
         api.post(f"{JOB}/accept")(self.accept)
         api.post("/pause")(self.pause)
@@ -148,13 +148,13 @@ class Api:
         shown = None if result is None or not trusted else result_json(result)
         return self._seen({**self._tell(job), "result": shown}).response()
 
-    def preview(self, job_id: int) -> Response:
+    def thumbnail(self, job_id: int) -> Response:
         """The picture that the engine left; nothing of the path comes from the client."""
         self._guard.check_trusted(request)
         self._find(job_id)
-        if not self._has_preview(job_id):
+        if not self._has_thumbnail(job_id):
             raise ActionRefused("no_preview", f"job {job_id} has none", HTTPStatus.NOT_FOUND)
-        picture = send_from_directory(self._previews, f"{job_id}.jpg", mimetype="image/jpeg")
+        picture = send_from_directory(self._thumbnails, f"{job_id}.jpg", mimetype="image/jpeg")
         # With ?v= the page names the job's last change: another picture has another address.
         kept = "max-age=86400" if "v" in request.args else "no-cache"
         picture.headers["Cache-Control"] = f"private, {kept}"
@@ -228,11 +228,11 @@ class Api:
         return job
 
     def _tell(self, job: Job) -> dict[str, Any]:
-        address = f"/api/v1/jobs/{job.id}/preview" if self._has_preview(job.id) else None
-        return job_json(job, preview=address)
+        address = f"/api/v1/jobs/{job.id}/preview" if self._has_thumbnail(job.id) else None
+        return job_json(job, thumbnail=address)
 
-    def _has_preview(self, job_id: int) -> bool:
-        return (self._previews / f"{job_id}.jpg").is_file()
+    def _has_thumbnail(self, job_id: int) -> bool:
+        return (self._thumbnails / f"{job_id}.jpg").is_file()
 
 
 def _both_kinds(failed: Sequence[Job], doubted: Sequence[Job], most: int) -> list[Job]:

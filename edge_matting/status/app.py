@@ -33,7 +33,7 @@ def create_app(
     appliance: ApplianceInterface,
     jobs: JobReader,
     *,
-    previews_dir: Path,
+    thumbnails_dir: Path,
     token: str | None,
     clock: Clock,
     allowed_hosts: Iterable[str],
@@ -56,7 +56,7 @@ def create_app(
             jobs,
             guard=guard,
             answers=ResponseCache(clock),
-            previews_dir=previews_dir,
+            thumbnails_dir=thumbnails_dir,
             clock=clock,
         ).blueprint()
     )

@@ -39,7 +39,7 @@ def openapi_document(version: str) -> Schema:
         "info": {
             "title": "edge-matting",
             "version": version,
-            "description": "Reading is for everybody who reaches the port. Actions, previews and "
+            "description": "Reading is for everybody who reaches the port. Actions, thumbnails and "
             "results need the token, or come from this machine while none is set. Actions carry "
             "the header X-Requested-With: edge-matting, or a JSON body.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},

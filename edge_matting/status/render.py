@@ -84,14 +84,14 @@ def every_state(counts: Mapping[JobState, int]) -> dict[str, int]:
     return {state.value: counts.get(state, 0) for state in JobState}
 
 
-def job_json(job: Job, *, preview: str | None) -> dict[str, Any]:
-    """A job as the API tells it; ``preview`` is the address of its picture."""
+def job_json(job: Job, *, thumbnail: str | None) -> dict[str, Any]:
+    """A job as the API tells it; ``thumbnail`` is the address of its small picture."""
     body: dict[str, Any] = plain(job)
     body["size"] = body.pop("signature")["size"]
     for moment in ("created_at", "updated_at", "finished_at"):
         body[moment] = None if body[moment] is None else iso_utc(body[moment])
     body["parameters"] = None if job.parameters is None else json.loads(job.parameters)
-    body["preview"] = preview
+    body["preview"] = thumbnail
     reasons = reasons_of(job)
     body["reasons"], body["reasons_coded"] = plain(reasons), coded(reasons)
     return body

@@ -374,7 +374,7 @@ def test_a_worker_whose_claim_was_given_to_another_changes_nothing(tmp_path):
     """CASES 18."""
     folder = HotFolder(path=tmp_path / "hot")
     settings = Settings(state_dir=tmp_path, hot_folders=(folder,))
-    settings.previews_dir.mkdir()
+    settings.thumbnails_dir.mkdir()
     with Ledger.open(settings.ledger_path, clock=SystemClock(), max_attempts=3) as ledger:
         stale = claimed(ledger, folder)
         others: list[Claim] = []
@@ -393,7 +393,7 @@ def test_a_worker_whose_claim_was_given_to_another_changes_nothing(tmp_path):
         assert (job.state, job.attempts, job.original.place) == (JobState.RUNNING, 1, Place.IN)
         assert ledger.holds(other)
         assert (folder.inbox / "a.jpg").read_bytes() == WHOLE
-        assert files(folder.outbox) == files(folder.done) == files(settings.previews_dir) == []
+        assert files(folder.outbox) == files(folder.done) == files(settings.thumbnails_dir) == []
         assert ledger.check() == []
 
         # The rightful one is not disturbed.

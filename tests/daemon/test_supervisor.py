@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from edge_matting.core.engine_identity import EngineIdentity
 from edge_matting.core.exit_codes import DEVICE_LOST, FAULT, RECYCLE, START_ERROR
 from edge_matting.core.reasons import Reason
 from edge_matting.daemon.engine_process import EngineStatus, _own_gpu
-from edge_matting.daemon.engine_supervision import EngineCondition
+from edge_matting.daemon.engine_supervision import SECOND_LOOK_SECONDS, EngineCondition
 from edge_matting.daemon.supervisor import Supervisor, cards
 from edge_matting.ledger.work import Recovered
 
@@ -231,3 +232,53 @@ def test_which_cards_get_an_engine() -> None:
     assert cards(bare, SETTINGS, {}) == ()
     assert cards(pair, no_gpu, {}) == ()
     assert cards(pair, SETTINGS, {"CUDA_VISIBLE_DEVICES": "1"}) == ()
+
+
+def silent(engine: FakeEngine) -> None:
+    """The engine has given no sign of life for longer than it may."""
+    engine.events.heard = time.monotonic() - SETTINGS.engine.stall_seconds - 5
+
+
+def test_an_engine_without_progress_at_one_look_is_replaced_at_a_second_look_only() -> None:
+    """The first may come before what the engine said is read: the daemon itself was held."""
+    shop = Shop()
+    shop.step()
+    engine = shop.newest(0)
+    engine.ready("cpu")
+    silent(engine)
+    for _ in range(3):
+        shop.step()
+    assert (engine.status, len(shop.started)) == (None, 1)
+    time.sleep(SECOND_LOOK_SECONDS)
+    shop.step()
+    assert engine.status == -9
+    assert shop.ledger.recovered[-1] == (True, "0")
+    shop.step()
+    assert len(shop.started) == 2
+
+
+def test_an_engine_that_goes_on_in_between_is_looked_at_twice_again() -> None:
+    shop = Shop()
+    shop.step()
+    engine = shop.newest(0)
+    engine.ready("cpu")
+    silent(engine)
+    shop.step()
+    engine.events.heard = time.monotonic()
+    shop.step()
+    time.sleep(SECOND_LOOK_SECONDS)
+    silent(engine)
+    shop.step()
+    assert (engine.status, len(shop.started)) == (None, 1)
+
+
+def test_an_engine_that_is_held_is_replaced_at_the_first_look(monkeypatch) -> None:
+    shop = Shop()
+    shop.step()
+    engine = shop.newest(0)
+    engine.ready("cpu")
+    silent(engine)
+    monkeypatch.setattr(engine, "stopped_by_signal", lambda: True)
+    shop.step()
+    assert engine.status == -9
+    assert shop.ledger.recovered[-1] == (False, "0")  # nobody's fault here

@@ -173,7 +173,7 @@ def test_g_a_container_without_the_release_file_asks_dpkg_or_says_so(tmp_path):
     profile = probe_device(device.system())
     assert (profile.soc, profile.release, profile.jetpack) == ("tegra234", None, None)
     assert len(profile.usable_gpus) == 1
-    assert any("release is not told" in note for note in profile.notes)
+    assert any("release is not known" in note for note in profile.notes)
     device.write(
         "var/lib/dpkg/status",
         "Package: nvidia-l4t-bsp\nVersion: 1.0\n\nPackage: nvidia-l4t-core\n"

@@ -210,7 +210,7 @@ def test_a_worker_that_breaks_is_told_and_frees_its_slot(caplog):
     with at_work(loop):
         wait_until(lambda: work.done == 2, 10, 0.01)
     assert work.done == 2
-    assert "a worker broke" in caplog.text
+    assert "a worker thread failed" in caplog.text
 
 
 def test_sessions_stay_loaded_and_the_least_recent_falls_out():

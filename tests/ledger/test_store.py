@@ -10,6 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 import pytest
+from disk_calls import disk_calls
 from fakes import ManualClock
 from ledger_jobs import a_result
 
@@ -213,6 +214,17 @@ def test_damage_inside_the_file_is_found_by_the_audit(path: Path) -> None:
     path.write_bytes(content)
     with open_ledger(path) as ledger:
         assert ledger.check()[0].startswith("the file is damaged: ")
+
+
+def test_a_ledger_set_aside_stays_so_after_a_power_cut(path: Path, ledger: Ledger) -> None:
+    """Its log goes first: left beside a new ledger it would be played into it."""
+    ledger.enqueue(sources(1))
+    before = {file.name: file for file in path.parent.iterdir()}
+    assert set(before) == {"ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"}
+    with disk_calls() as calls:
+        aside = set_aside(path, ManualClock())
+    names = [("rename", f"{aside.name}{ending}") for ending in ("-wal", "-shm", "")]
+    assert calls == [*names, ("sync", path.parent.name)]
 
 
 def test_a_damaged_ledger_is_set_aside_with_its_log_and_a_new_one_starts_empty(

@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 import pytest
 from harness import PHOTO, RunningAppliance, files
-from status_fixture import SNAPSHOT, TOKEN, House
+from status_fixture import SNAPSHOT, TOKEN, House, in_state
 
+from edge_matting.core.reasons import Reason
 from edge_matting.status.interfaces import (
     AdaptationCount,
     AdaptationReport,
@@ -103,7 +104,8 @@ def row(page: Browser, kind: str, name: str) -> str:
 
 def test_the_first_look_tells_state_numbers_and_device(page: Browser) -> None:
     page.wait(lambda: page.text("#word") == "Idle", "the word Idle")
-    assert page.text("#todo") == "Drop photos into a folder below."
+    assert page.text("#todo") == "New photos are processed as they come."
+    assert page.text("#person") == "Drop photos into a hot folder."
     assert "edge-matting" in page.driver.title
     assert page.text("#failed") == "0"
     assert "cpu" in page.text("#device")
@@ -130,7 +132,7 @@ def test_a_dropped_photo_appears_without_reloading(page: Browser, box: RunningAp
 def test_a_failed_photo_tells_why_and_is_retried(page: Browser, box: RunningAppliance) -> None:
     box.drop("bad.jpg", b"this is no picture")
     failed = row(page, "attention", "bad.jpg")
-    assert "This file is no picture." in page.text(failed)
+    assert "This file is not an image." in page.text(failed)
     job = next(one for one in box.jobs() if one.source == "bad.jpg")
     page.picture("failed")
     page.press(failed, "Retry")
@@ -143,7 +145,7 @@ def test_a_failed_photo_tells_why_and_is_retried(page: Browser, box: RunningAppl
         return now.state.value == "failed" and (now.finished_at or 0) > (job.finished_at or 0)
 
     page.wait(done_again, "a second failure")
-    assert "This file is no picture." in page.text(row(page, "attention", "bad.jpg"))
+    assert "This file is not an image." in page.text(row(page, "attention", "bad.jpg"))
 
 
 def test_a_doubted_result_is_accepted(page: Browser, box: RunningAppliance) -> None:
@@ -179,7 +181,8 @@ def test_photos_are_sent_from_the_page_with_a_recipe(
     )
     assert page.text("#upload-makes") == "makes composite jpg · over #f4f4f4"
     page.find("#upload-files").send_keys(str(large))
-    page.wait(lambda: "sent; it will be taken" in page.text("#uploads"), "the end of the upload")
+    page.wait(lambda: "Done" in page.text("#uploads li .detail"), "the end of the photo")
+    assert "/jobs/" in str(page.find("#uploads li a").get_attribute("href"))
     row(page, "results", "shop/sent.jpg")
     assert "shop/sent.jpg" in files(box.outbox)
     page.picture("upload")
@@ -194,7 +197,7 @@ def test_a_photo_is_sent_with_settings_of_its_own(
     page.run("document.getElementById('upload-recipe').value = 'cutout';")
     page.find("#parameters summary").click()
     own = page.wait(lambda: page.text("#parameter-refinement option"), "the recipe's own values")
-    assert own == "as the recipe: automatic"
+    assert own == "from the recipe: automatic"
     for name, value in {"format": "jpg", "background": "colour", "crop": "subject"}.items():
         page.find(f"#parameter-{name} option[value='{value}']").click()
     page.run(
@@ -411,29 +414,40 @@ def test_a_job_is_retried_with_another_model(pretended: tuple[Browser, House]) -
 def test_trouble_and_long_preparations_are_told(pretended: tuple[Browser, House]) -> None:
     page, house = pretended
     house.appliance.state = replace(
-        SNAPSHOT,
-        state=ApplianceState.DEGRADED,
-        reasons=("cuda was asked for, cpu is in use: libcudnn.so.9 is missing",),
+        in_state(
+            ApplianceState.DEGRADED,
+            Reason("provider_missing", wanted="cuda", actual="cpu", why="libcudnn.so.9 is missing"),
+        ),
         preparing=PreparingReport("engine_build", 0.4, "120 s"),
         adaptation=AdaptationReport(
-            ("workers 4 -> 2: heat",), (AdaptationCount("heat", "down", 3),)
+            (
+                Reason(
+                    "lowered",
+                    what=Reason("knob_workers"),
+                    before="4",
+                    after="2",
+                    cause=Reason("cause_heat"),
+                ),
+            ),
+            (AdaptationCount("heat", "down", 3),),
         ),
     )
     page.open(house.url)
     page.wait(lambda: page.text("#word") == "Degraded", "the word Degraded")
-    assert "libcudnn.so.9 is missing" in page.text("#reasons")
+    assert "libcudnn.so.9 is missing" in page.text("#todo")
     assert (
         page.text("#preparing-text") == "Building the engine for this device; needed once · 120 s"
     )
     assert page.find("#preparing-bar").get_attribute("value") == "0.4"
     assert "about 70 s left" in page.text("#eta")
-    assert "cpu; asked for: cuda" in page.text("#device")
+    assert "cpu; configured: cuda" in page.text("#device")
     assert "stepped down for heat: 3" in page.text("#device")
     assert "workers 4 -> 2: heat" in page.text("#device")
     page.picture("degraded")
     page.open(f"{house.url}/?lang=zh")
-    page.wait(lambda: "实际使用 cpu" in page.text("#reasons"), "the reason in Chinese")
-    assert "libcudnn.so.9 is missing" in page.text("#reasons")  # the system's words stay
+    page.wait(lambda: "实际使用 cpu" in page.text("#todo"), "the reason in Chinese")
+    assert "libcudnn.so.9 is missing" in page.text("#todo")  # the system's words stay
+    assert "同时处理数 4 -> 2：过热" in page.text("#device")
     page.driver.delete_all_cookies()
 
 

@@ -108,6 +108,7 @@ class Browser:
             },
         )
         path = SCREENSHOTS / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b64decode(shot["data"]))
         return path
 

@@ -14,17 +14,18 @@ Call = tuple[str, str]
 
 
 @contextmanager
-def disk_calls(observe: Callable[[Call], None] | None = None) -> Iterator[list[Call]]:
-    """Collect the calls of the body; ``observe`` sees each when it has been made.
+def disk_calls(observe: Callable[[str, Path], None] | None = None) -> Iterator[list[Call]]:
+    """Collect the calls of the body; ``observe`` sees each, with the path, when it has been made.
 
-    Files are named as they are called when they are synced: a temporary one by ``*``.
+    Files are named as they are called when they are synced: a temporary one by ``*``. Not seen are
+    SQLite's own syncs and ``renameat2``, which is followed by syncs of its folders.
     """
     made: list[Call] = []
 
     def note(call: str, path: Path) -> None:
         made.append((call, _shown(path)))
         if observe is not None:
-            observe(made[-1])
+            observe(call, path)
 
     sync, rename, unlink = os.fsync, Path.rename, Path.unlink
 

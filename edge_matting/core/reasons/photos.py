@@ -31,6 +31,14 @@ WORDS: Final = MappingProxyType(
             "en": "raise limits.max_pixels or limits.max_file_mb, or make the picture smaller",
             "zh": "请提高 limits.max_pixels 或 limits.max_file_mb，或缩小图像",
         },
+        "too_slow": {
+            "en": "Decoding the image takes far too long for its size.",
+            "zh": "解码这张图像所需的时间远超其大小。",
+        },
+        "hint_too_slow": {
+            "en": "open it in a viewer and export it again as JPEG or PNG",
+            "zh": "请用看图软件打开，并重新导出为 JPEG 或 PNG",
+        },
         "source_gone": {
             "en": "The photo was taken away before it could be processed.",
             "zh": "照片在处理之前已被取走。",
@@ -117,6 +125,34 @@ WORDS: Final = MappingProxyType(
         "hint_folder_unavailable": {
             "en": "mount the folder or correct its rights; work goes on by itself",
             "zh": "请挂载文件夹或更正其权限；之后会自动继续",
+        },
+        "path_refused": {
+            "en": "The file system refuses this file's name, or something is in its way.",
+            "zh": "文件系统不接受此文件名，或目标位置已被占用。",
+        },
+        "hint_path_refused": {
+            "en": "rename the file, or move away what is in its way",
+            "zh": "请重命名文件，或移走占用该位置的内容",
+        },
+        "source_grows": {
+            "en": "The file is not complete yet; waiting for the rest.",
+            "zh": "文件尚未写完，正在等待其余部分。",
+        },
+        "hint_source_grows": {
+            "en": "it is tried again when the rest has come",
+            "zh": "其余部分到达后会再次尝试",
+        },
+        "resources_short": {
+            "en": "Too many files are open; it is tried again.",
+            "zh": "打开的文件过多，稍后重试。",
+        },
+        "hint_resources_short": {
+            "en": "it is tried again; if it stays so, raise the limit of open files",
+            "zh": "会再次尝试；如果一直如此，请提高可打开文件数的上限",
+        },
+        "job_source_unavailable": {
+            "en": "The database could not be read; it is tried again.",
+            "zh": "暂时无法读取数据库，稍后重试。",
         },
         "device_lost": {
             "en": "The accelerator stopped answering.",

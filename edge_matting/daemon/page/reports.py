@@ -5,6 +5,7 @@ Each function takes an engine once, for the main loop may replace it at any mome
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from edge_matting.daemon.page.uploads import Uploads
 from edge_matting.daemon.supervisor import Supervisor
 from edge_matting.hotfolder.condition import free_bytes
 from edge_matting.status.interfaces import (
+    AdaptationCount,
+    AdaptationReport,
     ExecutionReport,
     FolderReport,
     PreparingReport,
@@ -56,7 +59,7 @@ def is_degraded(parts: Parts) -> bool:
 
 
 def plan_in_use(parts: Parts | None) -> Plan | None:
-    """The plan, once an engine has told it."""
+    """The plan, once an engine has reported it."""
     ready = _ready(parts)
     return None if ready is None else Plan.from_json(ready["plan"])
 
@@ -117,10 +120,21 @@ def models(parts: Parts | None) -> tuple[str, ...]:
 def preparing(parts: Parts | None) -> PreparingReport | None:
     """What the engine is busy with before photos."""
     engine = None if parts is None else parts.supervisor.engine
-    told = None if engine is None else engine.events.preparing
-    if told is None:
+    reported = None if engine is None else engine.events.preparing
+    if reported is None:
         return None
-    return PreparingReport(str(told["what"]), told.get("fraction"), told.get("detail"))
+    return PreparingReport(str(reported["what"]), reported.get("fraction"), reported.get("detail"))
+
+
+def adaptation(parts: Parts | None, earlier: Counter[tuple[str, str]]) -> AdaptationReport:
+    """How plans are adapted; ``earlier`` counts what parts did that were replaced."""
+    supervisor = None if parts is None else parts.supervisor
+    counts = earlier + (supervisor.adapted() if supervisor else Counter())
+    engines = supervisor.engines if supervisor else ()
+    return AdaptationReport(
+        lowered=tuple(dict.fromkeys(why for each in engines for why in each.events.lowered)),
+        counts=tuple(AdaptationCount(*key, count) for key, count in sorted(counts.items())),
+    )
 
 
 def folders(parts: Parts) -> tuple[FolderReport, ...]:
@@ -145,8 +159,8 @@ def _ready(parts: Parts | None) -> dict[str, Any] | None:
 
 
 def _reason(session: Mapping[str, Any]) -> Reason | None:
-    told = session["reason"]
-    return None if told is None else Reason.from_coded(told)
+    reported = session["reason"]
+    return None if reported is None else Reason.from_coded(reported)
 
 
 def notes(session: Mapping[str, Any]) -> tuple[Reason, ...]:
@@ -155,6 +169,6 @@ def notes(session: Mapping[str, Any]) -> tuple[Reason, ...]:
 
 
 def session_report(parts: Parts) -> dict[str, Any] | None:
-    """What the engine said of its session."""
+    """The engine's report of its session."""
     ready = _ready(parts)
     return None if ready is None else dict(ready["session"])

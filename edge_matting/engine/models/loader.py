@@ -1,4 +1,4 @@
-"""A model opened, tested, and shown to run where it is said to run; lower where it must be."""
+"""A model opened, tested and verified to run where the plan has it, or on a lower plan."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class LoadedModel:
     lowered: tuple[Reason, ...] = ()  # what was given up on the way, and why
 
     def session_facts(self) -> dict[str, Any]:
-        """What the daemon is told of it."""
+        """What is reported to the daemon."""
         info = self.session.describe()
         return {
             "backend": info.backend,
@@ -66,7 +66,7 @@ class LoadedModel:
 
 
 def cause_of(error: EdgeMattingError) -> Cause:
-    """What a failure to open a model says of the plan."""
+    """What a failure to open a model means for the plan."""
     if isinstance(error, SelfTestFailed):
         return Cause.WRONG_RESULT
     return Cause.OUT_OF_MEMORY if isinstance(error, OutOfMemory) else Cause.PROVIDER_LOST
@@ -90,7 +90,7 @@ class ModelLoader:
     def open(self, plan: Plan, model_id: str, gpu_lost: str | None = None) -> LoadedModel:
         """The model by ``plan``, or by the first lower plan that passes the self-test.
 
-        ``gpu_lost`` says why no accelerator is to be tried.
+        ``gpu_lost`` is the reason why no accelerator is to be tried.
 
         Raises ``ModelError``, ``SessionError`` when nothing passes, ``DeviceLost`` when this
         process cannot use the GPU any more, and ``StartError`` when the accelerator is missing

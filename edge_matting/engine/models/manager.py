@@ -34,7 +34,7 @@ class EngineReporter(Protocol):
     """The part of the engine's reporter that is needed."""
 
     def send(self, event: str, **facts: object) -> None:
-        """Tell the daemon."""
+        """Report to the daemon."""
 
     def progress(self, stage: str) -> None:
         """The calling thread makes progress."""
@@ -61,7 +61,7 @@ class ModelManager:
     ) -> None:
         """``plan_of`` gives the plan of another model than ``default``.
 
-        ``gpu_lost`` says why the GPU is not to be used, None: it may be.
+        ``gpu_lost`` is the reason why the GPU is not to be used, None: it may be.
         ``serves_meanwhile``: CUDA may serve while TensorRT compiles.
         """
         self._opener = opener
@@ -76,7 +76,7 @@ class ModelManager:
         self._plan = plan
         self._opened: LoadedModel | None = None
         self._wanted = plan.provider  # what stays asked for when another provider serves
-        self._why: Reason | None = None  # why it does not serve, as far as a session told
+        self._why: Reason | None = None  # why it does not serve, as far as a session reported
         self._builder: threading.Thread | None = None
         self.pool = ModelPool(self._load)
 
@@ -145,7 +145,7 @@ class ModelManager:
             try:
                 self.pool.tools(self._default)
             except (ModelError, SessionError, OutOfMemory) as error:
-                log.error("the former plan stays: %s", error)
+                log.error("the previous plan stays in use: %s", error)
                 self._plan = with_session_of(plan, before)
                 self.pool.tools(self._default)
         self.announce()

@@ -20,7 +20,8 @@ class SelfTestSchedule:
     """Decides when to test, and has a model that fails opened anew.
 
     ``test`` raises ``SelfTestFailed``; ``reopen`` puts a model that passes in its place, on a
-    lower plan where it must, or raises. ``told`` hears why no photo can be done, None: all well.
+    lower plan where it must, or raises. ``report`` is called with the
+    reason why no photo can be done; None: all well.
     """
 
     def __init__(
@@ -29,16 +30,16 @@ class SelfTestSchedule:
         now: float,
         test: Callable[[], None],
         reopen: Callable[[], None],
-        told: Callable[[Reason | None], None],
+        report: Callable[[Reason | None], None],
     ) -> None:
         self._test = test
         self._reopen = reopen
-        self._told = told
+        self._report = report
         self._next = now + PERIOD_SECONDS
         self.problem: Reason | None = None
 
     def step(self, now: float, *, idle: bool) -> None:
-        """Test if it is time; what another error than a failed test says is raised."""
+        """Test if it is time; other errors than a failed test are raised."""
         if now < self._next or not (idle or self.problem is not None):
             return
         self._next = now + PERIOD_SECONDS
@@ -63,4 +64,4 @@ class SelfTestSchedule:
     def _tell(self, problem: Reason | None) -> None:
         if problem != self.problem:
             self.problem = problem
-            self._told(problem)
+            self._report(problem)

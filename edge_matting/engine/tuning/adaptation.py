@@ -6,11 +6,12 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from edge_matting.core.device_values import DeviceProfile, Vitals
 from edge_matting.core.plan import Plan
 from edge_matting.core.reasons import Reason
+from edge_matting.engine.keepalive import EventSender
 from edge_matting.planner.adaptation import (
     Adaptation,
     Change,
@@ -26,13 +27,6 @@ from edge_matting.planner.signals import signals
 log = logging.getLogger(__name__)
 
 READ_SECONDS: Final = 2.0
-
-
-class EventSender(Protocol):
-    """The part of the engine's reporter that is needed."""
-
-    def send(self, event: str, **facts: object) -> None:
-        """Tell the daemon."""
 
 
 class Adapter:

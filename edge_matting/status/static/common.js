@@ -157,7 +157,7 @@ export function picture(job) {
   if (!(job.preview && may.trusted)) return null;
   const version = encodeURIComponent(job.updated_at);
   return make("img", { src: `${job.preview}?v=${version}`, loading: "lazy",
-    alt: text("preview_of", { name: job.source }) });
+    alt: text("thumbnail_of", { name: job.source }) });
 }
 
 function acceptButton(job) {

@@ -238,7 +238,7 @@ def test_a_session_that_cannot_be_made_leaves_the_former_one(caplog, error):
     shop.fails = [error]
     shop.models.work_by(replace(FULL, resolution=(256, 256), workers=2))
     assert (shop.models.plan.resolution, shop.models.plan.workers) == ((320, 320), 2)
-    assert "the former plan stays" in caplog.text
+    assert "the previous plan stays in use" in caplog.text
 
 
 def test_a_plan_keeps_the_session_of_another():
