@@ -244,7 +244,7 @@ class View:
     def add_to_upload(self, upload_id: str, offset: int, data: bytes) -> UploadReport:
         report = self._uploads().add(upload_id, offset, data)
         if report.job is not None:
-            self._tell_queue_changed()
+            self.note_new_work()
         return report
 
     def cancel_upload(self, upload_id: str) -> None:
