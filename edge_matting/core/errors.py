@@ -16,6 +16,7 @@
         │   ├── NotAnImage
         │   ├── Unsupported
         │   ├── TooLarge
+        │   ├── TooSlow
         │   ├── SourceGone
         │   ├── UnfitParameters
         │   ├── UnfitModel
@@ -106,7 +107,6 @@ class LedgerCorrupt(LedgerError):
     """The ledger's file is damaged; what it knew can be found again by a rescan."""
 
     code = "ledger_corrupt"
-    trouble = "ledger_damaged"
     default_hint = Reason("hint_ledger_corrupt")
 
 
@@ -157,6 +157,13 @@ class Unsupported(PermanentError):
 class TooLarge(PermanentError):
     code = "too_large"
     default_hint = Reason("hint_too_large")
+
+
+class TooSlow(PermanentError):
+    """Decoding it takes, or would take, far more time than its size explains."""
+
+    code = "too_slow"
+    default_hint = "open it in a viewer and export it again as JPEG or PNG"
 
 
 class SourceGone(PermanentError):

@@ -141,6 +141,8 @@ class Quality:
     uncertain_fraction: float  # share of pixels with 0.05 < alpha < 0.95
     border_contact: float  # share of border pixels with alpha > 0.5
     predicted_error: float | None = None  # chance that IoU with the true matte is below 0.9
+    doubted: tuple[float, float, float, float] | None = None
+    """Of what goes to review: left, top, width, height of the place, in shares of the picture."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,9 +196,7 @@ class EngineSupervision:
         if events.problem is not None or events.ready is not None:
             return events.problem
         before = self.last_problem if self._deaths else None
-        if before is not None and before.innermost.code in NEEDS_PERSON:
-            return before  # until an engine is ready: the next one probably fails alike
-        return Reason("model_loading")
+        return before or Reason("model_loading")  # why there is another one, until it is ready
 
     def obstacles(self) -> Mapping[str, Reason]:
         """What photos in the queue wait for, by place: a hot folder, the ledger."""

@@ -32,7 +32,9 @@ def open_ledger(settings: Settings, clock: Clock) -> Ledger:
     except LedgerCorrupt as error:
         kept = set_aside(path, clock)
         log.error("%s; kept as %s, a new one is made from the folders", error, kept)
-        return _undamaged(path, clock, settings)
+        ledger = _undamaged(path, clock, settings)
+        ledger.kept_as = kept
+        return ledger
 
 
 def _undamaged(path: Path, clock: Clock, settings: Settings) -> Ledger:

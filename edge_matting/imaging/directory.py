@@ -53,6 +53,13 @@ class Entry:
 Directory: TypeAlias = dict[int, Entry]
 
 
+def first_integer(directory: Directory, tag: int) -> int | None:
+    """The first value of an integer tag; None without one."""
+    entry = directory.get(tag)
+    values = () if entry is None else entry.integers()
+    return int(values[0]) if values else None
+
+
 def short(*values: int) -> Entry:
     return Entry(SHORT, len(values), struct.pack(f"<{len(values)}H", *values))
 
@@ -134,11 +141,14 @@ class Reader:
         return Entry(place.kind, place.count, raw)
 
     def _count(self, at: int) -> int:
-        code = "Q" if self.big else "H"
-        return int(struct.unpack_from(self.order + code, self.data, at)[0])
+        return self._unpack("Q" if self.big else "H", at)
 
     def _number(self, at: int) -> int:
-        code = "Q" if self.big else "I"
+        return self._unpack("Q" if self.big else "I", at)
+
+    def _unpack(self, code: str, at: int) -> int:
+        if not 0 <= at < len(self.data):
+            raise struct.error("outside the file")
         return int(struct.unpack_from(self.order + code, self.data, at)[0])
 
 

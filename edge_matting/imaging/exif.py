@@ -19,6 +19,7 @@ from edge_matting.imaging.directory import (
     Directory,
     Place,
     Reader,
+    first_integer,
     long,
     rational,
     short,
@@ -47,6 +48,14 @@ _DETAILS: Final = frozenset(
 """Exposure, times, lens, scene: of the directory of details."""
 
 
+_LAYOUT: Final = frozenset(
+    {ORIENTATION, EXIF_IFD, GPS_IFD, *range(0xFE, 0x10E), *range(0x111, 0x11E),
+     *range(0x122, 0x128), _UNIT, 0x12D, *range(0x13D, 0x15C), 0x1B5, *range(0x200, 0x215),
+     0x2BC, 0x83BB, 0x8649, 0x8773}
+)  # fmt: skip
+"""How a file's pixels lie in it, and the blocks that have tags of their own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """What is true of the picture that the block will lie in."""
@@ -65,13 +74,6 @@ def orientation_of(exif: bytes | None) -> int:
     """The EXIF orientation, 1 to 8, of any integer type; 1 where it is missing or nonsense."""
     value = first_integer(_main(exif), ORIENTATION)
     return value if value is not None and 1 <= value <= 8 else 1
-
-
-def first_integer(directory: Directory, tag: int) -> int | None:
-    """The first value of an integer tag; None without one."""
-    entry = directory.get(tag)
-    values = () if entry is None else entry.integers()
-    return int(values[0]) if values else None
 
 
 def adobe_rgb(exif: bytes | None) -> bool:
@@ -113,15 +115,14 @@ def safe_directories(exif: bytes, output: Output) -> tuple[Directory, Directory]
     return main, details
 
 
-def all_directories(exif: bytes, output: Output) -> tuple[Directory, dict[int, Directory]]:
-    """Every entry that means the same in another file, and the directories below by their tag."""
-    corrected = corrected_exif(exif, output)
-    layout = {ORIENTATION, EXIF_IFD, GPS_IFD, *range(0xFE, 0x10D), *range(0x111, 0x11A),
-              *range(0x11C, 0x124), 0x14A, 0x153, 0x201, 0x202, 0x211, 0x212, 0x213}  # fmt: skip
-    main = {tag: entry for tag, entry in _main(corrected).items() if tag not in layout}
+def transplanted(exif: bytes) -> tuple[Directory, dict[int, Directory]]:
+    """The entries of a block that mean the same in a TIFF's own directories: those of the main one
+    and, by the tag that points to them, those below it.
+    """
+    main = {tag: entry for tag, entry in _main(exif).items() if tag not in _LAYOUT}
     below = {}
     for pointer in (EXIF_IFD, GPS_IFD):
-        directory = _below(corrected, pointer)
+        directory = _below(exif, pointer)
         directory.pop(INTEROP_IFD, None)
         if directory:
             below[pointer] = directory

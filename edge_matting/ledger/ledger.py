@@ -60,8 +60,11 @@ class Ledger:
     def close(self) -> None:
         self._database.close()
 
+    kept_as: Path | None = None
+    """Where the damaged ledger lies that this one took the place of."""
+
     def fault(self) -> str | None:
-        """Why what is open is not the ledger any more: replaced, deleted, cut; None when it is."""
+        """Why what is open is no sound ledger any more: replaced, deleted, cut, damaged."""
         return self._database.fault()
 
     def __enter__(self) -> Ledger:

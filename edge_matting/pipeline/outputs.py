@@ -6,8 +6,10 @@ The order of the steps from a matte to its parts is in ``matting.postprocess``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -16,7 +18,7 @@ from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.core.jobs import EncodedOutput
 from edge_matting.core.output_kinds import output_kind
 from edge_matting.core.references import load_reference
-from edge_matting.imaging import Photo, encode, output_exif, to_srgb
+from edge_matting.imaging import Metadata, Output, Photo, encode, output_metadata, to_srgb
 from edge_matting.matting import (
     Box,
     CutoutRows,
@@ -30,6 +32,7 @@ from edge_matting.matting import (
     framed,
     subject_box,
 )
+from edge_matting.matting.foreground import without_background
 from edge_matting.pipeline.backdrops import make_backdrop, make_shadow
 from edge_matting.pipeline.tasks import Scene
 
@@ -38,6 +41,7 @@ Pixels = npt.NDArray[Any]
 Parts: TypeAlias = Mapping[str, Any]
 """The finished parts of a photo that output kinds ask for, by name (``core.output_kinds``)."""
 
+_EVEN: Final = 2 / 255  # a transparency that changes less is no edge
 _AT_PHOTO_SIZE: Final = frozenset({"photo", "matte"})
 
 
@@ -62,18 +66,28 @@ def encode_outputs(
     scene = Scene(photo, rgb, icc, recipe, needed)
     for add in add_parts:
         add(scene)
-    exif = output_exif(photo.exif, recipe.metadata)
-    dpi = _resolution(photo, recipe)
-    return tuple(_encoded(scene.parts, spec, icc, exif, dpi) for spec in recipe.outputs)
+    carried = _Carried(photo.metadata, recipe, icc, _resolution(photo, recipe))
+    return tuple(_encoded(scene.parts, spec, carried) for spec in recipe.outputs)
 
 
-def _encoded(
-    parts: Parts,
-    spec: OutputSpec,
-    icc: bytes | None,
-    exif: bytes | None,
-    dpi: tuple[float, float] | None,
-) -> EncodedOutput:
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """What goes along with the pixels of every output."""
+
+    metadata: Metadata
+    recipe: Recipe
+    icc: bytes | None
+    dpi: tuple[float, float] | None
+
+    def on(self, shape: tuple[int, ...], format_: str) -> Metadata:
+        """The metadata of an output of that shape: its size and colours are true of it."""
+        srgb = self.icc is None or len(shape) == 2
+        about = Output((shape[1], shape[0]), srgb, self.dpi)
+        policy = self.recipe.metadata
+        return output_metadata(self.metadata, policy, about, segments=format_ == "jpg")
+
+
+def _encoded(parts: Parts, spec: OutputSpec, carried: _Carried) -> EncodedOutput:
     made = make_output(parts, spec)
     if isinstance(made, bytes):
         return EncodedOutput(spec.kind, spec.format, made)
@@ -85,9 +99,9 @@ def _encoded(
         compact=spec.compact,
         premultiplied=spec.premultiplied,
         # A profile describes colours; a grey matte or trimap has none.
-        icc=icc if len(made.shape) == 3 else None,
-        exif=exif,
-        dpi=dpi,
+        icc=carried.icc if len(made.shape) == 3 else None,
+        metadata=carried.on(made.shape, spec.format),
+        dpi=carried.dpi,
     )
     return EncodedOutput(spec.kind, spec.format, data)
 
@@ -110,22 +124,44 @@ def add_matting_parts(scene: Scene, matte: Alpha) -> None:
     """
     recipe, rgb, parts = scene.recipe, scene.rgb, scene.parts
     own = scene.photo.alpha
-    alpha = finish_matte(
-        matte if own is None else matte * own,
-        alpha_threshold=recipe.alpha_threshold,
-        erode=recipe.erode,
-        feather=recipe.feather,
-    )
+    alpha = _finished(matte if own is None else matte * own, recipe)
     parts |= {"photo": rgb, "matte": alpha}
     if scene.needed <= _AT_PHOTO_SIZE:
         return
-    front = _foreground(rgb, alpha, recipe) if "foreground" in scene.needed else rgb
+    front = rgb
+    if "foreground" in scene.needed and own is None:
+        front = _foreground(rgb, alpha, recipe)
+    elif "foreground" in scene.needed and own is not None:
+        mixture = _mixture(_finished(matte, recipe), own)
+        front = without_background(_foreground(rgb, mixture, recipe), alpha)
     frame = choose_frame(alpha, recipe)
     if "backdrop" in scene.needed:
         parts["backdrop"] = make_backdrop(recipe.background, rgb, alpha, frame, scene.icc)
     parts["foreground"], parts["alpha"] = framed(front, alpha, frame)
     if "shadow" in scene.needed:
         parts["shadow"] = make_shadow(recipe, parts["alpha"], scene.icc)
+
+
+def _finished(matte: Alpha, recipe: Recipe) -> Alpha:
+    return finish_matte(
+        matte,
+        alpha_threshold=recipe.alpha_threshold,
+        erode=recipe.erode,
+        feather=recipe.feather,
+    )
+
+
+def _mixture(matte: Alpha, own: Alpha) -> Alpha:
+    """How much of each pixel's colour is the subject's, H x W in [0, 1].
+
+    A file's own transparency says nothing of that: its colours are straight already. So the
+    model's matte alone counts, and where the file draws an edge of its own, the colours there are
+    all the subject's.
+    """
+    reach = max(3, min(own.shape) // 128) * 2 + 1
+    kernel = np.ones((reach, reach), np.uint8)
+    changing = cv2.dilate(own, kernel) - cv2.erode(own, kernel) > _EVEN
+    return np.where(changing, np.float32(1.0), matte)
 
 
 def _foreground(rgb: Rgb, alpha: Alpha, recipe: Recipe) -> Rgb:

@@ -45,6 +45,7 @@ from edge_matting.daemon.page.actions import Actions
 from edge_matting.engine.jobs.hotfolder_source import HotFolderSource
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.ledger import Ledger
+from edge_matting.models import shipped_models_dir
 from edge_matting.status.interfaces import ActionRefused
 from tools.waiting import wait_for
 
@@ -341,10 +342,14 @@ def test_a_missing_accelerator_is_shown_or_ends_the_start_as_set(appliance):
     assert "cuda was asked for, cpu is in use" in done.stderr
 
 
-def test_a_model_that_is_missing_keeps_the_appliance_up_and_not_ready(appliance):
-    box = appliance(model="nowhere")
+def test_a_model_whose_file_is_missing_keeps_the_appliance_up_and_not_ready(appliance):
+    box = appliance(model="mine")
+    folder = box.state_dir / "models" / "mine"
+    folder.mkdir(parents=True)
+    manifest = (shipped_models_dir() / "small" / "manifest.yaml").read_text("utf-8")
+    (folder / "manifest.yaml").write_text(manifest.replace("id: small", "id: mine"))
     box.start(ready=False)
-    wait_for(lambda: "no model nowhere" in " ".join(box.readiness() or []), "the reason")
+    wait_for(lambda: "cannot be read" in " ".join(box.readiness() or []), "the reason")
     assert box.get("/healthz")[0] == 200
     box.drop("a.jpg")
     wait_for(lambda: box.counts()["pending"] == 1, "the photo in the ledger")

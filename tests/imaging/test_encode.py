@@ -15,7 +15,7 @@ from readers import with_opencv
 
 import edge_matting
 from edge_matting.core.errors import Unsupported
-from edge_matting.imaging import before_after, decode, encode
+from edge_matting.imaging import Metadata, before_after, decode, encode
 
 PHOTO = Path(edge_matting.__file__).parent / "data" / "photos" / "astronaut.jpg"
 LIMIT = 50_000_000
@@ -53,7 +53,7 @@ def test_a_png_carries_profile_exif_and_resolution_in_valid_chunks(profile: byte
     exif = Image.Exif()
     exif[0x013B] = "An Artist"
     block = exif.tobytes().removeprefix(b"Exif\0\0")
-    data = encode(pixels(4, np.uint8), "png", icc=profile, exif=block, dpi=(72, 144))
+    data = encode(pixels(4, np.uint8), "png", icc=profile, metadata=Metadata(block), dpi=(72, 144))
     with Image.open(io.BytesIO(data)) as picture:
         picture.verify()  # checks every chunk's CRC
     with Image.open(io.BytesIO(data)) as picture:
@@ -67,7 +67,7 @@ def test_other_formats_carry_profile_and_exif_too(kind: str, profile: bytes) -> 
     exif = Image.Exif()
     exif[0x013B] = "An Artist"
     block = exif.tobytes().removeprefix(b"Exif\0\0")
-    data = encode(pixels(3, np.uint8), kind, icc=profile, exif=block)
+    data = encode(pixels(3, np.uint8), kind, icc=profile, metadata=Metadata(block))
     with Image.open(io.BytesIO(data)) as picture:
         assert picture.info["icc_profile"] == profile
         assert picture.getexif()[0x013B] == "An Artist"
@@ -141,3 +141,18 @@ def test_a_thumbnail_can_be_made_of_any_size(shape: tuple[int, int]) -> None:
     with Image.open(io.BytesIO(jpeg)) as picture:
         assert picture.height <= 240
         assert picture.width <= 2 * 4 * 240
+
+
+def test_the_doubted_place_is_framed_in_the_photo_and_not_in_the_cut_out() -> None:
+    rgb, alpha = np.full((100, 100, 3), 90, np.uint8), np.ones((100, 100), np.float32)
+    plain = decode(before_after(rgb, alpha), "plain.jpg", max_pixels=10**6).rgb.astype(int)
+    told = decode(
+        before_after(rgb, alpha, doubted=(0.2, 0.3, 0.5, 0.4)), "told.jpg", max_pixels=10**6
+    ).rgb.astype(int)
+    changed = np.abs(told - plain).max(axis=2) > 60
+    rows, columns = np.nonzero(changed)
+    assert changed[30, 45]
+    assert not changed[50, 45]
+    assert columns.max() < 76
+    assert 17 <= columns.min() <= 21
+    assert 27 <= rows.min() <= 31

@@ -7,9 +7,12 @@ import random
 
 import pytest
 from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 
-from edge_matting.imaging import decode, output_exif
-from edge_matting.imaging.metadata import orientation_of, raw_profile
+from edge_matting.imaging import Metadata, Output, decode, output_metadata
+from edge_matting.imaging.exif import orientation_of
+from edge_matting.imaging.metadata import Policy
+from edge_matting.imaging.png_chunks import read_png
 
 MAKER_NOTE, ARTIST, COPYRIGHT, LENS = 0x927C, 0x013B, 0x8298, 0xA434
 
@@ -27,6 +30,10 @@ def block(orientation: int = 6) -> bytes:
     gps[1], gps[2] = "N", (48.0, 12.0, 30.0)
     exif[ExifTags.IFD.GPSInfo] = gps
     return exif.tobytes()
+
+
+def output_exif(exif: bytes | None, policy: Policy) -> bytes | None:
+    return output_metadata(Metadata(exif), policy, Output((640, 480), srgb=True)).exif
 
 
 def parsed(exif: bytes | None) -> Image.Exif:
@@ -108,14 +115,23 @@ def test_tiff_layout_tags_do_not_leak_into_the_outputs_exif() -> None:
     target = io.BytesIO()
     Image.new("RGB", (20, 10)).save(target, "TIFF", tiffinfo={ARTIST: "An Artist", 274: 6})
     photo = decode(target.getvalue(), "x.tif", max_pixels=1000)
-    kept = parsed(output_exif(photo.exif, "all"))
+    kept = parsed(output_exif(photo.metadata.exif, "all"))
     assert kept[ARTIST] == "An Artist"
     assert 273 not in kept
+
+
+def png_with_text(text: str) -> bytes:
+    target = io.BytesIO()
+    about = PngInfo()
+    about.add_text("Raw profile type exif", text)
+    Image.new("L", (4, 4)).save(target, "PNG", pnginfo=about)
+    return target.getvalue()
 
 
 def test_imagemagicks_text_profile_is_understood() -> None:
     raw = block(8)
     text = f"\nexif\n{len(raw):8d}\n" + raw.hex()
-    assert orientation_of(raw_profile(text)) == 8
-    assert raw_profile("\nexif\n   4\nzz") is None
-    assert raw_profile(None) is None
+    assert orientation_of(read_png(png_with_text(text), 100).exif) == 8
+    broken = read_png(png_with_text("\nexif\n   4\nzz"), 100)
+    assert broken.exif is None
+    assert broken.notes == ["its part tEXt cannot be used and was left out"]

@@ -15,14 +15,14 @@ from profiles import DISPLAY_P3
 
 from edge_matting.config import BUILT_IN, Recipe
 from edge_matting.core.errors import SourceUnreadable
-from edge_matting.imaging import Header, Photo, decode
+from edge_matting.imaging import Header, Metadata, Photo, decode
 from edge_matting.imaging.colour import from_srgb
 from edge_matting.pipeline.outputs import choose_frame, render_outputs
 from edge_matting.pipeline.photo import _pixels
 
 
 def photo_of(rgb: np.ndarray, *, icc: bytes | None = None, dpi: Any = None) -> Photo:
-    return Photo(rgb, None, icc, None, dpi, "jpeg", "photo")
+    return Photo(rgb, None, icc, Metadata(), dpi, "jpeg", "photo")
 
 
 def bust(depth: type = np.uint8) -> tuple[Photo, np.ndarray]:
@@ -252,6 +252,6 @@ def test_more_effort_and_compact_give_smaller_files_of_the_same_pixels() -> None
     [(8, None, 1000), (16, None, 1500), (8, (100.0, 50.0), 5000), (16, (10.0, 10.0), 1500)],
 )
 def test_memory_is_counted_in_the_larger_of_photo_and_canvas(bits, canvas, counted) -> None:
-    header = Header("png", 40, 25, "RGB", bits, 1, "photo")
+    header = Header("png", 40, 25, bits, 1, "photo")
     recipe = Recipe() if canvas is None else Recipe.model_validate({"canvas": {"size": canvas}})
     assert _pixels(header, recipe) == counted

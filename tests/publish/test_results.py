@@ -129,6 +129,7 @@ def test_the_sidecar_has_the_keys_of_the_interface() -> None:
             "uncertain_fraction": 0.1,
             "border_contact": 0.0,
             "predicted_error": None,
+            "doubted": None,
         },
         "notes": ["several frames"],
         "seconds": {"decode": 0.1, "total": 1.5},

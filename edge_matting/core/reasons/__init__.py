@@ -12,7 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, final
 
-from edge_matting.core.reasons import device, folders, notes, photos, planning, states, work
+from edge_matting.core.reasons import (
+    device,
+    folders,
+    notes,
+    photos,
+    pictures,
+    planning,
+    states,
+    work,
+)
 
 Value: TypeAlias = str | int | float
 """What a reason may carry: shown as it stands, a reason in the language of the sentence."""
@@ -25,6 +34,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         **planning.WORDS,
         **photos.WORDS,
         **notes.WORDS,
+        **pictures.WORDS,
         **states.WORDS,
         # What a driver, a runtime or the operating system says: not ours to translate.
         "verbatim": {"en": "{text}", "zh": "{text}"},

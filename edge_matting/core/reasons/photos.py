@@ -31,6 +31,14 @@ WORDS: Final = MappingProxyType(
             "en": "raise limits.max_pixels or limits.max_file_mb, or make the picture smaller",
             "zh": "请提高 limits.max_pixels 或 limits.max_file_mb，或缩小图像",
         },
+        "too_slow": {
+            "en": "Decoding the image takes far too long for its size.",
+            "zh": "解码这张图像所需的时间远超其大小。",
+        },
+        "hint_too_slow": {
+            "en": "open it in a viewer and export it again as JPEG or PNG",
+            "zh": "请用看图软件打开，并重新导出为 JPEG 或 PNG",
+        },
         "source_gone": {
             "en": "The photo was taken away before it could be processed.",
             "zh": "照片在处理之前已被取走。",

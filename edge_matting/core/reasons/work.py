@@ -91,18 +91,19 @@ WORDS: Final = MappingProxyType(
             "en": "the ledger cannot be used now: {why}",
             "zh": "账本现在无法使用：{why}",
         },
+        "ledger_rebuilt": {
+            "en": "the ledger was damaged and is kept as {kept}; a new one was built from the "
+            "folders",
+            "zh": "账本曾损坏，已保存为 {kept}；新的账本已根据文件夹重建",
+        },
         "hint_ledger_corrupt": {
-            "en": "restart the service: it is set aside and a new one is built from the folders",
-            "zh": "请重新启动服务：旧账本会被保存，并根据文件夹重建",
+            "en": "it is set aside, and a new one is built from the folders",
+            "zh": "它会被保存，并根据文件夹重建新的账本",
         },
         "hint_self_test": {
             "en": "check the driver and the runtime: edge-matting doctor",
             "zh": "请检查驱动和运行库：edge-matting doctor",
         },
         "with_hint": {"en": "{what} ({hint})", "zh": "{what}（{hint}）"},
-        "ledger_damaged": {
-            "en": "the ledger is damaged: {why}",
-            "zh": "账本已损坏：{why}",
-        },
     }
 )
