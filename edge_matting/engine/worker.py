@@ -161,10 +161,12 @@ class Worker:
         # The model first: a photo's bytes do not wait in memory while one is loaded.
         asked = claim.job.model
         tools = self._models.tools(self._default_model) if asked is None else self._asked(asked)
-        self._reporter.progress("read")
-        photo = self._photos.open(claim)
-        tools = for_recipe(photo.task.recipe, tools, self._tools_of_task)
-        return deliver(photo.task, tools, photo.results, computed)
+        size = claim.job.signature.size
+        with tools.gate.reading(size, lambda: self._reporter.progress("wait")):
+            self._reporter.progress("read")
+            photo = self._photos.open(claim)
+            tools = for_recipe(photo.task.recipe, tools, self._tools_of_task)
+            return deliver(photo.task, tools, photo.results, computed)
 
     def _asked(self, model_id: str) -> Tools:
         """A model that the job or its recipe asks for; ``UnfitModel`` where it cannot be had."""
