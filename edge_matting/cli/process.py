@@ -21,6 +21,7 @@ from edge_matting.cli.directory import DirectoryResults, InputPhoto, Places, fin
 from edge_matting.cli.output import complain, print_json, print_line
 from edge_matting.cli.settings import read_settings
 from edge_matting.config import Recipe, Settings, with_format
+from edge_matting.core.anchored import anchored_file
 from edge_matting.core.errors import (
     ConfigError,
     InternalFault,
@@ -94,7 +95,8 @@ class Run:
 
     def _do(self, photo: InputPhoto, results: DirectoryResults) -> JobState | None:
         limits = self.settings.limits
-        data = read_source(photo.path, None, int(limits.max_file_mb * 1e6))
+        file = anchored_file(photo.path)
+        data = read_source(file, None, int(limits.max_file_mb * 1e6))
         if results.done_before(data):
             return None
         task = PhotoTask(photo.relative, data, self.recipe, limits.max_pixels)

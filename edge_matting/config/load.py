@@ -58,6 +58,11 @@ def parse_settings(raw: Mapping[str, Any], base: Path) -> Settings:
     except ValidationError as error:
         raise config_error(faults_of(error, Settings)) from None
     faults = list(_dangling_names(settings))
+    faults += [
+        f"hot_folders[{index}].pins: there is no such key"
+        for index, folder in enumerate(settings.hot_folders)
+        if folder.pins
+    ]
     if faults:
         raise config_error(faults)
     return _with_pictures(_resolved(_with_current_model(settings), base.absolute()))

@@ -27,9 +27,13 @@
             │   └── GpuOutOfMemory    not the photo's fault: the attempt is refunded
             ├── InferenceFailed
             ├── InternalFault      a mistake of ours; its traceback is in the log
+            ├── PathRefused        the file system refuses this one file or folder
             └── Blocked        not the photo's fault: the attempt is refunded
                 ├── SourceChanged
+                ├── SourceGrows        it ends too early and somebody may still be writing it
                 ├── SourceUnreadable
+                ├── ResourcesShort     too few descriptors, no memory in the kernel
+                ├── JobSourceUnavailable
                 ├── DiskFull
                 ├── FolderUnavailable
                 └── DeviceLost     the GPU is lost to this process; a new one is started
@@ -103,7 +107,6 @@ class LedgerCorrupt(LedgerError):
     """The ledger's file is damaged; what it knew can be found again by a rescan."""
 
     code = "ledger_corrupt"
-    trouble = "ledger_damaged"
     default_hint = Reason("hint_ledger_corrupt")
 
 
@@ -223,6 +226,13 @@ class InternalFault(TemporaryError):
     default_hint = Reason("hint_internal")
 
 
+class PathRefused(TemporaryError):
+    """The operating system refuses an act on one file or folder, and would do others."""
+
+    code = "path_refused"
+    default_hint = Reason("hint_path_refused")
+
+
 class Blocked(TemporaryError):
     """The surroundings are at fault, not the photo: its attempt is refunded."""
 
@@ -232,6 +242,22 @@ class Blocked(TemporaryError):
 
 class SourceChanged(Blocked):
     code = "source_changed"
+
+
+class SourceGrows(Blocked):
+    code = "source_grows"
+    default_hint = Reason("hint_source_grows")
+
+
+class ResourcesShort(Blocked):
+    code = "resources_short"
+    default_hint = Reason("hint_resources_short")
+
+
+class JobSourceUnavailable(Blocked):
+    """The ledger, or another source of jobs, could not be asked while the photo was in work."""
+
+    code = "job_source_unavailable"
 
 
 class SourceUnreadable(Blocked):

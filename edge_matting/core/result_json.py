@@ -28,5 +28,7 @@ def result_from_json(text: str) -> Result:
     values["outputs"] = tuple(Output(**output) for output in values["outputs"])
     values["execution"] = Execution(**{**execution, "resolution": tuple(execution["resolution"])})
     values["notes"] = tuple(map(Reason.from_coded, values.get("notes", ())))
-    values["quality"] = Quality(**{**quality, "reasons": tuple(quality["reasons"])})
+    place = quality.get("doubted")
+    quality |= {"reasons": tuple(quality["reasons"]), "doubted": place and tuple(place)}
+    values["quality"] = Quality(**quality)
     return Result(**values)

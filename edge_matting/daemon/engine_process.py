@@ -89,12 +89,20 @@ class EngineProcess:
                 text=True,
                 env={**os.environ, **ENGINE_ENVIRONMENT, **_own_gpu(identity)},
             )
+        except BaseException:
+            os.close(read_end)
+            raise
         finally:
             os.close(write_end)
         self._listener = threading.Thread(
             target=self._listen, args=(read_end,), name="engine-voice", daemon=True
         )
-        self._listener.start()
+        try:
+            self._listener.start()
+        except BaseException:  # no thread to be had
+            os.close(read_end)
+            self.kill()
+            raise
         self.tell(json.dumps(settings.as_json()))
 
     @property
@@ -105,7 +113,7 @@ class EngineProcess:
         """Send one line; a dead engine does not hear it, and its death is noticed elsewhere."""
         stdin = self._process.stdin
         assert stdin is not None
-        with contextlib.suppress(BrokenPipeError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
             stdin.write(line + "\n")
             stdin.flush()
 
@@ -134,7 +142,7 @@ class EngineProcess:
     def close(self) -> None:
         """Give the pipes back after the process has ended."""
         if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
+            with contextlib.suppress(OSError):
                 self._process.stdin.close()
         self._listener.join(2.0)
 
@@ -186,7 +194,8 @@ def hear(events: EngineStatus, message: dict[str, Any]) -> None:
         case "alive":
             events.reused, events.made = int(message["reused"]), int(message["made"])
             events.oldest_progress = float(message["oldest"])
-            events.cache = _cache(message.get("cache") or {})
+            if "cache" in message:
+                events.cache = _cache(message["cache"] or {})
             told = message["obstacles"].items()
             events.obstacles = {str(place): Reason.from_coded(what) for place, what in told}
         case "ready":

@@ -33,6 +33,11 @@ HOPELESS = 3
 BACKOFF_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Pause before a restart, by the number of deaths in a row without a ready engine between."""
 
+ENDED_UNHEALTHY = 6
+"""So many engines in a row that ended, however, without a photo: one bad file costs four."""
+
+LONG_LIFE_SECONDS = 600.0
+
 LOST_IN_A_ROW = 3
 """Engines that lost the GPU and finished nothing, before one is started without it."""
 
@@ -88,6 +93,7 @@ class EngineSupervision:
         self._reused = 0  # by the engines before this one
         self._made = 0
         self.replaced_in_a_row = 0  # replaced for want of progress, none in between
+        self.ended_in_a_row = 0  # however they ended, without having finished a photo
         self._was_ready = False  # once, whatever came afterwards
         self.start_error: Reason | None = None
         self.last_problem: Reason | None = None
@@ -127,7 +133,7 @@ class EngineSupervision:
 
     def is_hopeless(self) -> bool:
         """Whether engines are replaced one after the other and none finishes anything."""
-        return self.replaced_in_a_row >= HOPELESS
+        return self.replaced_in_a_row >= HOPELESS or self.ended_in_a_row >= ENDED_UNHEALTHY
 
     def step(self) -> None:
         """Notice death or hanging, bring a new engine up."""
@@ -140,7 +146,7 @@ class EngineSupervision:
             elif engine.events.ready is not None:
                 self._deaths, self._was_ready = 0, True
                 if engine.events.finished:
-                    self.replaced_in_a_row = 0
+                    self.replaced_in_a_row = self.ended_in_a_row = 0
         if self._engine is None and self.start_error is None and now >= self._start_at:
             self._start()
 
@@ -190,9 +196,7 @@ class EngineSupervision:
         if events.problem is not None or events.ready is not None:
             return events.problem
         before = self.last_problem if self._deaths else None
-        if before is not None and before.innermost.code in NEEDS_PERSON:
-            return before  # until an engine is ready: the next one probably fails alike
-        return Reason("model_loading")
+        return before or Reason("model_loading")  # why there is another one, until it is ready
 
     def obstacles(self) -> Mapping[str, Reason]:
         """What photos in the queue wait for, by place: a hot folder, the ledger."""
@@ -206,7 +210,14 @@ class EngineSupervision:
             self._start_at = time.monotonic() + 1.0
             return
         self._suspected = None
-        self._engine = self._launch(self._settings, self._said, self.identity)
+        try:
+            self._engine = self._launch(self._settings, self._said, self.identity)
+        except (OSError, RuntimeError) as error:  # no process, no memory, no thread to be had
+            self._deaths += 1
+            self.last_problem = Reason("engine_not_started", why=str(error))
+            log.error("%s", self.last_problem)
+            self._start_at = time.monotonic() + max(1.0, self._backoff())
+            return
         log.info("engine %sstarted (process %d)", self._name, self._engine.pid)
         if self._paused:
             self._engine.tell("pause")
@@ -246,12 +257,17 @@ class EngineSupervision:
         elif status != RECYCLE:
             self._deaths += 1
             self.restarts += 1
+            self.ended_in_a_row = 0 if _was_of_use(engine) else self.ended_in_a_row + 1
             cause = _cause(status, killed_for_memory=engine.was_killed_for_memory())
             self.last_problem = engine.events.problem or cause
             log.error("engine %d: %s", engine.pid, cause)
-        delay = BACKOFF_SECONDS[min(self._deaths, len(BACKOFF_SECONDS) - 1)]
-        self._start_at = time.monotonic() + (delay if self._deaths > 1 else 0.0)
+        several = max(self._deaths, self.ended_in_a_row) > 1
+        self._start_at = time.monotonic() + (self._backoff() if several else 0.0)
         self._give_back(guilty=guilty)
+
+    def _backoff(self) -> float:
+        times = max(self._deaths, self.ended_in_a_row)
+        return BACKOFF_SECONDS[min(times, len(BACKOFF_SECONDS) - 1)]
 
     def _note_loss(self, engine: EngineProcess, status: int | None) -> None:
         """Engine after engine that loses the GPU and finishes nothing: the next does without."""
@@ -289,6 +305,12 @@ class EngineSupervision:
                 len(recovered.failed),
             )
         return True
+
+
+def _was_of_use(engine: EngineProcess) -> bool:
+    """Whether it finished a photo, or lived so long that its end tells nothing."""
+    lived = time.monotonic() - engine.events.started
+    return engine.events.finished > 0 or lived > LONG_LIFE_SECONDS
 
 
 def _cause(status: int | None, *, killed_for_memory: bool) -> Reason:

@@ -8,14 +8,16 @@ from collections.abc import Callable, Container
 
 from edge_matting.config import HotFolder, Settings
 from edge_matting.core.clock import Clock
-from edge_matting.core.errors import FolderUnavailable, LedgerError
+from edge_matting.core.errors import LedgerError, TemporaryError
 from edge_matting.core.jobs import Signature, Source
 from edge_matting.core.logs import shown
 from edge_matting.core.reasons import Reason
 from edge_matting.hotfolder.condition import folder_problem, space_problem
+from edge_matting.hotfolder.filesystems import has_stable_inodes
 from edge_matting.hotfolder.layout import prepare, recipe_for
 from edge_matting.hotfolder.scan import FoundFile, ScanProblem, look, scan
 from edge_matting.hotfolder.settle import SettleTracker
+from edge_matting.hotfolder.unfinished import UnfinishedFiles
 from edge_matting.hotfolder.watch import FolderWatcher
 from edge_matting.ledger import Ledger
 
@@ -31,6 +33,19 @@ LOOK_SECONDS = 0.2
 """Least time between two looks at the files that have not settled yet."""
 
 MAX_SCAN_PROBLEMS = 20
+
+
+def make_parts(folder: HotFolder, ledger: Ledger) -> None:
+    """Make the folder and its parts, unless the disk it lies on seems not to be mounted.
+
+    A folder that had photos before and now has no in/ is more likely unmounted than new;
+    photos must not go to the disk below the mount point.
+    """
+    try:
+        if folder.inbox.is_dir() or not ledger.knows(str(folder.path)):
+            prepare(folder)
+    except (TemporaryError, OSError, LedgerError) as error:
+        log.debug("%s", error)  # told by folder_problem, once
 
 
 class Intake:
@@ -59,6 +74,9 @@ class Intake:
         self._next_scan = 0.0
         self._next_look = 0.0
         self._scan_problems: tuple[ScanProblem, ...] = ()
+        self._inbox = folder.door(folder.inbox)
+        self._stable_inodes = True
+        self._unfinished = UnfinishedFiles(settings.intake.stalled_seconds)
         self._arriving = 0
         self._counted: dict[str, tuple[Signature, bool]] = {}  # whether a file is no job yet
 
@@ -78,16 +96,7 @@ class Intake:
         return self._scan_problems
 
     def prepare(self) -> None:
-        """Make the folder and its parts, unless the disk it lies on seems not to be mounted.
-
-        A folder that had photos before and now has no in/ is more likely unmounted than new;
-        photos must not go to the disk below the mount point.
-        """
-        try:
-            if self.folder.inbox.is_dir() or not self._ledger.knows(str(self.folder.path)):
-                prepare(self.folder)
-        except (FolderUnavailable, LedgerError) as error:
-            log.debug("%s", error)  # told by folder_problem, once
+        make_parts(self.folder, self._ledger)
 
     def stop(self) -> None:
         if self._watcher:
@@ -107,7 +116,7 @@ class Intake:
             self._observe(now)
             added = self._enqueue()
             self._count_arriving()
-        except FolderUnavailable as error:
+        except TemporaryError as error:
             self._set_problem(error.reason)
             return 0, CHECK_SECONDS
         except LedgerError as error:
@@ -152,8 +161,13 @@ class Intake:
             intake.watch,
             self._hint,
             poll_seconds=min(POLLING_SECONDS, intake.rescan_seconds),
+            door=self._inbox,
         )
-        self._watcher.start()
+        try:
+            self._watcher.start()
+        except TemporaryError as error:  # gone since it was looked at
+            log.warning("%s", error)
+            return
         log.info("%s: %s", self.folder.inbox, self._watcher.describe())
 
     def _hint(self, path: str | None) -> None:
@@ -166,7 +180,7 @@ class Intake:
         try:
             self._observe(now)
             self._count_arriving()
-        except (FolderUnavailable, LedgerError) as error:
+        except (TemporaryError, LedgerError) as error:
             log.debug("%s: %s", self.folder.path, error)  # the problem is reported already
             self._arriving = 0
 
@@ -196,7 +210,11 @@ class Intake:
                 return list(paths)
 
     def _look(self, path: str, now: float) -> None:
-        found = look(self.folder.inbox, path)
+        try:
+            found = look(self._inbox, path, stable_inodes=self._stable_inodes)
+        except TemporaryError as error:  # the next scan says what it is about
+            log.debug("%s", error)
+            found = None
         if found is None:
             self._tracker.forget(path)
         else:
@@ -204,7 +222,8 @@ class Intake:
 
     def _scan(self) -> None:
         # The time is taken after the listing: a file may settle late, never early.
-        entries = list(scan(self.folder.inbox))
+        self._stable_inodes = has_stable_inodes(self.folder.inbox)
+        entries = list(scan(self._inbox, stable_inodes=self._stable_inodes))
         now = self._clock.monotonic()
         found = [entry for entry in entries if isinstance(entry, FoundFile)]
         problems = tuple(entry for entry in entries if isinstance(entry, ScanProblem))
@@ -225,7 +244,7 @@ class Intake:
         missing = [
             job_id
             for job_id, path in self._ledger.waiting_in(folder)
-            if path not in present and look(self.folder.inbox, path) is None
+            if path not in present and look(self._inbox, path) is None
         ]
         withdrawn = self._ledger.withdraw(missing) if missing else 0
         if withdrawn:
@@ -255,7 +274,7 @@ class Intake:
         return wanted if polling is None else polling
 
     def _enqueue(self) -> int:
-        settled = self._tracker.settled()
+        settled = self._finished(self._tracker.settled())
         if not settled:
             if not self._tracker.waiting():
                 self.ledger_problem = None
@@ -278,6 +297,17 @@ class Intake:
         if report.added:
             log.info("%s: %d new", self.folder.inbox, report.added)
         return report.added + report.followed
+
+    def _finished(self, settled: list[tuple[str, Signature]]) -> list[tuple[str, Signature]]:
+        """Those that nobody is writing any more; the others are looked at again."""
+        now, finished = self._clock.monotonic(), []
+        for path, signature in settled:
+            if self._unfinished.holds_back(self._inbox.file(path), signature, now):
+                self._tracker.look_again(path, signature, now)
+            else:
+                finished.append((path, signature))
+        self._unfinished.retain(self._tracker.waiting())
+        return finished
 
     def _recipe(self, path: str) -> str:
         return recipe_for(path, self._settings.recipes, self.folder.recipe)

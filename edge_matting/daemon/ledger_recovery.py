@@ -1,17 +1,21 @@
-"""A damaged or lost ledger: set aside, made anew, and filled with what the folders still know."""
+"""A damaged or lost ledger: set aside, made anew, and told what the folders still know."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from edge_matting.config import HotFolder, Settings
+from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.clock import Clock
-from edge_matting.core.errors import Blocked, LedgerCorrupt
+from edge_matting.core.errors import LedgerCorrupt, TemporaryError
+from edge_matting.core.walks import Entry, walk
 from edge_matting.ledger import Ledger, set_aside
-from edge_matting.publish import read_sidecar
+from edge_matting.publish import read_sidecar, sidecar_name
+
+SIDECAR_SUFFIX: Final = sidecar_name("")
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +32,9 @@ def open_ledger(settings: Settings, clock: Clock) -> Ledger:
     except LedgerCorrupt as error:
         kept = set_aside(path, clock)
         log.error("%s; kept as %s, a new one is made from the folders", error, kept)
-        return _undamaged(path, clock, settings)
+        ledger = _undamaged(path, clock, settings)
+        ledger.kept_as = kept
+        return ledger
 
 
 def _undamaged(path: Path, clock: Clock, settings: Settings) -> Ledger:
@@ -63,17 +69,28 @@ def _adopt_results(settings: Settings, ledger: Ledger) -> None:
 
 def _results(folder: HotFolder) -> Iterator[tuple[str, str]]:
     """(source, stem) of every sidecar of ours in ``out/`` and ``review/``."""
-    for root in (folder.outbox, folder.review):
-        for path in sorted(root.rglob("*.json")):
-            content = _sidecar(path)
-            source = content.get("source")
-            if isinstance(source, str) and "source_sha256" in content:
-                yield source, str(path.relative_to(root).with_suffix(""))
+    for path in (folder.outbox, folder.review):
+        root = folder.door(path)
+        if root.status_of_itself() is None:
+            continue  # not made yet, or not mounted
+        try:
+            stems = sorted(
+                entry.path.removesuffix(SIDECAR_SUFFIX)
+                for entry in walk(root)
+                if isinstance(entry, Entry) and entry.path.endswith(SIDECAR_SUFFIX)
+            )
+        except TemporaryError as error:
+            log.warning("%s", error)
+            continue
+        for stem in stems:
+            yield from _named_by(root, stem)
 
 
-def _sidecar(path: Path) -> dict[str, Any]:
-    """Empty where it is no sidecar, or cannot be read: nothing that names a source."""
+def _named_by(root: AnchoredFolder, stem: str) -> Iterator[tuple[str, str]]:
     try:
-        return read_sidecar(path) or {}
-    except (Blocked, OSError):
-        return {}
+        content = read_sidecar(root, stem) or {}
+    except TemporaryError:
+        return  # cannot be read, and names nothing
+    source = content.get("source")
+    if isinstance(source, str) and "source_sha256" in content:
+        yield source, stem

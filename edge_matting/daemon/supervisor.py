@@ -112,6 +112,16 @@ class Supervisor:
         return sum(engine.restarts for engine in self._engines)
 
     @property
+    def last_problem(self) -> Reason | None:
+        found = (engine.last_problem for engine in self._engines)
+        return next((problem for problem in found if problem is not None), None)
+
+    @property
+    def ended_in_a_row(self) -> int:
+        """However they ended, without having finished a photo."""
+        return max(engine.ended_in_a_row for engine in self._engines)
+
+    @property
     def replaced_in_a_row(self) -> int:
         """Replaced for want of progress, none in between."""
         return max(engine.replaced_in_a_row for engine in self._engines)

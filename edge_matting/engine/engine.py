@@ -184,7 +184,7 @@ class Engine:
         now = self._clock.monotonic()
         if now >= self._next_put_away:
             self._next_put_away = now + PUT_AWAY_SECONDS
-            self._photos.put_away_all()
+            self._photos.put_away_all(self._reporter.alive)
         if now >= self._next_listing:
             self._next_listing = now + LISTING_SECONDS
             models = self._catalog.list()

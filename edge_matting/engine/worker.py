@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from edge_matting.core.durable import blocked
 from edge_matting.core.engine_identity import JOB_SOURCE
 from edge_matting.core.errors import (
     DeviceLost,
@@ -18,12 +19,16 @@ from edge_matting.core.errors import (
     InternalFault,
     JobError,
     JobSourceError,
+    JobSourceUnavailable,
     ModelError,
     OutOfMemory,
     PermanentError,
+    ResourcesShort,
     SessionError,
+    SourceGrows,
     TemporaryError,
     TooSlow,
+    Truncated,
     UnfitModel,
 )
 from edge_matting.core.jobs import Claim, Done, Failed, Job, Outcome
@@ -129,19 +134,30 @@ class Worker:
         except ClaimLost:
             log.info("%s: the claim was given to another; nothing was changed", _name(claim.job))
             return None
-        except JobError as error:
-            self._report_device(error)
-            return Failed(error, seconds=round(time.perf_counter() - begin, 4))
-        except MemoryError:
-            problem = OutOfMemory(f"{_name(claim.job)}: not enough memory")
-            self._report_device(problem)
-            return Failed(problem)
-        except EdgeMattingError as error:
-            return Failed(InternalFault(f"{_name(claim.job)}: {error}"))
+        except (EdgeMattingError, MemoryError, OSError) as error:
+            meaning = self._meaning(claim.job, error)
+            self._report_device(meaning)
+            return Failed(meaning, seconds=round(time.perf_counter() - begin, 4))
         except Exception as error:
             # A mistake of ours must cost this photo its attempt, never the whole engine.
             log.exception("%s: internal fault", _name(claim.job))
             return Failed(InternalFault(f"{_name(claim.job)}: {type(error).__name__}: {error}"))
+
+    def _meaning(self, job: Job, error: Exception) -> JobError:
+        """What the error says about the photo."""
+        match error:
+            case Truncated() if self._photos.may_still_grow(job):
+                return SourceGrows(error.message)
+            case JobError():
+                return error
+            case MemoryError():
+                return OutOfMemory(f"{_name(job)}: not enough memory")
+            case JobSourceError():
+                return JobSourceUnavailable(error.message)  # nothing about the photo
+            case OSError():
+                return _refused(job, error)
+            case _:
+                return InternalFault(f"{_name(job)}: {error}")
 
     def _report_device(self, error: JobError) -> None:
         if isinstance(error, DeviceLost):
@@ -212,6 +228,15 @@ class Worker:
             else:
                 self._reporter.obstacle(JOB_SOURCE, None)
                 return job
+
+
+def _refused(job: Job, error: OSError) -> JobError:
+    """A full disk or too few descriptors are nobody's fault; the rest may be one of ours."""
+    meaning = blocked(error, _name(job))
+    if isinstance(meaning, DiskFull | ResourcesShort):
+        return meaning
+    log.error("%s: %s", _name(job), error, exc_info=error)
+    return InternalFault(f"{_name(job)}: {type(error).__name__}: {error}")
 
 
 def _name(job: Job) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_matting.config import HotFolder
+from edge_matting.core.errors import FolderUnavailable
 from edge_matting.core.reasons import Reason
 
 
@@ -36,14 +37,21 @@ def free_bytes(path: Path) -> int | None:
 
 
 def _problems(folder: HotFolder, min_free_mb: float) -> Iterator[Reason]:
-    if not folder.inbox.is_dir():
-        yield Reason("folder_gone", path=str(folder.inbox))
-    elif not os.access(folder.inbox, os.R_OK | os.X_OK):
-        yield Reason("folder_unreadable", path=str(folder.inbox))
+    yield from _part_problems(folder, folder.inbox, os.R_OK | os.X_OK, "folder_unreadable")
     for path in (folder.outbox, folder.review, folder.done, folder.failed):
-        if not path.is_dir():
-            yield Reason("folder_gone", path=str(path))
-        elif not os.access(path, os.W_OK | os.X_OK):
-            yield Reason("folder_unwritable", path=str(path))
-        elif (full := space_problem(path, min_free_mb)) is not None:
+        yield from _part_problems(folder, path, os.W_OK | os.X_OK, "folder_unwritable")
+        if (full := space_problem(path, min_free_mb)) is not None:
             yield full
+
+
+def _part_problems(folder: HotFolder, path: Path, right: int, refused: str) -> Iterator[Reason]:
+    try:
+        with folder.door(path).opened() as descriptor:
+            # By its descriptor: the path may lead elsewhere the moment after.
+            allowed = os.access(f"/proc/self/fd/{descriptor}", right)
+    except FolderUnavailable as error:
+        missing = isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
+        yield Reason("folder_gone", path=str(path)) if missing else error.reason
+        return
+    if not allowed:
+        yield Reason(refused, path=str(path))

@@ -78,6 +78,11 @@ class SettleTracker:
         self._waiting.pop(path, None)
         self._handed_out.pop(path, None)
 
+    def look_again(self, path: str, signature: Signature, now: float) -> None:
+        """Take back what was handed out: it settles once more from ``now`` on."""
+        self.forget(path)
+        self._waiting[path] = _Watched(signature, since=now, last=now)
+
     def retain(self, present: Container[str]) -> None:
         """Forget every path that a complete scan, one without problems, did not find."""
         for path in [*self._waiting, *self._handed_out]:

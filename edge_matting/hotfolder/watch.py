@@ -13,7 +13,7 @@ import errno
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Literal
 
@@ -29,8 +29,11 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from edge_matting.core.durable import blocking, temporary_name
+from edge_matting.core.anchored import AnchoredFolder
+from edge_matting.core.durable import blocking, is_temporary
+from edge_matting.core.errors import TemporaryError
 from edge_matting.core.reasons import Reason
+from edge_matting.core.walks import folder_inodes
 from edge_matting.hotfolder.filesystems import needs_polling
 from edge_matting.hotfolder.ignore import is_ignored_path
 
@@ -66,8 +69,10 @@ class FolderWatcher:
         probe_seconds: float = 1.0,
         root: Path = Path("/"),
         make_observer: Callable[[], BaseObserver] = Observer,
+        door: AnchoredFolder | None = None,
     ) -> None:
         self.inbox = inbox
+        self._door = door or AnchoredFolder(inbox)
         self.problem: str | None = None
         self._mode = mode
         self._wake = wake
@@ -149,7 +154,10 @@ class FolderWatcher:
                 )
             )
             return
-        if not probe.answered(self.inbox, self._probe_seconds):
+        except RecursionError:  # watchdog looks for sub-folders so
+            self._give_up(Reason("watch_too_deep", path=str(self.inbox)))
+            return
+        if not probe.answered(self._door, self._probe_seconds):
             self._give_up(Reason("watch_silent", path=str(self.inbox)))
         elif self._unwatched():
             self._give_up(Reason("watch_incomplete", path=str(self.inbox), advice=_RAISE_WATCHES))
@@ -159,7 +167,7 @@ class FolderWatcher:
         try:
             observer.schedule(handler, handler.inbox, recursive=True, event_filter=_EVENTS)
             observer.start()
-        except OSError:
+        except (OSError, RecursionError):
             _end(observer)
             raise
         return observer
@@ -174,8 +182,10 @@ class FolderWatcher:
         watchdog swallows the failure to watch a sub-folder.
         """
         watched = set(self._watched_inodes())
-        # the inbox comes first; os.walk leaves out what cannot be listed
-        folders = list(_inodes(folder for folder, _, _ in os.walk(self.inbox)))
+        try:
+            folders = list(folder_inodes(self._door))  # the inbox comes first
+        except TemporaryError:
+            return 0
         if not folders or folders[0] not in watched:  # overlayfs numbers them differently
             return 0
         return len(set(folders) - watched)
@@ -194,20 +204,18 @@ class _Probe:
     """A file that is made to see whether an event tells of it."""
 
     def __init__(self) -> None:
-        self.name = temporary_name()
         self.seen = threading.Event()
 
-    def answered(self, inbox: Path, seconds: float) -> bool:
+    def answered(self, inbox: AnchoredFolder, seconds: float) -> bool:
         """False when no event came in time; True also where no file can be made to find out."""
-        path = inbox / self.name
         try:
-            path.touch(exist_ok=False)
-        except OSError:  # a read-only folder: the daemon reports that elsewhere
+            name = inbox.stage("", b"")
+        except TemporaryError:  # a read-only folder: the daemon reports that elsewhere
             return True
         try:
             return self.seen.wait(seconds)
         finally:
-            path.unlink(missing_ok=True)
+            inbox.discard(name)
 
 
 class _Handler(FileSystemEventHandler):
@@ -220,7 +228,7 @@ class _Handler(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         path = os.path.relpath(os.fsdecode(event.dest_path or event.src_path), self.inbox)
-        if path == self._probe.name:
+        if is_temporary(path):  # the probe's, or another that proves as much
             self._probe.seen.set()
         elif not is_ignored_path(path):
             self._wake(None if event.is_directory else path)
@@ -229,14 +237,6 @@ class _Handler(FileSystemEventHandler):
 def _identity(folder: Path) -> tuple[int, int]:
     status = folder.stat()
     return status.st_dev, status.st_ino
-
-
-def _inodes(folders: Iterable[str]) -> Iterator[int]:
-    for folder in folders:
-        try:
-            yield Path(folder).stat().st_ino
-        except FileNotFoundError:  # moved away meanwhile
-            continue
 
 
 def _advice(error: OSError) -> Reason:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from edge_matting.core.errors import LedgerError
-from edge_matting.core.jobs import Job, Output, Place
+from edge_matting.core.jobs import Job, Output, Place, Signature
 from edge_matting.core.result_json import result_from_json, result_to_json
 from edge_matting.core.states import TRANSITIONS, JobState
 from edge_matting.ledger import rows, work
@@ -17,7 +17,13 @@ _RETRYABLE: Final = frozenset(
 ) - {JobState.RUNNING}
 
 
-def retry(connection: sqlite3.Connection, job_id: int, model: str | None, now: float) -> Job | None:
+def retry(
+    connection: sqlite3.Connection,
+    job_id: int,
+    model: str | None,
+    now: float,
+    signature: Signature | None = None,
+) -> Job | None:
     """Put a failed or reviewed job back in the queue; None where there is nothing to retry."""
     row = _row(connection, job_id)
     if row is None or JobState(row["state"]) not in _RETRYABLE:
@@ -30,7 +36,7 @@ def retry(connection: sqlite3.Connection, job_id: int, model: str | None, now: f
         raise LedgerError(
             f"the original of job {job_id} is not put away yet", hint="try again in a moment"
         )
-    _requeue(connection, row, model, now)
+    _requeue(connection, row, model, now, signature)
     return work.read(connection, job_id)
 
 
@@ -74,7 +80,11 @@ def _refuse_outdated(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
 
 
 def _requeue(
-    connection: sqlite3.Connection, row: sqlite3.Row, model: str | None, now: float
+    connection: sqlite3.Connection,
+    row: sqlite3.Row,
+    model: str | None,
+    now: float,
+    signature: Signature | None = None,
 ) -> None:
     """Back to the queue; a reviewed result is remembered until another one replaces its files."""
     connection.execute(
@@ -82,8 +92,15 @@ def _requeue(
         UPDATE jobs SET
             state = 'pending', attempts = 0, delays = 0, alone = 0, settled = 0,
             queued_at = :now, due_at = :now, updated_at = :now, finished_at = NULL,
-            model = :model, own = 0, earlier = coalesce(result, earlier), result = NULL
+            model = :model, signature = coalesce(:signature, signature), own = 0,
+            earlier = coalesce(result, earlier), result = NULL
         WHERE id = :id AND state = :state
         """,
-        {"id": row["id"], "state": row["state"], "model": model, "now": now},
+        {
+            "id": row["id"],
+            "state": row["state"],
+            "model": model,
+            "signature": None if signature is None else rows.signature_text(signature),
+            "now": now,
+        },
     )

@@ -60,6 +60,13 @@ class Ledger:
     def close(self) -> None:
         self._database.close()
 
+    kept_as: Path | None = None
+    """Where the damaged ledger lies that this one took the place of."""
+
+    def fault(self) -> str | None:
+        """Why what is open is no sound ledger any more: replaced, deleted, cut, damaged."""
+        return self._database.fault()
+
     def __enter__(self) -> Ledger:
         return self
 
@@ -160,21 +167,29 @@ class Ledger:
         with self._database.read() as connection:
             return originals.misplaced(connection, limit)
 
-    def put_away_before(self, place: Place, before: float, limit: int) -> Sequence[Job]:
-        """Jobs finished before that moment whose original lies in ``place``, oldest first."""
+    def put_away_before(
+        self, place: Place, before: float, limit: int, *, skip: int = 0
+    ) -> Sequence[Job]:
+        """Jobs finished before that moment whose original lies in ``place``, oldest first.
+
+        The oldest ``skip`` of them are left out.
+        """
         with self._database.read() as connection:
-            return originals.put_away_before(connection, place, before, limit)
+            return originals.put_away_before(connection, place, before, limit, skip)
 
     # Actions.
 
-    def retry(self, job_id: int, *, model: str | None = None) -> Job | None:
+    def retry(
+        self, job_id: int, *, model: str | None = None, signature: Signature | None = None
+    ) -> Job | None:
         """Put a failed or reviewed job back in the queue; None if there is no such job.
 
+        ``signature`` is what its original looks like now, where somebody has changed that.
         Raises ``LedgerError`` when a newer photo took its place, or its original is gone or
         still on its way.
         """
         with self._database.write() as connection:
-            return actions.retry(connection, job_id, model, self._clock.now())
+            return actions.retry(connection, job_id, model, self._clock.now(), signature)
 
     def accept(self, job_id: int, outputs: tuple[Output, ...]) -> Job | None:
         """Take a reviewed job's result as good; None if there is no such job.

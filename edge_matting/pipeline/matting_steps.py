@@ -58,7 +58,10 @@ class MattingSteps:
             equalise = recipe.exposure == "auto"
             look = second_look(tools.session, tools.manifest, equalise=equalise)
         quality = assess(photo.rgb, alpha, look, small=small)
-        return Judgement(quality, None if small is None else partial(before_after, *small))
+        return Judgement(
+            quality,
+            None if small is None else partial(before_after, *small, doubted=quality.doubted),
+        )
 
     def add_parts(self, scene: Scene, finished: Alpha) -> None:
         add_matting_parts(scene, finished)

@@ -3,19 +3,64 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from edge_matting.core.anchored import AnchoredFolder
+from edge_matting.core.beneath import components
 from edge_matting.core.clock import iso_utc
-from edge_matting.core.durable import blocking
-from edge_matting.core.jobs import Job, Result
+from edge_matting.core.jobs import Job, Output, Result
+
+MAX_BYTES: Final = 4 << 20
+"""Ours are of a few thousand bytes; what is larger is not one."""
 
 
 def sidecar_name(stem: str) -> str:
     """The sidecar of a result, relative to the folder that holds the results."""
     return f"{stem}.json"
+
+
+def published_stem(stem: str, outputs: Sequence[Output]) -> str:
+    """The stem that the outputs were published under, a numbered one where ``stem`` was taken."""
+    if not outputs:
+        return stem
+    return outputs[0].file.removesuffix(f".{outputs[0].format}")
+
+
+def read_sidecar(root: AnchoredFolder, stem: str) -> dict[str, Any] | None:
+    """The sidecar's content; None where there is none, or something that is none of ours.
+
+    Raises a ``TemporaryError`` when it cannot be looked at.
+    """
+    content = read_json(root, sidecar_name(stem))
+    return content if content is not None and isinstance(content.get("outputs"), list) else None
+
+
+def read_json(root: AnchoredFolder, relative: str) -> dict[str, Any] | None:
+    """The object in a small JSON file below ``root``, which anybody may have written."""
+    data = root.read(relative, MAX_BYTES)
+    if data is None:
+        return None
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):  # no JSON, or nested without end
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def sidecar_outputs(content: Mapping[str, Any]) -> tuple[Output, ...]:
+    """The outputs that a sidecar lists; empty where it is not one of ours."""
+    try:
+        outputs = tuple(
+            Output(*(str(item[key]) for key in ("file", "kind", "format", "sha256")))
+            for item in content["outputs"]
+        )
+        for output in outputs:
+            components(output.file)  # raises where it leads out of the folder
+    except (KeyError, TypeError, ValueError):
+        return ()
+    return outputs
 
 
 def build_sidecar(job: Job, result: Result, finished_at: float, version: str) -> bytes:
@@ -45,19 +90,6 @@ def build_sidecar(job: Job, result: Result, finished_at: float, version: str) ->
             "version": version,
         }
     )
-
-
-def read_sidecar(path: Path) -> dict[str, Any] | None:
-    """A sidecar's content; None where there is none, or something else under its name.
-
-    Raises ``DiskFull``, ``FolderUnavailable`` where that cannot be seen.
-    """
-    with blocking(f"cannot read {path}"):
-        try:
-            content = json.loads(path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
-            return None
-    return content if isinstance(content, dict) else None
 
 
 def as_json(content: Mapping[str, Any]) -> bytes:

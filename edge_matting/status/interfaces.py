@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Protocol
 
+from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.device_values import DeviceProfile, Vitals
 from edge_matting.core.jobs import Job, Result, TimeBucket
 from edge_matting.core.plan import Plan
@@ -246,7 +246,7 @@ class ApplianceInterface(Protocol):
     def accept(self, job_id: int) -> Job:
         """Move a reviewed job's result to ``out/``."""
 
-    def results_folder(self, job: Job) -> Path | None:
+    def results_folder(self, job: Job) -> AnchoredFolder | None:
         """Where the files of the job's result lie; None where its hot folder is not known now."""
 
     def begin_upload(

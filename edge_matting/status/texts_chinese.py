@@ -193,7 +193,7 @@ CHINESE: Final = MappingProxyType(
         "slower": "为保护设备而放慢速度，之后会自动加快。",
         "job_withdrawn": "已取走",
         "withdrawn": "{n} 张在等待时被取走",
-        "arriving": "其中 {n} 张正在到达",
+        "arriving": "{n} 张尚未排队",
         "attention_some": "显示 {all} 张中的 {n} 张。",
         "attention_all": "全部显示",
         "attention_failed": "显示失败的（{n}）",

@@ -196,7 +196,7 @@ ENGLISH: Final = MappingProxyType(
         "slower": "It works more slowly to protect the device, and speeds up again by itself.",
         "job_withdrawn": "Withdrawn",
         "withdrawn": "{n:photo was|photos were} taken away while waiting",
-        "arriving": "{n} of them still arriving",
+        "arriving": "{n} not queued yet",
         "attention_some": "{n} of {all} shown.",
         "attention_all": "Show all",
         "attention_failed": "Show failed ({n})",

@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from itertools import chain
-from pathlib import Path
 from typing import Any, Final
 
 from flask import Blueprint, Response, request
 
-from edge_matting.core.durable import read_chunks
+from edge_matting.core.anchored import AnchoredFile, AnchoredFolder
+from edge_matting.core.errors import TemporaryError
 from edge_matting.core.jobs import Job
 from edge_matting.core.states import JobState
-from edge_matting.publish import sidecar_name
+from edge_matting.publish import published_stem, sidecar_name
 from edge_matting.status.archive import ArchiveEntry, archive_name, zip_stream
 from edge_matting.status.interfaces import PART_BYTES, ActionRefused, ApplianceInterface, JobReader
 from edge_matting.status.render import plain
@@ -106,13 +106,13 @@ class Transfer:
             raise _missing(f"job {job_id} has {len(job.outputs)} outputs")
         output = job.outputs[position]
         kind = FORMATS.get(output.format, "application/octet-stream")
-        return self._sent(folder / output.file, output.file, kind)
+        return self._sent(folder.file(output.file), kind)
 
     def sidecar(self, job_id: int) -> Response:
         self._check_reader()
         job, folder = self._with_result(job_id)
-        name = sidecar_name(job.stem)
-        return self._sent(folder / name, name, "application/json")
+        name = sidecar_name(published_stem(job.stem, job.outputs))
+        return self._sent(folder.file(name), "application/json")
 
     def archive(self) -> Response:
         """The outputs and sidecars of some jobs, or of all that succeeded on a day."""
@@ -129,14 +129,15 @@ class Transfer:
         _as_download(answer, name)
         return answer
 
-    def _sent(self, path: Path, name: str, mimetype: str) -> Response:
-        """A file below a folder of ours; a symlink is not followed."""
-        chunks = read_chunks(path)
+    def _sent(self, file: AnchoredFile, mimetype: str) -> Response:
+        """A file below a folder of ours; no link is followed."""
+        chunks = file.chunks()
         try:
-            size = path.lstat().st_size
+            status = file.status()
             first = next(chunks, b"")
-        except OSError as error:
+        except (OSError, TemporaryError) as error:
             raise _missing("the file is no longer there") from error
+        size = 0 if status is None else status.st_size
         large = size > SMALL_BYTES
         if large:
             self._take_slot()
@@ -144,7 +145,7 @@ class Transfer:
         if large:
             answer.call_on_close(self._downloads.release)
         answer.content_length = size
-        _as_download(answer, archive_name(name).rpartition("/")[2])
+        _as_download(answer, archive_name(file.relative).rpartition("/")[2])
         return answer
 
     def _take_slot(self) -> None:
@@ -169,7 +170,7 @@ class Transfer:
         """Ids only: a busy day has many jobs, and they are read while the archive is sent."""
         return [job_id for job_id, _ in self._jobs.finished(*span)]
 
-    def _with_result(self, job_id: int) -> tuple[Job, Path]:
+    def _with_result(self, job_id: int) -> tuple[Job, AnchoredFolder]:
         job = self._jobs.get(job_id)
         if job is None:
             raise ActionRefused("no_such_job", f"there is no job {job_id}", HTTPStatus.NOT_FOUND)
@@ -184,11 +185,12 @@ class Transfer:
         self._guard.check_trusted(request)
 
 
-def _entries_of(job: Job, folder: Path) -> Iterator[ArchiveEntry]:
+def _entries_of(job: Job, folder: AnchoredFolder) -> Iterator[ArchiveEntry]:
     # The job's number leads, for two hot folders may hold results of the same name.
     moment = job.finished_at or job.updated_at
-    for file in (*(output.file for output in job.outputs), sidecar_name(job.stem)):
-        yield ArchiveEntry(folder / file, f"{job.id}/{archive_name(file)}", moment)
+    sidecar = sidecar_name(published_stem(job.stem, job.outputs))
+    for file in (*(output.file for output in job.outputs), sidecar):
+        yield ArchiveEntry(folder.file(file), f"{job.id}/{archive_name(file)}", moment)
 
 
 def _as_download(answer: Response, name: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from edge_matting.core.jobs import (
     EncodedOutput,
     Execution,
     Failed,
+    Output,
     Place,
     Quality,
     Result,
@@ -42,8 +45,11 @@ from edge_matting.daemon.page.actions import Actions
 from edge_matting.engine.jobs.hotfolder_source import HotFolderSource
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.ledger import Ledger
+from edge_matting.models import shipped_models_dir
 from edge_matting.status.interfaces import ActionRefused
 from tools.waiting import wait_for
+
+SHA256 = hashlib.sha256(PHOTO.read_bytes()).hexdigest()
 
 
 class Box:
@@ -83,12 +89,25 @@ class Box:
     def _result(self, stem: str, state: JobState) -> Result:
         root = self.folder.review if state is JobState.REVIEW else self.folder.outbox
         picture = EncodedOutput("cutout", "png", b"a picture")
-        sidecar = json.dumps({"source_sha256": "s", "quality": {"verdict": "review"}}).encode()
-        outputs = publish(root, stem, [picture], lambda _outputs: sidecar)
+        content = {"source_sha256": SHA256, "quality": {"verdict": "review"}}
+
+        def sidecar(outputs: tuple[Output, ...]) -> bytes:
+            return json.dumps({**content, "outputs": [asdict(one) for one in outputs]}).encode()
+
+        outputs = publish(root, stem, [picture], sidecar)
         execution = Execution("ort", "cpu", "fp32", (320, 320), 1)
         quality = Quality("review", ("no_subject",), 0.0, 0.0, 0.0)
         return Result(
-            "s", (1, 1), outputs, "key", "default", "m", execution, "miss", quality, {"total": 1.0}
+            SHA256,
+            (1, 1),
+            outputs,
+            "key",
+            "default",
+            "m",
+            execution,
+            "miss",
+            quality,
+            {"total": 1.0},
         )
 
 
@@ -323,10 +342,14 @@ def test_a_missing_accelerator_is_shown_or_ends_the_start_as_set(appliance):
     assert "cuda was asked for, cpu is in use" in done.stderr
 
 
-def test_a_model_that_is_missing_keeps_the_appliance_up_and_not_ready(appliance):
-    box = appliance(model="nowhere")
+def test_a_model_whose_file_is_missing_keeps_the_appliance_up_and_not_ready(appliance):
+    box = appliance(model="mine")
+    folder = box.state_dir / "models" / "mine"
+    folder.mkdir(parents=True)
+    manifest = (shipped_models_dir() / "small" / "manifest.yaml").read_text("utf-8")
+    (folder / "manifest.yaml").write_text(manifest.replace("id: small", "id: mine"))
     box.start(ready=False)
-    wait_for(lambda: "no model nowhere" in " ".join(box.readiness() or []), "the reason")
+    wait_for(lambda: "cannot be read" in " ".join(box.readiness() or []), "the reason")
     assert box.get("/healthz")[0] == 200
     box.drop("a.jpg")
     wait_for(lambda: box.counts()["pending"] == 1, "the photo in the ledger")

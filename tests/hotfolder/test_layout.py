@@ -9,7 +9,7 @@ import pytest
 from permissions import without_root
 
 from edge_matting.config.settings import HotFolder
-from edge_matting.core.errors import FolderUnavailable
+from edge_matting.core.errors import PathRefused
 from edge_matting.hotfolder.condition import folder_problem, free_bytes
 from edge_matting.hotfolder.filesystems import needs_polling
 from edge_matting.hotfolder.layout import overlaps, prepare, recipe_for
@@ -27,7 +27,7 @@ def test_the_five_folders_are_made_and_again_without_harm(tmp_path: Path) -> Non
 
 def test_folders_that_cannot_be_made_are_unavailable(tmp_path: Path) -> None:
     (tmp_path / "hot").write_bytes(b"")
-    with pytest.raises(FolderUnavailable, match="cannot make the folder"):
+    with pytest.raises(PathRefused, match="cannot make the folder"):
         prepare(HotFolder(path=tmp_path / "hot"))
 
 

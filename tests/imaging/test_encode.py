@@ -141,3 +141,18 @@ def test_a_thumbnail_can_be_made_of_any_size(shape: tuple[int, int]) -> None:
     with Image.open(io.BytesIO(jpeg)) as picture:
         assert picture.height <= 240
         assert picture.width <= 2 * 4 * 240
+
+
+def test_the_doubted_place_is_framed_in_the_photo_and_not_in_the_cut_out() -> None:
+    rgb, alpha = np.full((100, 100, 3), 90, np.uint8), np.ones((100, 100), np.float32)
+    plain = decode(before_after(rgb, alpha), "plain.jpg", max_pixels=10**6).rgb.astype(int)
+    told = decode(
+        before_after(rgb, alpha, doubted=(0.2, 0.3, 0.5, 0.4)), "told.jpg", max_pixels=10**6
+    ).rgb.astype(int)
+    changed = np.abs(told - plain).max(axis=2) > 60
+    rows, columns = np.nonzero(changed)
+    assert changed[30, 45]
+    assert not changed[50, 45]
+    assert columns.max() < 76
+    assert 17 <= columns.min() <= 21
+    assert 27 <= rows.min() <= 31

@@ -7,6 +7,7 @@ Screenshots in both languages, wide and narrow, light and dark, lie in build/scr
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from harness import PHOTO, RunningAppliance
 from status_fixture import House, in_state
 
 from edge_matting.core.reasons import Reason
+from edge_matting.models.catalog import shipped_models_dir
 from edge_matting.status.interfaces import (
     AdaptationCount,
     AdaptationReport,
@@ -101,7 +103,8 @@ def test_engine_hung(page_of: Look, appliance: Start) -> None:
 
 def test_disk_full(page_of: Look, browser: Browser, appliance: Start) -> None:
     box = appliance(limits={"min_free_mb": NEVER_THAT_FREE}).start(ready=False)
-    wait_for(lambda: box.inbox.is_dir(), "in/")
+    wait_for(box.url, "an address")
+    wait_for(box.inbox.is_dir, "in/")
     for name in ("a.jpg", "b.jpg"):
         box.drop(name, PHOTO.read_bytes())
     said = page_of(box.url(), "disk-full", ApplianceState.BLOCKED)
@@ -129,24 +132,31 @@ def test_one_of_two_folders_gone(page_of: Look, appliance: Start, tmp_path: Path
     box.wait_finished(1)
 
 
-def test_ledger_damaged(page_of: Look, appliance: Start) -> None:
+def test_ledger_damaged(page_of: Look, browser: Browser, appliance: Start) -> None:
     box = appliance().start()
     ledger = box.state_dir / "ledger.sqlite"
     for ending in ("", "-wal"):
         path = ledger.with_name(ledger.name + ending)
         with path.open("r+b") as file:
             file.write(os.urandom(path.stat().st_size))
-    said = page_of(box.url(), "ledger-damaged", ApplianceState.BLOCKED)
-    assert "ledger" in said["en"]
-    box.kill()
-    box.start()  # the damaged one is set aside, a new one is built from the folders
-    page_of(box.url(), "ledger-rebuilt", ApplianceState.IDLE)
+    box.drop("meanwhile.jpg", PHOTO.read_bytes())
+    wait_for(lambda: list(box.state_dir.glob("ledger.sqlite.corrupt-*")), "the damaged one aside")
+    box.wait_finished(1)  # from what the folders know
+    page_of(box.url(), "ledger-damaged", ApplianceState.IDLE)
+    assert "was damaged and is kept as" in browser.text("#reasons")
 
 
 def test_model_missing(page_of: Look, appliance: Start) -> None:
-    box = appliance(model="nowhere").start(ready=False)
+    box = appliance(model="own")
+    own = box.state_dir / "models" / "own"
+    shutil.copytree(shipped_models_dir() / "default", own)
+    manifest = own / "manifest.yaml"
+    manifest.write_text(manifest.read_text().replace("id: default", "id: own"))
+    box.start()
+    shutil.rmtree(own)
+    box.kill_engine()
     said = page_of(box.url(), "model-missing", ApplianceState.NOT_READY)
-    assert "no model nowhere" in said["en"]
+    assert "there is no model own" in said["en"]
     assert "edge-matting doctor" in said["zh"]
 
 

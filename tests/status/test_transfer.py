@@ -16,6 +16,7 @@ from flask import Response
 from flask.testing import FlaskClient
 from status_fixture import BYTES_NAME, FOREIGN, MARK, SCRIPT_NAME, TOKEN, House, error_of
 
+from edge_matting.core.anchored import anchored_file
 from edge_matting.core.errors import DiskFull
 from edge_matting.core.jobs import Output
 from edge_matting.core.states import JobState
@@ -180,7 +181,9 @@ def test_an_archive_takes_the_memory_of_a_chunk_only(tmp_path: Path) -> None:
     large = tmp_path / "large"
     with large.open("wb") as file:
         file.truncate(20 * 2**20)
-    pieces = [len(piece) for piece in zip_stream([ArchiveEntry(large, "large", 0.0)])]
+    pieces = [
+        len(piece) for piece in zip_stream([ArchiveEntry(anchored_file(large), "large", 0.0)])
+    ]
     assert sum(pieces) > 20 * 2**20
     assert max(pieces) < 2 * 2**20
 

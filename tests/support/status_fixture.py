@@ -11,6 +11,7 @@ from typing import Any
 from fakes import ManualClock
 from flask.testing import FlaskClient
 
+from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.device_values import DeviceProfile, Gpu, Vitals
 from edge_matting.core.jobs import (
     Execution,
@@ -246,8 +247,8 @@ class FakeAppliance:
         self.ledger.rows[job_id] = replace(old, state=after)
         return self.ledger.rows[job_id]
 
-    def results_folder(self, job: Job) -> Path | None:
-        return self.results
+    def results_folder(self, job: Job) -> AnchoredFolder | None:
+        return None if self.results is None else AnchoredFolder(self.results)
 
     def begin_upload(
         self,

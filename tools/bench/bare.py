@@ -21,6 +21,7 @@ from pathlib import Path
 from edge_matting import __version__
 from edge_matting.cache import content_digest
 from edge_matting.config import Recipe, load_settings
+from edge_matting.core.anchored import AnchoredFolder, anchored_file
 from edge_matting.core.arrays import Alpha
 from edge_matting.core.jobs import (
     Execution,
@@ -43,7 +44,7 @@ from edge_matting.models import Manifest
 from edge_matting.pipeline.matte import infer, second_look
 from edge_matting.pipeline.outputs import render_outputs
 from edge_matting.pipeline.read_source import read_source
-from edge_matting.publish import build_sidecar, named_outputs, publish_result
+from edge_matting.publish import build_sidecar, publish_result
 from edge_matting.runtimes import Session
 
 LIMIT = 10**9
@@ -68,7 +69,7 @@ class Bare:
     def do(self, path: Path, stage: Stage = unwatched) -> None:
         """The whole way of one photo."""
         with stage("read"):
-            data = read_source(path, None, LIMIT)
+            data = read_source(anchored_file(path), None, LIMIT)
         with stage("digest"):
             digest = content_digest(data)
         with stage("decode"):
@@ -77,9 +78,13 @@ class Bare:
         with stage("foreground, encode"):
             files = render_outputs(photo, alpha, self.recipe)
         with stage("publish"):
-            outputs = named_outputs(path.stem, files)
-            result = replace(self._result(digest, photo, quality), outputs=outputs)
-            publish_result(self.out, path.stem, outputs, files, _sidecar(path, result))
+            result = self._result(digest, photo, quality)
+            publish_result(
+                AnchoredFolder(self.out),
+                path.stem,
+                files,
+                lambda outputs: _sidecar(path, replace(result, outputs=outputs)),
+            )
 
     def _matte(self, photo: Photo, stage: Stage) -> tuple[Alpha, Quality]:
         equalise = self.recipe.exposure == "auto"

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,10 +105,10 @@ def _case(group: str, file: Path, *, kept: bool) -> Case:
     return Case(f"{group}/{file.stem}", rgb, (mask / 255).astype(np.float32), known, kept)
 
 
-def sessions(models: Path) -> Iterator[tuple[str, Manifest, OrtSession]]:
+def sessions(models: Path, sizes: Sequence[int]) -> Iterator[tuple[str, Manifest, OrtSession]]:
     folder = ROOT / "models" / "default"
     manifest = load_manifest(folder / "manifest.yaml")
-    for side in SIZES:
+    for side in sizes:
         session = OrtSession(manifest, folder / manifest.file, threads=1, resolution=(side, side))
         yield f"default at {side}", manifest, session
     for name, (photo, output) in OTHERS.items():
@@ -116,9 +116,11 @@ def sessions(models: Path) -> Iterator[tuple[str, Manifest, OrtSession]]:
         yield name, other, OrtSession(other, models / name, threads=1)
 
 
-def rows(data: Path, models: Path, sets: Path | None) -> Iterator[dict[str, Any]]:
+def rows(
+    data: Path, models: Path, sets: Path | None, sizes: Sequence[int]
+) -> Iterator[dict[str, Any]]:
     """One row a matte: what the gate measures, what a second look says, and the real IoU."""
-    made = list(sessions(models))
+    made = list(sessions(models, sizes))
     for number, case in enumerate(cases(data, sets)):
         if number % 20 == 0:
             print(f"{number} photos", flush=True)
@@ -146,6 +148,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--models", type=Path)
     parser.add_argument("--sets", type=Path, help="goods, groups and small persons too")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="of the default model")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--write", action="store_true", help="store weights and curve")
     options = parser.parse_args()
@@ -155,7 +158,7 @@ def main() -> None:
         if options.data is None or options.models is None:
             parser.error("measure needs --data and --models")
         with store.open("w", encoding="utf-8") as file:
-            for row in rows(options.data, options.models, options.sets):
+            for row in rows(options.data, options.models, options.sets, options.sizes):
                 file.write(json.dumps(row) + "\n")
         return
     mattes = [json.loads(line) for line in store.read_text("utf-8").splitlines()]

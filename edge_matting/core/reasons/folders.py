@@ -49,6 +49,10 @@ WORDS: Final = MappingProxyType(
             "en": "a test file in {path} raised no event",
             "zh": "{path} 中的测试文件没有产生事件",
         },
+        "watch_too_deep": {
+            "en": "the folders in {path} are too deep to be watched",
+            "zh": "{path} 中的文件夹层级过深，无法监视",
+        },
         "watch_incomplete": {
             "en": "some sub-folders of {path} are not watched; {advice}",
             "zh": "{path} 的部分子文件夹未被监视；{advice}",

@@ -126,6 +126,34 @@ WORDS: Final = MappingProxyType(
             "en": "mount the folder or correct its rights; work goes on by itself",
             "zh": "请挂载文件夹或更正其权限；之后会自动继续",
         },
+        "path_refused": {
+            "en": "The file system refuses this file's name, or something is in its way.",
+            "zh": "文件系统不接受此文件名，或目标位置已被占用。",
+        },
+        "hint_path_refused": {
+            "en": "rename the file, or move away what is in its way",
+            "zh": "请重命名文件，或移走占用该位置的内容",
+        },
+        "source_grows": {
+            "en": "The file is not complete yet; waiting for the rest.",
+            "zh": "文件尚未写完，正在等待其余部分。",
+        },
+        "hint_source_grows": {
+            "en": "it is tried again when the rest has come",
+            "zh": "其余部分到达后会再次尝试",
+        },
+        "resources_short": {
+            "en": "Too many files are open; it is tried again.",
+            "zh": "打开的文件过多，稍后重试。",
+        },
+        "hint_resources_short": {
+            "en": "it is tried again; if it stays so, raise the limit of open files",
+            "zh": "会再次尝试；如果一直如此，请提高可打开文件数的上限",
+        },
+        "job_source_unavailable": {
+            "en": "The database could not be read; it is tried again.",
+            "zh": "暂时无法读取数据库，稍后重试。",
+        },
         "device_lost": {
             "en": "The accelerator stopped answering.",
             "zh": "加速器停止应答。",

@@ -57,6 +57,14 @@ WORDS: Final = MappingProxyType(
             "en": "the engine was replaced {n:time|times} without progress",
             "zh": "引擎已更换 {n} 次，仍无进展",
         },
+        "engines_end": {
+            "en": "{n:engine|engines} in a row ended without finishing a photo: {why}",
+            "zh": "连续 {n} 个引擎未完成任何照片就退出：{why}",
+        },
+        "engine_not_started": {
+            "en": "the engine cannot be started: {why}; it is tried again",
+            "zh": "引擎无法启动：{why}；会再次尝试",
+        },
         "engine_of_several": {"en": "engine {number}: {why}", "zh": "引擎 {number}：{why}"},
         "loop_stalled": {
             "en": "the main loop has not moved for {seconds} s",
@@ -83,18 +91,19 @@ WORDS: Final = MappingProxyType(
             "en": "the ledger cannot be used now: {why}",
             "zh": "账本现在无法使用：{why}",
         },
+        "ledger_rebuilt": {
+            "en": "the ledger was damaged and is kept as {kept}; a new one was built from the "
+            "folders",
+            "zh": "账本曾损坏，已保存为 {kept}；新的账本已根据文件夹重建",
+        },
         "hint_ledger_corrupt": {
-            "en": "restart the service: it is set aside and a new one is built from the folders",
-            "zh": "请重新启动服务：旧账本会被保存，并根据文件夹重建",
+            "en": "it is set aside, and a new one is built from the folders",
+            "zh": "它会被保存，并根据文件夹重建新的账本",
         },
         "hint_self_test": {
             "en": "check the driver and the runtime: edge-matting doctor",
             "zh": "请检查驱动和运行库：edge-matting doctor",
         },
         "with_hint": {"en": "{what} ({hint})", "zh": "{what}（{hint}）"},
-        "ledger_damaged": {
-            "en": "the ledger is damaged: {why}",
-            "zh": "账本已损坏：{why}",
-        },
     }
 )

@@ -42,7 +42,12 @@ class Actions:
                 raise self._not_in(job_id, "in review")
             folder = _folder_of(job, folders)
             outputs = accept_result(
-                folder.review, folder.outbox, job.stem, job.outputs, self._clock.now()
+                folder.door(folder.review),
+                folder.door(folder.outbox),
+                job.stem,
+                job.outputs,
+                self._clock.now(),
+                job_id=job_id,
             )
             if outputs is None:
                 raise ActionRefused(

@@ -6,9 +6,14 @@ without progress, everything blocked, no usable engine, a pause, a part that is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edge_matting.core.engine_identity import JOB_SOURCE
+from edge_matting.core.reasons import WORDS, Reason
 from edge_matting.daemon.engine_supervision import EngineCondition
+from edge_matting.daemon.intake import Intake
+from edge_matting.daemon.supervisor import Supervisor
 from edge_matting.status.interfaces import ApplianceState
 
 
@@ -38,6 +43,20 @@ class Facts:
         return self.blocked_folders > 0 or self.engines_failing or self.parts_unreadable
 
 
+def facts_of(supervisor: Supervisor, intakes: Sequence[Intake]) -> Facts:
+    """What engines and hot folders say."""
+    obstacles = supervisor.obstacles()
+    blocked = [one for one in intakes if one.problem or str(one.folder.path) in obstacles]
+    return Facts(
+        engine=supervisor.condition(),
+        engines_failing=supervisor.is_partly_unusable(),
+        folders=len(intakes),
+        blocked_folders=len(blocked),
+        ledger_blocked=JOB_SOURCE in obstacles or any(one.ledger_problem for one in intakes),
+        parts_unreadable=any(one.scan_problems for one in intakes),
+    )
+
+
 def state_of(facts: Facts) -> ApplianceState:
     """The word for the page, the API and ``systemctl status``."""
     by_weight = (
@@ -51,6 +70,13 @@ def state_of(facts: Facts) -> ApplianceState:
         (facts.photos > 0, ApplianceState.WORKING),
     )
     return next((word for holds, word in by_weight if holds), ApplianceState.IDLE)
+
+
+def by_itself(state: ApplianceState, reason: Reason) -> Reason:
+    """What happens without anybody, with the reason where the sentence names it."""
+    code = f"by_itself_{state.value}"
+    says = "{reason}" in WORDS[code]["en"]
+    return Reason(code, reason=reason.innermost) if says else Reason(code)
 
 
 _BY_ENGINE = {

@@ -5,6 +5,7 @@ Each function takes an engine once, for the main loop may replace it at any mome
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from edge_matting.daemon.page.uploads import Uploads
 from edge_matting.daemon.supervisor import Supervisor
 from edge_matting.hotfolder.condition import free_bytes
 from edge_matting.status.interfaces import (
+    AdaptationCount,
+    AdaptationReport,
     ExecutionReport,
     FolderReport,
     PreparingReport,
@@ -121,6 +124,17 @@ def preparing(parts: Parts | None) -> PreparingReport | None:
     if reported is None:
         return None
     return PreparingReport(str(reported["what"]), reported.get("fraction"), reported.get("detail"))
+
+
+def adaptation(parts: Parts | None, earlier: Counter[tuple[str, str]]) -> AdaptationReport:
+    """How plans are adapted; ``earlier`` counts what parts did that were replaced."""
+    supervisor = None if parts is None else parts.supervisor
+    counts = earlier + (supervisor.adapted() if supervisor else Counter())
+    engines = supervisor.engines if supervisor else ()
+    return AdaptationReport(
+        lowered=tuple(dict.fromkeys(why for each in engines for why in each.events.lowered)),
+        counts=tuple(AdaptationCount(*key, count) for key, count in sorted(counts.items())),
+    )
 
 
 def folders(parts: Parts) -> tuple[FolderReport, ...]:

@@ -8,25 +8,26 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 from edge_matting import __version__
 from edge_matting.config import Settings
+from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.clock import Clock
 from edge_matting.core.device_values import DeviceProfile
-from edge_matting.core.engine_identity import JOB_SOURCE
 from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Job, TimeBucket
 from edge_matting.core.logs import shown
 from edge_matting.core.model_ids import current_id
-from edge_matting.core.reasons import WORDS, Reason
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
+from edge_matting.daemon.engine_supervision import ENDED_UNHEALTHY
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.page import reports
 from edge_matting.daemon.page.actions import Actions
-from edge_matting.daemon.page.condition import Facts, state_of
+from edge_matting.daemon.page.condition import Facts, by_itself, facts_of, state_of
 from edge_matting.daemon.page.eta import EtaEstimator
 from edge_matting.daemon.page.job_metrics import JobMetrics
 from edge_matting.daemon.page.reports import Parts
@@ -38,8 +39,6 @@ from edge_matting.hotfolder.condition import free_bytes
 from edge_matting.ledger import Ledger
 from edge_matting.status.interfaces import (
     ActionRefused,
-    AdaptationCount,
-    AdaptationReport,
     ApplianceState,
     CacheReport,
     EngineReport,
@@ -56,6 +55,10 @@ LOOP_SECONDS = 30.0
 
 SHOWN_PROBLEMS = 3
 RATE_WINDOWS = (60.0, 600.0, 3600.0)
+
+
+_ENGINE_STATES = frozenset({ApplianceState.RECOVERING, ApplianceState.NOT_READY})
+"""States that come of the engine alone, whatever else is the matter."""
 
 
 class View:
@@ -86,6 +89,9 @@ class View:
         self._tally = JobMetrics(ledger, clock)
         self._adapted: Counter[tuple[str, str]] = Counter()  # by parts that were replaced
         self._pace = EtaEstimator()
+        kept = ledger.kept_as  # a damaged ledger that this one took the place of
+        self._kept_as = None if kept is None else Reason("ledger_rebuilt", kept=str(kept))
+        self._last_queue: tuple[Mapping[JobState, int], float | None] = ({}, None)
         self._unreadable: Reason | None = None  # why the ledger could not be read just now
         self._actions = Actions(ledger, clock)
 
@@ -121,10 +127,7 @@ class View:
 
     def headline(self) -> str:
         """One line for systemctl status."""
-        try:
-            counts = self._ledger.counts()
-        except LedgerError as error:
-            return str(error)
+        counts, _ = self._queue()
         reasons = self.readiness()
         word = self._state(counts).value.replace("_", " ")
         told = f"{word}: {'; '.join(reasons)}" if reasons else word
@@ -138,7 +141,10 @@ class View:
             still = self._clock.monotonic() - self._ticked
             reasons.append(Reason("loop_stalled", seconds=round(still)))
         supervisor = None if self._parts is None else self._parts.supervisor
-        if supervisor is not None and supervisor.replaced_in_a_row and not supervisor.ready():
+        if supervisor is not None and supervisor.ended_in_a_row >= ENDED_UNHEALTHY:
+            why = supervisor.last_problem or Reason("engine_restarting")
+            reasons.append(Reason("engines_end", n=supervisor.ended_in_a_row, why=why))
+        elif supervisor is not None and supervisor.replaced_in_a_row and not supervisor.ready():
             reasons.append(Reason("engine_replaced", n=supervisor.replaced_in_a_row))
         return tuple(reasons)
 
@@ -146,24 +152,24 @@ class View:
         parts = self._parts
         if parts is None:
             return (Reason("starting"),)
-        problem = parts.supervisor.problem()
-        reasons = [why for why in (problem, self._unreadable) if why is not None]
+        reasons = [] if self._unreadable is None else [self._unreadable]
         for intake in parts.intakes:
             reasons += [why for why in (intake.problem, intake.ledger_problem) if why is not None]
         reasons += parts.supervisor.obstacles().values()
+        problem = parts.supervisor.problem()
+        reasons += [] if problem is None else [problem]
         if reports.is_degraded(parts):
             reasons.append(reports.missing_accelerator(parts) or Reason("accelerator_missing"))
         return tuple(dict.fromkeys(reasons))
 
     def snapshot(self) -> StatusSnapshot:
-        counts = self._ledger.counts()
+        counts, oldest = self._queue()
         parts = self._parts
-        oldest = self._ledger.oldest_pending()
         now = self._clock.monotonic()
         state, reasons = self._state(counts), self._reasons()
         return StatusSnapshot(
             state=state,
-            by_itself=_by_itself(state, reasons),
+            by_itself=by_itself(state, self._main_reason(state, reasons)),
             to_do=Reason(f"to_do_{state.value}"),
             paused=self._pause.is_on,
             reasons=reasons,
@@ -184,7 +190,7 @@ class View:
             ),
             rates=self._rates(),
             cache=self._cache(),
-            adaptation=self._adaptation(),
+            adaptation=reports.adaptation(parts, self._adapted),
             folders=() if parts is None else reports.folders(parts),
             engine=self._engine(),
             finished=self._tally.finished(),
@@ -209,21 +215,22 @@ class View:
                 "unknown_model", f"there is no model {model}; known: {', '.join(known)}"
             )
         job = self._actions.retry(job_id, model)
-        self._tell_queue_changed()
+        self.note_new_work()
         return job
 
     def accept(self, job_id: int) -> Job:
         parts = self._parts
         folders = [] if parts is None else [intake.folder for intake in parts.intakes]
         job = self._actions.accept(job_id, folders)
-        self._tell_queue_changed()
+        self.note_new_work()
         return job
 
-    def results_folder(self, job: Job) -> Path | None:
+    def results_folder(self, job: Job) -> AnchoredFolder | None:
         for intake in () if self._parts is None else self._parts.intakes:
             if str(intake.folder.path) == job.folder:
                 folder = intake.folder
-                return folder.review if job.state is JobState.REVIEW else folder.outbox
+                path = folder.review if job.state is JobState.REVIEW else folder.outbox
+                return folder.door(path)
         return None
 
     def begin_upload(
@@ -239,7 +246,7 @@ class View:
     def add_to_upload(self, upload_id: str, offset: int, data: bytes) -> UploadReport:
         report = self._uploads().add(upload_id, offset, data)
         if report.job is not None:
-            self._tell_queue_changed()
+            self.note_new_work()
         return report
 
     def cancel_upload(self, upload_id: str) -> None:
@@ -260,6 +267,15 @@ class View:
 
     # -- pieces -----------------------------------------------------------------------
 
+    def _queue(self) -> tuple[Mapping[JobState, int], float | None]:
+        """Counts and the oldest photo's moment; the last that could be read, with the reason why
+        there are no newer ones."""
+        try:
+            self._last_queue = self._ledger.counts(), self._ledger.oldest_pending()
+        except LedgerError as error:
+            self._unreadable = error.reason
+        return self._last_queue
+
     def _state(self, counts: Mapping[JobState, int]) -> ApplianceState:
         return state_of(self._facts(counts))
 
@@ -267,19 +283,11 @@ class View:
         parts = self._parts
         if parts is None:
             return Facts(attached=False)
-        supervisor, intakes = parts.supervisor, parts.intakes
-        obstacles = supervisor.obstacles()
-        blocked = [one for one in intakes if one.problem or str(one.folder.path) in obstacles]
-        return Facts(
-            stalled=self._is_still() or supervisor.is_hopeless(),
-            engine=supervisor.condition(),
-            engines_failing=supervisor.is_partly_unusable(),
-            folders=len(intakes),
-            blocked_folders=len(blocked),
-            ledger_blocked=self._unreadable is not None
-            or JOB_SOURCE in obstacles
-            or any(one.ledger_problem for one in intakes),
-            parts_unreadable=any(one.scan_problems for one in intakes),
+        facts = facts_of(parts.supervisor, parts.intakes)
+        return replace(
+            facts,
+            ledger_blocked=facts.ledger_blocked or self._unreadable is not None,
+            stalled=self._is_still() or parts.supervisor.is_hopeless(),
             paused=self._pause.is_on,
             degraded=reports.is_degraded(parts),
             photos=_active(counts) + self._arriving(),
@@ -310,9 +318,17 @@ class View:
             reasons += parts.supervisor.partial_problems()
             session = reports.session_report(parts)
             reasons += () if session is None else reports.notes(session)
-            reasons += self._adaptation().lowered
+            reasons += reports.adaptation(parts, self._adapted).lowered
         reasons += [] if self._pause.problem is None else [self._pause.problem]
+        reasons += [] if self._kept_as is None else [self._kept_as]
         return tuple(dict.fromkeys(reasons))
+
+    def _main_reason(self, state: ApplianceState, reasons: Sequence[Reason]) -> Reason:
+        """The one that makes it this state."""
+        of_engine = None if self._parts is None else self._parts.supervisor.problem()
+        if state in _ENGINE_STATES and of_engine is not None:
+            return of_engine
+        return reasons[0] if reasons else Reason("starting")
 
     def _engine(self) -> EngineReport:
         supervisor = None if self._parts is None else self._parts.supervisor
@@ -323,16 +339,7 @@ class View:
         silent = engine.events.silent_seconds(time.monotonic())
         return EngineReport(engine.pid, restarts, round(silent, 1))
 
-    def _adaptation(self) -> AdaptationReport:
-        supervisor = None if self._parts is None else self._parts.supervisor
-        counts = self._adapted + (supervisor.adapted() if supervisor else Counter())
-        engines = supervisor.engines if supervisor else ()
-        return AdaptationReport(
-            lowered=tuple(dict.fromkeys(why for each in engines for why in each.events.lowered)),
-            counts=tuple(AdaptationCount(*key, count) for key, count in sorted(counts.items())),
-        )
-
-    def _tell_queue_changed(self) -> None:
+    def note_new_work(self) -> None:
         """The main loop wakes the engine; the page's threads never talk to it."""
         self._queue_changed = True
         self._wake()
@@ -372,15 +379,6 @@ class View:
         engine = None if self._parts is None else self._parts.supervisor.engine
         stored = {} if engine is None else engine.events.cache
         return CacheReport(self._hits + hits, self._misses + misses, saved, **stored)
-
-
-def _by_itself(state: ApplianceState, reasons: Sequence[Reason]) -> Reason:
-    """What happens without anybody, with the first reason where the sentence names it."""
-    code = f"by_itself_{state.value}"
-    if "{reason}" not in WORDS[code]["en"]:
-        return Reason(code)
-    first = reasons[0] if reasons else Reason("starting")
-    return Reason(code, reason=first.innermost)
 
 
 def _count(counts: Mapping[JobState, int], state: JobState) -> int:

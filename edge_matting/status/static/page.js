@@ -26,8 +26,10 @@ function showState(status) {
   const look = calm && review + failed > 0;
   say("person", look ? text("do_look") : sentence(status.to_do_coded));
   const told = JSON.stringify(status.by_itself_coded.values.reason);
+  const same = (one) => JSON.stringify(one) === told;
   const reasons = [...status.reasons_coded, ...status.not_ready_coded]
-    .filter((one) => JSON.stringify(one) !== told).map(sentence);
+    .filter((one) => !same(one)) // that one stands above, and of a hint the hint alone is new
+    .map((one) => sentence(same(one.values.what) ? { code: "verbatim", values: { text: one.values.hint } } : one));
   fill(at("reasons"), [...new Set(reasons)], (words) => words, (words) => make("li", {}, words));
   say("since", text("since", { time: moment(status.started_at) }));
   say("version", text("version", { version: status.version }));
@@ -277,25 +279,37 @@ function showNoAnswer() {
   Object.assign(shown, { counts: "", lists: 0, history: 0, session: false });
 }
 
+// What stands below the state; without it the state is as true as before.
+async function showLists(status) {
+  const counts = JSON.stringify([status.queue.counts, status.finished]);
+  const now = performance.now();
+  if (counts !== shown.counts && (shown.lists === 0 || now - shown.lists >= listsMs())) {
+    await showJobs(status.queue.counts);
+    Object.assign(shown, { counts, lists: now });
+  }
+  await followUploads();
+  if (shown.history === 0 || now - shown.history >= historyMs()) {
+    showHistory((await ask("/api/v1/history")).body);
+    shown.history = now;
+  }
+}
+
 async function refresh() {
+  let status;
   try {
     if (!shown.session) await checkSession();
-    const { body: status, changed } = await ask("/api/v1/status");
+    const { body, changed } = await ask("/api/v1/status");
+    status = body;
     if (changed || shown.counts === "") showStatus(status);
-    const counts = JSON.stringify([status.queue.counts, status.finished]);
-    const now = performance.now();
-    if (counts !== shown.counts && (shown.lists === 0 || now - shown.lists >= listsMs())) {
-      await showJobs(status.queue.counts);
-      Object.assign(shown, { counts, lists: now });
-    }
-    await followUploads();
-    if (shown.history === 0 || now - shown.history >= historyMs()) {
-      showHistory((await ask("/api/v1/history")).body);
-      shown.history = now;
-    }
   } catch (error) {
     console.info("no answer:", error.message);
     showNoAnswer();
+    return;
+  }
+  try {
+    await showLists(status);
+  } catch (error) {
+    console.info("no lists:", error.message);
   }
 }
 

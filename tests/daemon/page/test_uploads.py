@@ -12,9 +12,9 @@ from fakes import ManualClock
 from harness import PHOTO, files
 
 from edge_matting.config import parse_settings
+from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.errors import FolderUnavailable
 from edge_matting.core.jobs import Signature, Source
-from edge_matting.daemon.page import uploads as uploads_module
 from edge_matting.daemon.page.uploads import IDLE_SECONDS, MAX_NAME_BYTES, MAX_OPEN, Uploads
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.hotfolder.scan import FoundFile, scan
@@ -61,7 +61,9 @@ class Desk:
     def take_in(self) -> dict[str, str | None]:
         """Make jobs of all that lies in in/, as the intake would; their parameters."""
         hot = str(self.inbox.parent)
-        found = [entry for entry in scan(self.inbox) if isinstance(entry, FoundFile)]
+        found = [
+            entry for entry in scan(AnchoredFolder(self.inbox)) if isinstance(entry, FoundFile)
+        ]
         self.ledger.enqueue([Source(hot, one.path, one.signature, "cutout") for one in found])
         return {job.source: job.parameters for job in self.ledger.jobs(None, 99)}
 
@@ -113,11 +115,11 @@ def test_a_photos_parameters_are_in_the_ledger_before_its_name_appears(
 ) -> None:
     """Killed just before the rename nothing is left of it, just after it nothing is missing."""
 
-    def killed(source: Path, target: Path) -> None:
+    def killed(_door: AnchoredFolder, staged: str, relative: str, *, replace: bool) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(uploads_module, "rename_no_replace", killed)
+        patch.setattr(AnchoredFolder, "put", killed)
         with pytest.raises(KeyboardInterrupt):
             desk.send("never.jpg", b"1234", feather=1)
     (left,) = [path for path in desk.inbox.iterdir() if path.name.startswith(".")]

@@ -49,6 +49,7 @@ def supervisor(**changes: Any) -> SimpleNamespace:
         "partial_problems": lambda: (),
         "ready": lambda: True,
         "replaced_in_a_row": 0,
+        "ended_in_a_row": 0,
         "engine": None,
         "engines": (),
         "restarts": 0,

@@ -23,7 +23,7 @@ from tools.training.store import Store, read, read_rgb
 from tools.training.teachers.networks import ours
 from tools.training.validation import EMPTY_LIMIT, Alpha, Case, cases
 
-GROUPS = ("shop", "groups", "small")
+GROUPS = ("shop", "groups", "small", "products")
 BAND = 0.015  # of the diagonal, to both sides of the true edge
 FIGURES = ("iou", "mad", "band", "gradient")
 
