@@ -84,7 +84,7 @@ class _Carried:
         srgb = self.icc is None or len(shape) == 2
         about = Output((shape[1], shape[0]), srgb, self.dpi)
         policy = self.recipe.metadata
-        return output_metadata(self.metadata, policy, about, segments=format_ == "jpg")
+        return output_metadata(self.metadata, policy, about, format_)
 
 
 def _encoded(parts: Parts, spec: OutputSpec, carried: _Carried) -> EncodedOutput:
