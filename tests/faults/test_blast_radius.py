@@ -99,9 +99,20 @@ def test_an_original_that_cannot_be_put_away_says_so_once_and_is_left(
     settings: Settings, ledger: Ledger, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed_jobs(settings, ledger, ["a:b.jpg"])
-    refused = OSError(errno.EINVAL, "Invalid argument")
-    for call in ("renameat2", "link", "reserve_no_replace"):
-        monkeypatch.setattr(renames, call, lambda *_arguments: (_ for _ in ()).throw(refused))
+    """B2: as NTFS does with a colon."""
+    opened = os.open
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    def open_others(name: str, flags: int, *arguments: int, **options: int) -> int:
+        if name == "a:b.jpg" and flags & os.O_CREAT:
+            refuse()
+        return opened(name, flags, *arguments, **options)
+
+    monkeypatch.setattr(renames, "renameat2", refuse)
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "open", open_others)
     HotFolderSource(ledger, settings, clock).put_away_all(lambda: None)
     assert ledger.misplaced(9) == []
     (job,) = ledger.jobs(JobState.FAILED, 9)
@@ -242,11 +253,11 @@ def test_a_ledger_that_is_not_the_open_file_any_more_is_noticed_and_costs_no_pho
         path.rename(path.with_name("older"))
         path.write_bytes(b"")
     box.drop("after.jpg")
-    wait_for(lambda: (box.outbox / "after.png").exists(), box.log)
+    wait_for((box.outbox / "after.png").exists, box.log)
     wait_for(lambda: "begun anew" in box.log(), box.log)
     box.wait_ready()
     box.drop("later.jpg")
-    wait_for(lambda: (box.outbox / "later.png").exists(), box.log)
+    wait_for((box.outbox / "later.png").exists, box.log)
     assert os.listdir(box.failed) == []
     assert not [job for job in box.jobs() if job.state is JobState.FAILED]
     assert "later.jpg" in {job.source for job in box.jobs()}
@@ -339,7 +350,7 @@ def test_a_storm_of_sighups_neither_stops_work_nor_the_stop(box: RunningApplianc
     thread.start()
     try:
         box.drop("storm.jpg")
-        wait_for(lambda: (box.outbox / "storm.png").exists(), box.log)
+        wait_for((box.outbox / "storm.png").exists, box.log)
         reads = box.log().count("the configuration has not changed")
         time.sleep(5.0)
         assert box.log().count("the configuration has not changed") - reads <= 10
@@ -395,7 +406,7 @@ def test_an_upload_whose_publishing_failed_once_can_be_finished(
     (box.inbox / ".aside").rename(staged)
     status, report = box.put(address, data)
     assert (status, report["file"]) == (200, "upload.jpg")
-    wait_for(lambda: (box.outbox / "upload.png").exists(), box.log)
+    wait_for((box.outbox / "upload.png").exists, box.log)
 
 
 # -- starts ----------------------------------------------------------------------------
@@ -416,19 +427,3 @@ def test_a_state_folder_that_cannot_be_used_is_a_sentence_and_status_2(
     done = box.refused()
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert "daemon.lock" in done.stderr
-
-
-def test_an_appliance_without_standard_streams_works(
-    appliance: Callable[..., RunningAppliance],
-) -> None:
-    """E2: stdout and stderr closed."""
-    box = appliance(status={"port": 0})
-    command = " ".join([*box.command(), "<&-", ">&-", "2>&-"])
-    process = subprocess.Popen(["/bin/sh", "-c", f"exec {command}"], cwd=Path.cwd())
-    try:
-        wait_for(lambda: box.inbox.is_dir(), lambda: f"in/, {process.poll()}")
-        box.drop("a.jpg")
-        wait_for(lambda: (box.outbox / "a.png").exists(), lambda: f"out/, {process.poll()}")
-    finally:
-        process.terminate()
-        assert process.wait(30) == 0
