@@ -169,11 +169,13 @@ class Worker:
         # The model first: a photo's bytes do not wait in memory while one is loaded.
         asked = claim.job.model
         tools = self._models.tools(self._default_model) if asked is None else self._asked(asked)
-        self._reporter.progress("read")
-        photo = self._photos.open(claim)
-        tools = for_recipe(photo.task.recipe, tools, self._tools_of_task)
-        tools = replace(tools, decoding=self._watch.decoding)
-        return deliver(photo.task, tools, photo.results, computed)
+        size = claim.job.signature.size
+        with tools.gate.reading(size, lambda: self._reporter.progress("wait")):
+            self._reporter.progress("read")
+            photo = self._photos.open(claim)
+            tools = for_recipe(photo.task.recipe, tools, self._tools_of_task)
+            tools = replace(tools, decoding=self._watch.decoding)
+            return deliver(photo.task, tools, photo.results, computed)
 
     def _too_slow(self, thread: int, seconds: float) -> None:
         """Give up a photo whose decoder does not end, and with it this process.

@@ -176,7 +176,7 @@ def test_a_file_that_somebody_took_away_is_withdrawn_and_not_failed(ledger: Ledg
     ledger.enqueue([source()])
     job = failed(ledger, claim_one(ledger), SourceGone("gone"))
     assert (job.state, job.code, job.original.place) == (WITHDRAWN, "source_gone", Place.GONE)
-    assert (ledger.misplaced(9), ledger.retry_failed(), ledger.retry(job.id)) == ([], 0, None)
+    assert (ledger.misplaced(9), ledger.retry(job.id)) == ([], None)
     assert ledger.check() == []
 
 

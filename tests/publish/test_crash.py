@@ -22,11 +22,11 @@ from edge_matting.config.settings import HotFolder
 from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.durable import TEMPORARY_PREFIX
 from edge_matting.core.walks import sweep_temporaries
-from edge_matting.core.jobs import Job, Original, Place, Signature
+from edge_matting.core.jobs import EncodedOutput, Job, Original, Place, Signature
 from edge_matting.core.states import JobState
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.publish import (
-    EncodedOutput, accept_result, copy_result, dispose, publish_result, remove_stale,
+    accept_result, copy_result, dispose, publish_result, remove_stale,
 )
 
 FAST = "/dev/shm" if os.path.isdir("/dev/shm") else None  # another file system than /tmp

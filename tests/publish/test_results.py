@@ -20,6 +20,7 @@ from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.durable import TEMPORARY_PREFIX
 from edge_matting.core.errors import DiskFull, FolderUnavailable
 from edge_matting.core.jobs import (
+    EncodedOutput,
     Execution,
     Job,
     Original,
@@ -33,7 +34,6 @@ from edge_matting.core.naming import stem_candidates
 from edge_matting.core.states import JobState
 from edge_matting.core.walks import sweep_temporaries
 from edge_matting.publish import (
-    EncodedOutput,
     accept_result,
     build_sidecar,
     copy_result,

@@ -183,7 +183,9 @@ class FakeOpened:
     plan: Plan
     session: Any = None
     manifest: Any = field(
-        default_factory=lambda: SimpleNamespace(id="default", input=SimpleNamespace(batch=None))
+        default_factory=lambda: SimpleNamespace(
+            id="default", task="matting", input=SimpleNamespace(batch=None)
+        )
     )
     proof: Proof = field(default_factory=lambda: Proof("cpu", "cpu", None, (), 0.1, None))
 
