@@ -1,4 +1,4 @@
-"""Below a hot folder there is one door, `core.anchored`: no other module calls the file system there.
+"""Below a hot folder there is one door, `core.anchored`: no other module calls files there.
 
 In the packages that work on hot folders every direct call of the file system is listed here, with
 what it is for. A new one is either a mistake, or of the appliance's own files and listed too.
@@ -24,7 +24,18 @@ OF_OS = {
 }
 OF_PATHS = {
     *("read_bytes", "read_text", "write_bytes", "write_text", "rglob", "glob", "iterdir", "walk"),
-    *("unlink", "rename", "mkdir", "rmdir", "touch", "lstat", "stat", "exists", "is_file", "is_dir"),
+    *(
+        "unlink",
+        "rename",
+        "mkdir",
+        "rmdir",
+        "touch",
+        "lstat",
+        "stat",
+        "exists",
+        "is_file",
+        "is_dir",
+    ),
     *("is_symlink", "symlink_to", "hardlink_to", "link_to", "readlink", "samefile", "chmod"),
 }
 

@@ -64,13 +64,17 @@ def first_publish(folder):
 
 def copy(folder):
     stored = publish_result(folder.door(folder.outbox), "a", OLD, sidecar)
-    return lambda: copy_result(folder.door(folder.outbox), stored, folder.door(folder.outbox), "b", sidecar)
+    door = folder.door(folder.outbox)
+    return lambda: copy_result(door, stored, door, "b", sidecar)
 
 
 def accept(folder):
     outputs = publish_result(folder.door(folder.review), "sub/a", OLD, sidecar)
+
     def act():
-        assert accept_result(folder.door(folder.review), folder.door(folder.outbox), "sub/a", outputs, 0.0) == outputs
+        review, out = folder.door(folder.review), folder.door(folder.outbox)
+        assert accept_result(review, out, "sub/a", outputs, 0.0) == outputs
+
     return act
 
 
