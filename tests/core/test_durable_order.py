@@ -13,13 +13,9 @@ import pytest
 from disk_calls import disk_calls
 
 from edge_matting.core import durable
-from edge_matting.core.durable import (
-    copy_no_replace,
-    durable_remove,
-    durable_write,
-    make_folders,
-    move_no_replace,
-)
+from edge_matting.core.anchored import AnchoredFolder
+from edge_matting.core.durable import durable_remove, durable_write, make_folders
+from edge_matting.core.moves import copy_no_replace, move_no_replace
 
 
 def test_the_system_calls_come_in_the_order_that_survives_a_power_cut(tmp_path: Path) -> None:
@@ -34,10 +30,8 @@ def test_a_move_syncs_where_the_file_came_to_before_where_it_left(tmp_path: Path
     (tmp_path / "done").mkdir()
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a").write_bytes(b"x")
-    root = str(tmp_path)
-    calls = traced_calls(
-        tmp_path, f"move_no_replace(Path({root!r}, 'in/a'), Path({root!r}, 'done/a'))"
-    )
+    root = f"AnchoredFolder(Path({str(tmp_path)!r}))"
+    calls = traced_calls(tmp_path, f"move_no_replace({root}, 'in/a', {root}, 'done/a')")
     assert calls == ["renameat2", "fsync done", "fsync in"]
 
 
@@ -72,7 +66,7 @@ def test_both_folders_of_a_move_are_synced_the_new_one_first(tmp_path: Path) -> 
         (tmp_path / folder).mkdir()
     (tmp_path / "in/a").write_bytes(b"x")
     with disk_calls() as calls:
-        move_no_replace(tmp_path / "in/a", tmp_path / "done/a")
+        move_no_replace(AnchoredFolder(tmp_path), "in/a", AnchoredFolder(tmp_path), "done/a")
     assert calls == [("sync", "done"), ("sync", "in")]
 
 
@@ -80,8 +74,9 @@ def test_a_copy_is_synced_under_its_name_before_the_original_goes(tmp_path: Path
     for folder in ("done", "in"):
         (tmp_path / folder).mkdir()
     (tmp_path / "in/a").write_bytes(b"x")
-    with disk_calls() as calls:
-        copy_no_replace(tmp_path / "in/a", tmp_path / "done/a")
+    root = AnchoredFolder(tmp_path)
+    with root.spot("in/a") as here, root.spot("done/a") as there, disk_calls() as calls:
+        copy_no_replace(here, there)
     assert calls == [("sync", "*"), ("sync", "done"), ("remove", "a")]
 
 
@@ -98,7 +93,9 @@ def traced_calls(root: Path, statement: str) -> list[str]:
         pytest.skip("strace is not installed; the order of system calls was not checked")
     code = (
         "from pathlib import Path\n"
-        "from edge_matting.core.durable import durable_write, move_no_replace\n" + statement
+        "from edge_matting.core.anchored import AnchoredFolder\n"
+        "from edge_matting.core.durable import durable_write\n"
+        "from edge_matting.core.moves import move_no_replace\n" + statement
     )
     log = root.parent / f"{root.name}.strace"
     command = [strace, "-f", "-y", "-o", str(log), "-e", "trace=write,fsync,rename,renameat2"]

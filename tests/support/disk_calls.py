@@ -17,8 +17,8 @@ Call = tuple[str, str]
 def disk_calls(observe: Callable[[str, Path], None] | None = None) -> Iterator[list[Call]]:
     """Collect the calls of the body; ``observe`` sees each, with the path, when it has been made.
 
-    Files are named as they are called when they are synced: a temporary one by ``*``. Not seen are
-    SQLite's own syncs and ``renameat2``, which is followed by syncs of its folders.
+    A file is named as it is called when it is synced; a hidden one is ``*``. Not seen are SQLite's
+    own syncs, and ``renameat2``, which is followed by syncs of its folders.
     """
     made: list[Call] = []
 
@@ -27,25 +27,24 @@ def disk_calls(observe: Callable[[str, Path], None] | None = None) -> Iterator[l
         if observe is not None:
             observe(call, path)
 
-    sync, rename, unlink = os.fsync, Path.rename, Path.unlink
+    def watched(call: str, real: Callable[..., Any], which: int) -> Callable[..., Any]:
+        def made_known(*arguments: Any, **options: Any) -> Any:
+            result = real(*arguments, **options)
+            note(call, Path(os.fsdecode(arguments[which])))
+            return result
+
+        return made_known
+
+    sync = os.fsync
 
     def fsync(descriptor: int) -> None:
         sync(descriptor)
         note("sync", Path(f"/proc/self/fd/{descriptor}").readlink())
 
-    def renamed(self: Path, target: Path) -> Path:
-        moved = rename(self, target)
-        note("rename", Path(target))
-        return moved
-
-    def removed(self: Path, *arguments: Any, **options: Any) -> None:
-        unlink(self, *arguments, **options)
-        note("remove", self)
-
     with (
         mock.patch.object(os, "fsync", fsync),
-        mock.patch.object(Path, "rename", renamed),
-        mock.patch.object(Path, "unlink", removed),
+        mock.patch.object(os, "rename", watched("rename", os.rename, 1)),
+        mock.patch.object(os, "unlink", watched("remove", os.unlink, 0)),
     ):
         yield made
 
