@@ -19,6 +19,7 @@ RUNTIME = [
     "pillow>=12.0",
     "isal>=1.7",
     "simplejpeg>=1.8",
+    "tifffile>=2024.8.30",
     "psutil>=6.0",
     "nvidia-ml-py>=12.560",
     "watchdog>=6.0",
@@ -49,9 +50,14 @@ setup(
         "cpu": ["onnxruntime>=1.20"],
         "gpu": ["onnxruntime-gpu>=1.20"],
         "torch": ["torch>=2.9"],
+        # Readers of rarer pictures; without one, its pictures are refused with the extra's name.
         "heic": ["pillow-heif>=1.1"],
+        "tiff": ["imagecodecs>=2024.9.22"],  # 42 MB: too much for boards that never meet them
+        "raw": ["rawpy>=0.23"],
         "dev": [
+            "imagecodecs>=2024.9.22",
             "pillow-heif>=1.1",
+            "rawpy>=0.23",
             "cosmic-ray>=8.4",
             "coverage[toml]>=7.10",
             "hypothesis>=6.115",

@@ -6,6 +6,7 @@ import argparse
 import errno
 import importlib
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -199,9 +200,39 @@ def _add_models(commands: Commands) -> None:
     add.add_argument(
         "--size", type=_size, metavar="WxH", help="where any will do, the one to run at"
     )
+    add.add_argument(
+        "--mean",
+        type=_triple,
+        metavar="R,G,B",
+        help="mean of its normalisation, of pixels from 0 to 1 or, if above 1, from 0 to 255",
+    )
+    add.add_argument("--std", type=_triple, metavar="R,G,B", help="its standard deviation")
+    add.add_argument("--channels", choices=["rgb", "bgr"], help="the order of its colours")
+    add.add_argument(
+        "--seconds", type=_positive, default=120.0, help="the most for one picture (default: 120)"
+    )
+    add.add_argument(
+        "--memory-mb", type=_positive, metavar="MB", help="the most memory it may take when tried"
+    )
     verify = action("verify", "compare files with their manifests")
     verify.add_argument("id", nargs="?")
     action("remove", "delete an added model").add_argument("id")
+
+
+def _triple(text: str) -> tuple[float, float, float]:
+    numbers = [float(part) for part in text.split(",")]
+    if len(numbers) == 1:
+        numbers *= 3
+    if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
+        raise argparse.ArgumentTypeError("expected three numbers, such as 0.485,0.456,0.406")
+    return numbers[0], numbers[1], numbers[2]
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0.0 < number < math.inf:
+        raise argparse.ArgumentTypeError("expected a number greater than 0")
+    return number
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -94,13 +94,14 @@ class Run:
             return InternalFault(f"{shown(photo.path)}: {type(error).__name__}: {error}")
 
     def _do(self, photo: InputPhoto, results: DirectoryResults) -> JobState | None:
-        limits = self.settings.limits
-        file = anchored_file(photo.path)
-        data = read_source(file, None, int(limits.max_file_mb * 1e6))
-        if results.done_before(data):
-            return None
-        task = PhotoTask(photo.relative, data, self.recipe, limits.max_pixels)
-        return deliver(task, self.tools, results).state
+        file, limits = anchored_file(photo.path), self.settings.limits
+        status = file.status()
+        with self.tools.gate.reading(0 if status is None else status.st_size, lambda: None):
+            data = read_source(file, None, int(limits.max_file_mb * 1e6))
+            if results.done_before(data):
+                return None
+            task = PhotoTask(photo.relative, data, self.recipe, limits.max_pixels)
+            return deliver(task, self.tools, results).state
 
 
 class Interrupt:

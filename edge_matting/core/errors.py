@@ -66,10 +66,17 @@ class EdgeMattingError(Exception):
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
     @property
+    def what(self) -> Reason:
+        """As ``str``, for people of any language."""
+        return self._hinted(Reason.of(self.message))
+
+    @property
     def reason(self) -> Reason:
-        """What happened and what to do next, for people of any language."""
+        """What it means for the appliance, and what to do next."""
         what = Reason.of(self.message)
-        what = Reason(self.trouble, why=what) if self.trouble else what
+        return self._hinted(Reason(self.trouble, why=what) if self.trouble else what)
+
+    def _hinted(self, what: Reason) -> Reason:
         return Reason("with_hint", what=what, hint=self.hint) if self.hint else what
 
 
@@ -163,7 +170,7 @@ class TooSlow(PermanentError):
     """Decoding it takes, or would take, far more time than its size explains."""
 
     code = "too_slow"
-    default_hint = "open it in a viewer and export it again as JPEG or PNG"
+    default_hint = Reason("hint_too_slow")
 
 
 class SourceGone(PermanentError):

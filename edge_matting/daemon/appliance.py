@@ -68,6 +68,7 @@ class Appliance:
                 except _LedgerLostError as error:
                     log.error("%s; all is begun anew with what the folders know", error)
         finally:
+            self._wakeup.ignore_signals()
             self._life.stopping()
 
     def _live(self) -> int:
@@ -90,7 +91,8 @@ class Appliance:
 
     def _wait(self, seconds: float) -> None:
         """Wait, and see what the signals ask for."""
-        came = self._wakeup.wait(seconds)
+        reload_waits = self._reloading or self._clock.monotonic() < self._reload_at
+        came = self._wakeup.wait(seconds, later={signal.SIGHUP} if reload_waits else ())
         self._stopping = self._stopping or bool(came & {signal.SIGTERM, signal.SIGINT})
         self._reloading = self._reloading or signal.SIGHUP in came
 

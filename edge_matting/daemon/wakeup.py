@@ -1,8 +1,9 @@
 """What wakes the main loop: other threads, and signals.
 
 A signal handler in Python runs between two steps of the main thread, perhaps inside the very lock
-that it would take. So none does anything here: the interpreter writes the signal's number to a
-descriptor (signal.set_wakeup_fd), and the main loop reads it.
+that it would take. So each does one thing: it adds to the counter of a descriptor of its own
+(eventfd(2)), which the main loop waits on. A counter is never full, so a storm of one signal hides
+no other; in a pipe it would.
 """
 
 from __future__ import annotations
@@ -10,48 +11,56 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from types import FrameType
-
-_NUDGE = b"\0"  # no signal has the number 0
-_AT_ONCE = 4096
 
 
 class WakeUp:
-    """A descriptor to wait on. Signals are taken with `take_signals`, by the main thread."""
+    """Descriptors to wait on. Signals are taken with `take_signals`, by the main thread."""
 
     def __init__(self) -> None:
-        self._reads, self._writes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._poll = select.poll()
-        self._poll.register(self._reads, select.POLLIN)
+        self._nudged = _counter()
+        self._signals: dict[int, int] = {}  # their descriptors, by number
 
     def take_signals(self, numbers: Iterable[int]) -> None:
         """From now on these only wake; `wait` returns them."""
-        signal.set_wakeup_fd(self._writes, warn_on_full_buffer=False)
         for number in numbers:
-            signal.signal(number, _nothing)
+            self._signals[number] = _counter()
+            signal.signal(number, self._came)
+
+    def ignore_signals(self) -> None:
+        """When all is done: one that comes while the interpreter ends would change the status."""
+        for number in self._signals:
+            signal.signal(number, signal.SIG_IGN)
 
     def nudge(self) -> None:
         """End the wait that goes on, or the next one. For any thread."""
-        try:
-            os.write(self._writes, _NUDGE)
-        except BlockingIOError:
-            return  # so full of nudges that one more tells nothing
+        os.eventfd_write(self._nudged, 1)
 
-    def wait(self, seconds: float) -> frozenset[int]:
-        """Wait at most so long; the signals that came since the last call."""
-        self._poll.poll(max(0.0, seconds) * 1000.0)
-        came: set[int] = set()
-        while True:
-            try:
-                read = os.read(self._reads, _AT_ONCE)
-            except BlockingIOError:
-                break
-            came.update(read)
-            if len(read) < _AT_ONCE:
-                break
-        return frozenset(came - {0})
+    def wait(self, seconds: float, later: Collection[int] = ()) -> frozenset[int]:
+        """Wait at most so long; the signals that came since the last call.
+
+        Those of ``later`` end no wait and are kept for a call without them.
+        """
+        wanted = {fd: number for number, fd in self._signals.items() if number not in later}
+        poll = select.poll()
+        for descriptor in (self._nudged, *wanted):
+            poll.register(descriptor, select.POLLIN)
+        poll.poll(max(0.0, seconds) * 1000.0)
+        _taken(self._nudged)
+        return frozenset(number for fd, number in wanted.items() if _taken(fd))
+
+    def _came(self, number: int, _frame: FrameType | None) -> None:
+        os.eventfd_write(self._signals[number], 1)
 
 
-def _nothing(_number: int, _frame: FrameType | None) -> None:
-    """The number is in the descriptor already."""
+def _counter() -> int:
+    return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+
+def _taken(descriptor: int) -> bool:
+    """Whether anything was counted; it is at 0 then."""
+    try:
+        return os.eventfd_read(descriptor) > 0
+    except BlockingIOError:
+        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -101,6 +102,7 @@ class Engine:
             stopping=lambda: self._loop.stopping,
             device_lost=self._device_lost,
             out_of_memory=self._out_of_memory,
+            abandon=lambda: os._exit(RECYCLE),
         )
         self._worker = Worker(supply, parts.reporter, hooks)
         self._loop = WorkLoop(

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from edge_matting.core.durable import blocked
@@ -27,6 +27,7 @@ from edge_matting.core.errors import (
     SessionError,
     SourceGrows,
     TemporaryError,
+    TooSlow,
     Truncated,
     UnfitModel,
 )
@@ -35,6 +36,7 @@ from edge_matting.core.logs import about_job, shown
 from edge_matting.core.model_ids import current_id
 from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
+from edge_matting.engine.decode_watch import DecodeWatch
 from edge_matting.engine.jobs.delivery import deliver
 from edge_matting.engine.jobs.source import ClaimLost, JobSource, PhotoStore
 from edge_matting.engine.loop import Computed
@@ -71,6 +73,8 @@ class EngineHooks:
     stopping: Callable[[], bool]
     device_lost: Callable[[DeviceLost], None]
     out_of_memory: Callable[[str], None]
+    abandon: Callable[[], None] = lambda: None
+    """End this process at once: a thread of it cannot be stopped otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,8 @@ class Worker:
         self._model_of_task = supply.model_of_task
         self._reporter = reporter
         self._hooks = hooks
+        self._claims: dict[int, Claim] = {}  # in work, by thread
+        self._watch = DecodeWatch(self._too_slow)
 
     def perform(self, claim: Claim, computed: Computed) -> None:
         """Do one claim; every error ends as the job's outcome.
@@ -103,10 +109,12 @@ class Worker:
         ``computed`` is called when only the disk is needed any more, if it comes so far.
         """
         self._reporter.progress("start")
+        self._claims[threading.get_ident()] = claim
         try:
             with about_job(claim.job.id):
                 self._do(claim, computed)
         finally:
+            del self._claims[threading.get_ident()]
             self._reporter.rest()
 
     def _do(self, claim: Claim, computed: Computed) -> None:
@@ -161,10 +169,35 @@ class Worker:
         # The model first: a photo's bytes do not wait in memory while one is loaded.
         asked = claim.job.model
         tools = self._models.tools(self._default_model) if asked is None else self._asked(asked)
-        self._reporter.progress("read")
-        photo = self._photos.open(claim)
-        tools = for_recipe(photo.task.recipe, tools, self._tools_of_task)
-        return deliver(photo.task, tools, photo.results, computed)
+        size = claim.job.signature.size
+        with tools.gate.reading(size, lambda: self._reporter.progress("wait")):
+            self._reporter.progress("read")
+            photo = self._photos.open(claim)
+            tools = for_recipe(photo.task.recipe, tools, self._tools_of_task)
+            tools = replace(tools, decoding=self._watch.decoding)
+            return deliver(photo.task, tools, photo.results, computed)
+
+    def _too_slow(self, thread: int, seconds: float) -> None:
+        """Give up a photo whose decoder does not end, and with it this process.
+
+        The others in work go back to the queue as if never claimed.
+        """
+        claims = dict(self._claims)
+        claim = claims.pop(thread, None)
+        if claim is None:
+            return
+        error = TooSlow(f"{_name(claim.job)}: {seconds:.0f} processor seconds were not enough")
+        try:
+            job = self._jobs.finish(claim, Failed(error, seconds=round(seconds, 1)))
+            for other in claims.values():
+                self._jobs.release(other)
+        except JobSourceError as fault:
+            log.error("%s: it cannot be given up yet: %s", _name(claim.job), fault)
+            return  # the watch calls again
+        if job is not None:
+            _log_outcome(job, Failed(error))
+            self._photos.put_away(job)
+        self._hooks.abandon()
 
     def _asked(self, model_id: str) -> Tools:
         """A model that the job or its recipe asks for; ``UnfitModel`` where it cannot be had."""

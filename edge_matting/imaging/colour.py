@@ -62,7 +62,8 @@ def _converted(
 
 def lab_to_srgb(lab: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """H x W x 3 of L*a*b* (D50, a* and b* with 128 for zero) as sRGB."""
-    picture = Image.frombytes("LAB", (lab.shape[1], lab.shape[0]), lab.tobytes())
+    signed = lab ^ np.array((0, 128, 128), np.uint8)  # as Pillow's reader of raw bytes wants it
+    picture = Image.frombytes("LAB", (lab.shape[1], lab.shape[0]), signed.tobytes())
     source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
     converted = ImageCms.profileToProfile(picture, source, _profile(None), outputMode="RGB")
     assert converted is not None

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import AvifImagePlugin, Image
 
 from edge_matting.core.errors import Unsupported
 from edge_matting.imaging.exif import PREFIX
@@ -144,15 +144,17 @@ def _webp(pixels: Narrow, quality: int, effort: int, about: _About) -> bytes:
     if quality == 100:
         search = 20 if effort <= 1 else 10 + 10 * effort  # lossless: how hard, not how well
         method = min(6, max(0, effort - 1))
-        return _pillow(pixels, "WEBP", about, lossless=True, quality=search, method=method)
+        options = {"lossless": True, "quality": search, "method": method, "exact": True}
+        return _pillow(pixels, "WEBP", about, **options)
     method = min(6, 1 + round(effort * 2 / 3))
-    return _pillow(pixels, "WEBP", about, quality=quality, method=method)
+    # exact: else libwebp paints under alpha 0 what compresses best, and readers show it
+    return _pillow(pixels, "WEBP", about, quality=quality, method=method, exact=True)
 
 
 def _avif(
     pixels: Narrow, quality: int, effort: int, about: _About, *, premultiplied: bool
 ) -> bytes:
-    options = {
+    options: dict[str, Any] = {
         "quality": quality,
         "speed": 9 - round(effort * 5 / 9),  # slower than 4 saves next to nothing
         "subsampling": "4:4:4" if quality >= _SHARP_QUALITY else "4:2:0",
@@ -161,6 +163,8 @@ def _avif(
     }
     if pixels.ndim == 2:
         options["subsampling"] = "4:0:0"
+    elif pixels.shape[2] == 4 and AvifImagePlugin.get_codec_version("aom"):
+        options |= {"codec": "aom", "advanced": {"alpha:lossless": "1"}}  # the matte as it is
     return _pillow(pixels, "AVIF", about, **options)
 
 

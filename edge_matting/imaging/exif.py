@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge_matting.imaging.directory import (
+    ASCII,
     EXIF_IFD,
     GPS_IFD,
     INTEROP_IFD,
     ORIENTATION,
+    RATIONAL,
+    SHORT,
     Directory,
+    Entry,
     Place,
     Reader,
     first_integer,
@@ -104,7 +108,8 @@ def safe_exif(exif: bytes, output: Output) -> bytes | None:
 
 def safe_directories(exif: bytes, output: Output) -> tuple[Directory, Directory]:
     """The entries of the main directory and of the one of details that may stay."""
-    main = {tag: entry for tag, entry in _main(exif).items() if tag in DESCRIPTIVE}
+    found = {tag: entry for tag, entry in _main(exif).items() if tag in DESCRIPTIVE}
+    main = {tag: entry for tag, entry in found.items() if _well_formed(tag, entry)}
     details = {tag: e for tag, e in _below(exif, EXIF_IFD).items() if tag in _DETAILS}
     if details:
         details[WIDTH], details[HEIGHT] = long(output.size[0]), long(output.size[1])
@@ -113,6 +118,15 @@ def safe_directories(exif: bytes, output: Output) -> tuple[Directory, Directory]
         main[_ACROSS], main[_DOWN] = (rational(round(v * 100), 100) for v in output.dpi)
         main[_UNIT] = short(2)
     return main, details
+
+
+def _well_formed(tag: int, entry: Entry) -> bool:
+    """Whether an entry of the main directory is of its own type: some programs stumble else."""
+    if tag in (_ACROSS, _DOWN):
+        return (entry.kind, entry.count) == (RATIONAL, 1)
+    if tag == _UNIT:
+        return (entry.kind, entry.count) == (SHORT, 1)
+    return entry.kind == ASCII
 
 
 def transplanted(exif: bytes) -> tuple[Directory, dict[int, Directory]]:

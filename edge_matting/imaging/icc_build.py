@@ -17,7 +17,7 @@ import numpy.typing as npt
 Point: TypeAlias = tuple[float, float]
 Matrix: TypeAlias = npt.NDArray[np.float64]
 
-_D50: Final = np.array((0.96422, 1.0, 0.82521))
+_D50: Final = np.array((63190, 65536, 54061)) / 65536  # as ICC writes it
 _D65: Final = (0.3127, 0.3290)
 _BRADFORD: Final = np.array(
     ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Final, Literal
 
-from edge_matting.imaging.exif import Output, corrected_exif, safe_exif
+from PIL import Image
+
+from edge_matting.imaging.exif import PREFIX, Output, corrected_exif, safe_exif
 from edge_matting.imaging.iptc import safe_iptc
+from edge_matting.imaging.pillow import quiet
 from edge_matting.imaging.survey import Metadata
 from edge_matting.imaging.xmp import corrected_xmp, safe_xmp
 
@@ -16,15 +20,15 @@ _LONGEST_SEGMENT: Final = 65_000
 
 
 def output_metadata(
-    metadata: Metadata, policy: Policy, output: Output, *, segments: bool = False
+    metadata: Metadata, policy: Policy, output: Output, container: str = ""
 ) -> Metadata:
     """What an output carries; its pixels are upright and ``output`` is true of it.
 
     ``safe`` keeps camera, exposure and dates, and, in all three places, creator, copyright and
     licence. Persons, places, serial numbers, free text, maker notes and thumbnails are not on its
     list. ``all`` keeps every byte but those that would not be true any more: orientation, size,
-    colour space. ``none`` keeps nothing. ``segments`` says that each block must fit into a
-    segment of a JPEG.
+    colour space. ``none`` keeps nothing. Where ``container``, the output's format, cannot hold a
+    block under ``all``, it holds what is safe of it.
     """
     if policy == "none":
         return Metadata()
@@ -33,14 +37,31 @@ def output_metadata(
         _xmp(metadata.xmp, policy, output),
         _iptc(metadata.iptc, policy),
     )
-    if not segments or policy == "safe":
+    if policy == "safe":
         return found
     safe = output_metadata(metadata, "safe", output)
-    return Metadata(
-        _fitting(found.exif, safe.exif),
-        _fitting(found.xmp, safe.xmp),
-        _fitting(found.iptc, safe.iptc),
-    )
+    if container == "jpg":
+        return Metadata(
+            _fitting(found.exif, safe.exif),
+            _fitting(found.xmp, safe.xmp),
+            _fitting(found.iptc, safe.iptc),
+        )
+    if container == "avif" and not _rewritable(found.exif):
+        return Metadata(safe.exif, found.xmp, found.iptc)
+    return found
+
+
+def _rewritable(exif: bytes | None) -> bool:
+    """Whether Pillow, whose writer of AVIF takes a block apart, can put it together again."""
+    try:
+        with quiet():
+            block = Image.Exif()
+            block.load(PREFIX + (exif or b""))
+            block.tobytes()
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error,
+            AttributeError, RuntimeError, EOFError):  # fmt: skip
+        return False
+    return True
 
 
 def _fitting(block: bytes | None, smaller: bytes | None) -> bytes | None:

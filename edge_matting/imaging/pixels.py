@@ -25,7 +25,7 @@ from edge_matting.imaging.png_chunks import Png, read_png
 from edge_matting.imaging.raw import RawFile, develop
 from edge_matting.imaging.survey import Survey
 from edge_matting.imaging.tiff_layout import YCBCR, Layout, Tiff
-from edge_matting.imaging.tiff_read import Read, pillow_reads, read_layout
+from edge_matting.imaging.tiff_read import Read, disputed, pillow_reads, read_layout
 
 Pixels: TypeAlias = npt.NDArray[Any]
 """uint8 or uint16, H x W (grey), H x W x 3 (RGB) or H x W x 4 (RGBA, straight)."""
@@ -62,7 +62,23 @@ def read_pixels(data: bytes, seen: Survey) -> Decoded:
     found = damage(data, seen.format)
     if found is not None:
         raise Truncated(f"{seen.name}: the {seen.format.upper()} data is incomplete: {found}")
-    return _pillow(open_picture(data, seen.format), seen, seen.orientation)
+    decoded = _pillow(open_picture(data, seen.format), seen, seen.orientation)
+    if seen.format == "bmp" and data[30:31] in (b"\x01", b"\x02"):
+        _check_runs(data, decoded.pixels, seen.name)
+    return decoded
+
+
+def _check_runs(data: bytes, pixels: Pixels, name: str) -> None:
+    """A run-length coded BMP has no checksum, and readers differ on what a broken one shows."""
+    other = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if other is None or other.shape[:2] != pixels.shape[:2]:
+        return
+    ours = pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
+    if np.abs(ours[:, :, 2::-1].astype(np.int16) - other).mean() > 1:
+        raise Unsupported(
+            f"{name}: a BMP in run lengths on which two readers disagree",
+            hint="export it again as PNG",
+        )
 
 
 def _jpeg(data: bytes, seen: Survey, found: Jpeg) -> Decoded:
@@ -219,6 +235,8 @@ def _tiff_by_pillow(data: bytes, seen: Survey, layout: Layout) -> Decoded:
     picture = open_picture(data, "tiff")
     if layout.page:
         picture.seek(layout.page)
+    if sorted(picture.size) != sorted((layout.width, layout.height)):
+        raise disputed(layout, seen.name)
     return _pillow(picture, seen, _not_turned_by_pillow(picture, layout))
 
 

@@ -58,6 +58,7 @@ class Layout:
     sample_format: int
     extra: tuple[int, ...]
     predictor: int
+    fill_order: int
     subfile: int
     orientation: int
     blocks: int  # strips or tiles
@@ -216,8 +217,9 @@ def _layout(
     return Layout(
         page, at, width, height, tuple(int(b) for b in bits[:8]), one(259, 1), one(262, 1),
         samples, one(284, 1) == 2 and samples > 1, one(339, UNSIGNED), tuple(extra[:8]),
-        one(317, 1), one(254, 0), one(274, 1), 0 if offsets is None else offsets.count, total,
-        tile, end, reader.big, reader.order == ">", tuple(chroma) != (1, 1),
+        one(317, 1), one(266, 1), one(254, 0), one(274, 1),
+        0 if offsets is None else offsets.count, total, tile, end, reader.big,
+        reader.order == ">", tuple(chroma) != (1, 1),
     )  # fmt: skip
 
 

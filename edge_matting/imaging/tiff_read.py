@@ -83,11 +83,12 @@ def read_layout(data: bytes, layout: Layout, name: str) -> Read:
         return _normalised(_by_libtiff_alone(data, layout, name), None, layout, name)
     other = _again(data, layout, samples.shape, samples.dtype)
     if other is not None and not _agree(samples, other, exact=not layout.lossy):
-        raise _disputed(layout, name)
+        raise disputed(layout, name)
     return _normalised(samples, colours, layout, name)
 
 
-def _disputed(layout: Layout, name: str) -> Unsupported:
+def disputed(layout: Layout, name: str) -> Unsupported:
+    """The error for a file that two readers read differently."""
     return Unsupported(
         f"{name}: a TIFF ({describe(layout)}) on which two readers disagree",
         hint="export it again, as an ordinary TIFF of 8 or 16 bits, or as PNG",
@@ -140,7 +141,7 @@ def _by_libtiff_alone(data: bytes, layout: Layout, name: str) -> Samples:
     load_picture(picture)
     narrow = np.asarray(picture)
     if narrow.shape != shape or np.abs((found >> 8).astype(np.int16) - narrow).max() > 1:
-        raise _disputed(layout, name)
+        raise disputed(layout, name)
     return found
 
 

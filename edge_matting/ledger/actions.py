@@ -8,6 +8,7 @@ from typing import Final
 
 from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Job, Output, Place, Signature
+from edge_matting.core.reasons import Reason
 from edge_matting.core.result_json import result_from_json, result_to_json
 from edge_matting.core.states import TRANSITIONS, JobState
 from edge_matting.ledger import rows, work
@@ -30,11 +31,11 @@ def retry(
         return None
     _refuse_outdated(connection, row)
     if row["place"] == Place.GONE.value:
-        raise LedgerError(f"the original of job {job_id} is gone", hint="drop the photo again")
+        raise LedgerError(Reason("original_gone", job=job_id), hint=Reason("hint_original_gone"))
     if not row["settled"]:
         # The engine may be moving it this very moment; the new attempt would miss it.
         raise LedgerError(
-            f"the original of job {job_id} is not put away yet", hint="try again in a moment"
+            Reason("original_moving", job=job_id), hint=Reason("hint_original_moving")
         )
     _requeue(connection, row, model, now, signature)
     return work.read(connection, job_id)
@@ -74,8 +75,8 @@ def _refuse_outdated(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
     ).fetchone()
     if newest != row["id"]:
         raise LedgerError(
-            f"job {row['id']} is outdated: a newer photo of the same name is job {newest}",
-            hint=f"use job {newest}, or drop the old photo again under another name",
+            Reason("job_outdated", job=row["id"], newest=newest),
+            hint=Reason("hint_job_outdated", newest=newest),
         )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from edge_matting.core.errors import ModelError
 from edge_matting.core.model_io import ConstantInput, InputSize, ModelInput, ModelOutput
@@ -21,7 +21,7 @@ from edge_matting.onboarding.families import (
     channels_of,
     is_photo,
 )
-from edge_matting.onboarding.normalisation import NORMALISATIONS
+from edge_matting.onboarding.normalisation import NORMALISATIONS, Normalisation
 
 PRESETS: Final = (*NORMALISATIONS, *FAMILY_NAMES)
 """What ``--preset`` takes: a normalisation, or a family and with it its normalisation and size."""
@@ -29,6 +29,12 @@ PRESETS: Final = (*NORMALISATIONS, *FAMILY_NAMES)
 _KINDS: Final[MappingProxyType[int, Literal["alpha", "two_class", "rgba"]]] = MappingProxyType(
     {1: "alpha", 2: "two_class", 4: "rgba"}
 )
+GIVEN: Final = "given"
+"""The name of the normalisation that the user has spelled out."""
+
+MAX_PIXELS: Final = 64_000_000
+"""Of one picture that a model may be fed: 12 bytes each, before anything is computed."""
+
 _FREE_MULTIPLE: Final = 32  # what five halvings need; no family asks for more
 
 
@@ -39,6 +45,20 @@ class OnboardingOptions:
     preset: str | None = None
     output: str | None = None
     size: tuple[int, int] | None = None  # width, height
+    normalisation: Normalisation | None = None  # its means and deviations
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> OnboardingOptions:
+        size, own = body["size"], body["normalisation"]
+        return cls(
+            body["preset"],
+            body["output"],
+            None if size is None else (size[0], size[1]),
+            None if own is None else Normalisation.from_json(own),
+        )
 
 
 def propose_manifest(
@@ -76,6 +96,8 @@ def propose_manifest(
 
 def normalisation_name(family: Family, answers: OnboardingOptions) -> str:
     """The normalisation to start from."""
+    if answers.normalisation is not None:
+        return GIVEN
     if answers.preset is None:
         return family.normalisation
     known = next((each for each in FAMILIES if each.name == answers.preset), None)
@@ -128,8 +150,24 @@ def _input(
         batch=photo.shape[0],
         constants=constants,
     )
-    name = normalisation_name(family, answers)
-    return NORMALISATIONS["raw" if photo.dtype == "uint8" else name].applied(spec)
+    if spec.size.width * spec.size.height > MAX_PIXELS:
+        raise ModelError(
+            f"{path}: it takes photos of {spec.size.width} x {spec.size.height}; "
+            f"{MAX_PIXELS / 1e6:.0f} megapixels are the most that a model is fed",
+            hint="export it for a smaller size",
+        )
+    return normalisation_named(normalisation_name(family, answers), photo.dtype, answers).applied(
+        spec
+    )
+
+
+def normalisation_named(name: str, dtype: str, answers: OnboardingOptions) -> Normalisation:
+    """The normalisation of that name; bytes are fed as they are."""
+    if dtype == "uint8":
+        return NORMALISATIONS["raw"]
+    if name == GIVEN and answers.normalisation is not None:
+        return answers.normalisation
+    return NORMALISATIONS[name]
 
 
 def _size(

@@ -42,7 +42,7 @@ Parts: TypeAlias = Mapping[str, Any]
 """The finished parts of a photo that output kinds ask for, by name (``core.output_kinds``)."""
 
 _EVEN: Final = 2 / 255  # a transparency that changes less is no edge
-_AT_PHOTO_SIZE: Final = frozenset({"photo", "matte"})
+_AT_OUTPUT_SIZE: Final = frozenset({"foreground", "alpha", "backdrop", "shadow"})
 
 
 def render_outputs(photo: Photo, matte: Alpha, recipe: Recipe) -> tuple[EncodedOutput, ...]:
@@ -84,7 +84,7 @@ class _Carried:
         srgb = self.icc is None or len(shape) == 2
         about = Output((shape[1], shape[0]), srgb, self.dpi)
         policy = self.recipe.metadata
-        return output_metadata(self.metadata, policy, about, segments=format_ == "jpg")
+        return output_metadata(self.metadata, policy, about, format_)
 
 
 def _encoded(parts: Parts, spec: OutputSpec, carried: _Carried) -> EncodedOutput:
@@ -126,7 +126,7 @@ def add_matting_parts(scene: Scene, matte: Alpha) -> None:
     own = scene.photo.alpha
     alpha = _finished(matte if own is None else matte * own, recipe)
     parts |= {"photo": rgb, "matte": alpha}
-    if scene.needed <= _AT_PHOTO_SIZE:
+    if not scene.needed & _AT_OUTPUT_SIZE:
         return
     front = rgb
     if "foreground" in scene.needed and own is None:

@@ -110,6 +110,11 @@ def _pixels(header: Header, recipe: Recipe) -> int:
     return pixels * 3 // 2 if header.bits > 8 else pixels
 
 
+def _decoded_pixels(header: Header) -> int:
+    """Pixels by which the time for decoding is judged: developing a camera raw takes longest."""
+    return header.pixels * 4 if header.format == "raw" else header.pixels
+
+
 @dataclass(frozen=True, slots=True)
 class _Rendered:
     """What one photo became in memory."""
@@ -143,7 +148,7 @@ def _render(task: PhotoTask, header: Header, tools: Tools, watch: Stopwatch) -> 
     with ExitStack() as coming:
         for _, each in used:
             coming.enter_context(on_its_way(each.session))
-        with watch.stage("decode"):
+        with watch.stage("decode"), tools.decoding(_decoded_pixels(header)):
             photo = decode_pixels(task.data, header)
         runs = [
             steps.run(photo, steps.prepare(photo, recipe, each), each, watch.stage)

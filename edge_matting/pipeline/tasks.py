@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
@@ -28,6 +28,10 @@ Stage: TypeAlias = Callable[[str], AbstractContextManager[None]]
 """Times what is done within it."""
 
 
+def _unwatched(_pixels: int) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """A loaded model and what the stages work with; made once per engine.
@@ -41,6 +45,8 @@ class Tools:
     progress: Callable[[str], None]
     cache: MatteCache | None = None
     others: Mapping[str, Tools] = field(default_factory=dict)
+    decoding: Callable[[int], AbstractContextManager[None]] = _unwatched
+    """Watches over the decoding of a photo of so many pixels."""
 
     @property
     def identity(self) -> str:
@@ -147,15 +153,7 @@ def for_recipe(recipe: Recipe, loaded: Tools, model_for: Callable[[str], Tools])
         return loaded
     found = {task: loaded if task == loaded.manifest.task else model_for(task) for task in tasks}
     main, *others = tasks
-    first = found[main]
-    return Tools(
-        first.session,
-        first.manifest,
-        first.gate,
-        first.progress,
-        first.cache,
-        {task: found[task] for task in others},
-    )
+    return replace(found[main], others={task: found[task] for task in others})
 
 
 def worst(qualities: Iterable[Quality]) -> Quality:

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request, send_from_directory
 
 from edge_matting.core.clock import Clock
 from edge_matting.core.jobs import Job
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 from edge_matting.status.interfaces import ActionRefused, ApplianceInterface, JobReader
 from edge_matting.status.openapi import openapi_document
@@ -224,7 +225,9 @@ class Api:
     def _find(self, job_id: int) -> Job:
         job = self._jobs.get(job_id)
         if job is None:
-            raise ActionRefused("no_such_job", f"there is no job {job_id}", HTTPStatus.NOT_FOUND)
+            raise ActionRefused(
+                "no_such_job", Reason("no_such_job", job=job_id), HTTPStatus.NOT_FOUND
+            )
         return job
 
     def _tell(self, job: Job) -> dict[str, Any]:

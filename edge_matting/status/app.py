@@ -13,11 +13,12 @@ from werkzeug.exceptions import HTTPException
 
 from edge_matting.core.clock import Clock
 from edge_matting.core.errors import EdgeMattingError
+from edge_matting.core.reasons import Reason
 from edge_matting.status.api import Api
 from edge_matting.status.interfaces import ActionRefused, ApplianceInterface, JobReader
 from edge_matting.status.pages import Pages
 from edge_matting.status.redaction import public_text
-from edge_matting.status.render import dump
+from edge_matting.status.render import coded, dump
 from edge_matting.status.response_cache import ResponseCache
 from edge_matting.status.security import HEADERS, Guard
 from edge_matting.status.transfer import Transfer
@@ -76,8 +77,9 @@ def _harden(response: Response) -> Response:
 def _answer_errors(app: Flask, faults: Faults, guard: Guard) -> None:
     def unavailable(error: EdgeMattingError) -> Response:
         """The appliance could not answer for a reason it knows, such as a locked ledger."""
-        message = str(error) if guard.trusts(request) else public_text(str(error))
-        return error_json(error.code, message, HTTPStatus.SERVICE_UNAVAILABLE)
+        if guard.trusts(request):
+            return error_json(error.code, error.what, HTTPStatus.SERVICE_UNAVAILABLE)
+        return error_json(error.code, public_text(str(error)), HTTPStatus.SERVICE_UNAVAILABLE)
 
     app.register_error_handler(ActionRefused, _refused)
     app.register_error_handler(EdgeMattingError, unavailable)
@@ -86,8 +88,11 @@ def _answer_errors(app: Flask, faults: Faults, guard: Guard) -> None:
 
 
 def error_json(code: str, message: str, status: int) -> Response:
-    """The one form of every error."""
-    body = dump({"error": {"code": code, "message": message}})
+    """The one form of every error; ``error_coded`` beside it to word it in another language."""
+    told: dict[str, object] = {"error": {"code": code, "message": message}}
+    if isinstance(message, Reason):
+        told["error_coded"] = coded(message)
+    body = dump(told)
     answer = Response(body, int(status), mimetype="application/json")
     answer.headers["Cache-Control"] = "no-store"
     return answer

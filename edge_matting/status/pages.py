@@ -69,7 +69,9 @@ class Pages:
 
     def job(self, job_id: int) -> Response:
         if self._jobs.get(job_id) is None:
-            raise ActionRefused("no_such_job", f"there is no job {job_id}", HTTPStatus.NOT_FOUND)
+            raise ActionRefused(
+                "no_such_job", Reason("no_such_job", job=job_id), HTTPStatus.NOT_FOUND
+            )
         return _localised("job.html", job_id=job_id)
 
     def asset(self, name: str) -> Response:

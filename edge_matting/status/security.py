@@ -36,6 +36,7 @@ from flask import Request, Response
 
 from edge_matting.core.clock import Clock, SystemClock
 from edge_matting.core.errors import ConfigError
+from edge_matting.core.reasons import Reason
 from edge_matting.status.interfaces import ActionRefused
 from edge_matting.status.sessions import SESSION_SECONDS, Sessions
 from edge_matting.status.token_attempts import TokenAttempts
@@ -222,7 +223,7 @@ class Guard:
     def log_in(self, request: Request, given: object) -> str:
         """Change the token for a new session; what the browser is to keep of it."""
         if not (isinstance(given, str) and self._is_token(request, given.strip())):
-            raise ActionRefused("wrong_token", "this is not the token", HTTPStatus.UNAUTHORIZED)
+            raise ActionRefused("wrong_token", Reason("token_wrong"), HTTPStatus.UNAUTHORIZED)
         return self.sessions.open()
 
     def _is_token(self, request: Request, given: str) -> bool:

@@ -18,6 +18,7 @@ from flask import Blueprint, Response, request
 from edge_matting.core.anchored import AnchoredFile, AnchoredFolder
 from edge_matting.core.errors import TemporaryError
 from edge_matting.core.jobs import Job
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 from edge_matting.publish import published_stem, sidecar_name
 from edge_matting.status.archive import ArchiveEntry, archive_name, zip_stream
@@ -152,7 +153,7 @@ class Transfer:
         if not self._downloads.acquire(blocking=False):
             raise ActionRefused(
                 "busy",
-                f"{DOWNLOADS_AT_ONCE} downloads are running; try again when one has ended",
+                Reason("downloads_busy", n=DOWNLOADS_AT_ONCE),
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 retry_seconds=RETRY_SECONDS,
             )
@@ -173,7 +174,9 @@ class Transfer:
     def _with_result(self, job_id: int) -> tuple[Job, AnchoredFolder]:
         job = self._jobs.get(job_id)
         if job is None:
-            raise ActionRefused("no_such_job", f"there is no job {job_id}", HTTPStatus.NOT_FOUND)
+            raise ActionRefused(
+                "no_such_job", Reason("no_such_job", job=job_id), HTTPStatus.NOT_FOUND
+            )
         folder = self._appliance.results_folder(job) if job.state in WITH_RESULT else None
         if folder is None:
             raise _missing(f"job {job_id} has no result now")

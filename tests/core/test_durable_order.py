@@ -14,7 +14,11 @@ from disk_calls import disk_calls
 
 from edge_matting.core import durable
 from edge_matting.core.anchored import AnchoredFolder
-from edge_matting.core.durable import durable_remove, durable_write, make_folders
+from edge_matting.core.durable import (
+    durable_remove,
+    durable_write,
+    make_folders,
+)
 from edge_matting.core.moves import copy_no_replace, move_no_replace
 
 
@@ -30,8 +34,12 @@ def test_a_move_syncs_where_the_file_came_to_before_where_it_left(tmp_path: Path
     (tmp_path / "done").mkdir()
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a").write_bytes(b"x")
-    root = f"AnchoredFolder(Path({str(tmp_path)!r}))"
-    calls = traced_calls(tmp_path, f"move_no_replace({root}, 'in/a', {root}, 'done/a')")
+    root = str(tmp_path)
+    calls = traced_calls(
+        tmp_path,
+        f"move_no_replace(AnchoredFolder(Path({root!r}, 'in')), 'a',"
+        f" AnchoredFolder(Path({root!r}, 'done')), 'a')",
+    )
     assert calls == ["renameat2", "fsync done", "fsync in"]
 
 
@@ -66,7 +74,9 @@ def test_both_folders_of_a_move_are_synced_the_new_one_first(tmp_path: Path) -> 
         (tmp_path / folder).mkdir()
     (tmp_path / "in/a").write_bytes(b"x")
     with disk_calls() as calls:
-        move_no_replace(AnchoredFolder(tmp_path), "in/a", AnchoredFolder(tmp_path), "done/a")
+        move_no_replace(
+            AnchoredFolder(tmp_path / "in"), "a", AnchoredFolder(tmp_path / "done"), "a"
+        )
     assert calls == [("sync", "done"), ("sync", "in")]
 
 
@@ -74,8 +84,11 @@ def test_a_copy_is_synced_under_its_name_before_the_original_goes(tmp_path: Path
     for folder in ("done", "in"):
         (tmp_path / folder).mkdir()
     (tmp_path / "in/a").write_bytes(b"x")
-    root = AnchoredFolder(tmp_path)
-    with root.spot("in/a") as here, root.spot("done/a") as there, disk_calls() as calls:
+    with (
+        disk_calls() as calls,
+        AnchoredFolder(tmp_path / "in").spot("a") as here,
+        AnchoredFolder(tmp_path / "done").spot("a") as there,
+    ):
         copy_no_replace(here, there)
     assert calls == [("sync", "*"), ("sync", "done"), ("remove", "a")]
 

@@ -143,7 +143,7 @@ def test_a_missing_source_is_not_found_and_a_missing_folder_unavailable(tmp_path
     (tmp_path / "a").write_bytes(b"x")
     with pytest.raises(FolderUnavailable, match="gone"):
         move(tmp_path / "a", tmp_path / "gone/b")
-    with pytest.raises(FolderUnavailable, match="Not a directory"):
+    with pytest.raises(FolderUnavailable, match="is not there"):
         move(tmp_path / "a", tmp_path / "a/b")
 
 

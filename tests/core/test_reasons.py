@@ -17,6 +17,7 @@ import edge_matting
 from edge_matting.core import reasons
 from edge_matting.core.errors import (
     DiskFull,
+    EdgeMattingError,
     LedgerError,
     ModelError,
     PermanentError,
@@ -53,6 +54,22 @@ def names(text: str) -> frozenset[str]:
 
 def test_every_reason_has_words_in_every_language() -> None:
     assert faults(WORDS) == []
+
+
+def test_no_code_stands_in_two_tables() -> None:
+    tables = [part.WORDS for part in vars(reasons).values() if hasattr(part, "WORDS")]
+    codes = [code for table in tables for code in table]
+    assert len(tables) > 6
+    assert [code for code in set(codes) if codes.count(code) > 1] == []
+
+
+def test_every_hint_is_worded_in_the_tables() -> None:
+    def below(kind: type[EdgeMattingError]) -> Iterator[type[EdgeMattingError]]:
+        for one in kind.__subclasses__():
+            yield from (one, *below(one))
+
+    hints = {kind: kind.default_hint for kind in below(EdgeMattingError) if kind.default_hint}
+    assert [kind for kind, hint in hints.items() if not isinstance(hint, Reason)] == []
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from graphs import save, write_model, write_recurrent_model
 from onnx import TensorProto, helper
 
 from edge_matting.cli.main import main
-from edge_matting.cli.models import explain, rivals
+from edge_matting.cli.onboarding_report import explain, rivals
 from edge_matting.cli.sample import sample_photo, trial_photos
 from edge_matting.cli.trial import BuiltInPhotos, reference_mattes
 from edge_matting.core.errors import ModelError, SessionError

@@ -155,7 +155,7 @@ def test_a_source_that_changes_while_it_is_read_is_not_used(tmp_path, monkeypatc
         path.write_bytes(b"12345")
         monkeypatch.setattr(module, "_read", meanwhile)
         with pytest.raises(SourceChanged, match="while it was read"):
-            read_source(path, None, 100)
+            read_source(anchored_file(path), None, 100)
 
 
 def test_nothing_but_a_regular_file_is_opened(tmp_path):

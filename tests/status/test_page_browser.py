@@ -14,14 +14,17 @@ import cv2
 import numpy as np
 import pytest
 from harness import PHOTO, RunningAppliance, files
-from status_fixture import SNAPSHOT, TOKEN, House, in_state
+from status_fixture import SCRIPT_NAME as SCRIPT_NAME_OF_HOUSE
+from status_fixture import SNAPSHOT, TOKEN, House, in_state, job
 
 from edge_matting.core.reasons import Reason
+from edge_matting.core.states import JobState
 from edge_matting.status.interfaces import (
     AdaptationCount,
     AdaptationReport,
     ApplianceState,
     PreparingReport,
+    QueueReport,
 )
 from edge_matting.status.server import StatusServer
 from tools.ports import free_port
@@ -207,7 +210,7 @@ def test_a_photo_is_sent_with_settings_of_its_own(
     page.find("#parameter-margin").send_keys("8")
     page.find("#parameter-feather").send_keys("300")
     page.find("#upload-files").send_keys(str(sent))
-    assert page.text("#notice") == "Not sent: a setting is out of range."
+    assert page.text("#notice") == "Not uploaded: a setting is out of range."
     page.find("#parameter-feather").clear()
     page.find("#parameter-feather").send_keys("2.5")
     page.picture("parameters")
@@ -440,7 +443,7 @@ def test_trouble_and_long_preparations_are_told(pretended: tuple[Browser, House]
     )
     assert page.find("#preparing-bar").get_attribute("value") == "0.4"
     assert "about 70 s left" in page.text("#eta")
-    assert "cpu; configured: cuda" in page.text("#device")
+    assert "CPU; configured: CUDA" in page.text("#device")
     assert "stepped down for heat: 3" in page.text("#device")
     assert "workers 4 -> 2: heat" in page.text("#device")
     page.picture("degraded")
@@ -494,3 +497,36 @@ def test_an_appliance_that_went_away_is_told_and_found_again(
     browser.read_logs()
     browser.complaints.clear()  # the refused connections are what was asked for
     browser.asked.clear()
+
+
+def test_none_of_many_failures_is_out_of_reach(pretended: tuple[Browser, House]) -> None:
+    page, house = pretended
+    rows = [job(n, JobState.FAILED if n <= 28 else JobState.REVIEW) for n in range(1, 54)]
+    house.jobs.rows = {one.id: one for one in rows}
+    counts = {JobState.FAILED: 28, JobState.REVIEW: 25}
+    house.appliance.state = replace(SNAPSHOT, queue=QueueReport(counts, None, None))
+    page.open(house.url)
+    page.wait(lambda: len(page.all("#attention li")) == 20, "the newest of both kinds")
+    assert len(page.all("#attention li[data-kind='failed']")) == 10
+    assert page.text("#attention-more span") == "20 of 53 shown."
+    page.press("#attention-more", "Show failed (28)")
+    page.wait(lambda: len(page.all("#attention li[data-kind='failed']")) == 20, "the failed")
+    page.press("#attention-more", "Older")
+    page.wait(lambda: len(page.all("#attention li")) == 8, "the older ones")
+    row(page, "attention", "photo-1.jpg")
+    page.press("#attention-more", "Show all")
+    page.wait(lambda: page.text("#attention-more span") == "20 of 53 shown.", "both kinds again")
+
+
+def test_retry_of_a_doubted_result_says_that_it_changes_nothing(
+    pretended: tuple[Browser, House],
+) -> None:
+    page, house = pretended
+    house.appliance.state = replace(SNAPSHOT, models=("default", "portrait"))
+    page.open(house.url)
+    doubted = row(page, "attention", SCRIPT_NAME_OF_HOUSE)
+    button = f"{doubted} button:nth-of-type(2)"
+    assert page.text(button) == "Retry (same result)"
+    assert "same result" in str(page.find(button).get_attribute("title"))
+    page.find(f"{doubted} option[value='portrait']").click()
+    page.wait(lambda: page.text(button) == "Retry with portrait", "what would change something")

@@ -144,7 +144,7 @@ class Browser:
         """No error in the console, and no other host was asked for anything."""
         self.read_logs()
         bad = [one for one in self.complaints if not one.startswith(("INFO", "DEBUG"))]
-        assert bad == []
+        assert bad == [], bad
         own = urlsplit(url).netloc
         assert self.asked
         others = [

@@ -48,7 +48,7 @@ def _one(path: Path, kind: str, rgb: Any, alpha: Any, photo: Photo) -> str:
     opacity = np.rint(alpha * top).astype(rgb.dtype)
     pixels = rgb if name == "jpg" else np.dstack([rgb * (opacity > 0)[:, :, np.newaxis], opacity])
     about = Output((rgb.shape[1], rgb.shape[0]), photo.icc is None, photo.dpi)
-    metadata = output_metadata(photo.metadata, "safe", about, segments=name == "jpg")
+    metadata = output_metadata(photo.metadata, "safe", about, name)
     try:
         data = encode(pixels, name, quality=100, icc=photo.icc, metadata=metadata, dpi=photo.dpi)
     except Exception as error:  # noqa: BLE001  it is what we look for

@@ -47,7 +47,18 @@ def with_imagemagick(path: Path, *, srgb: bool) -> Reading | None:
         return None
     as_stored = ["-set", "colorspace", "sRGB"] if path.suffix.lower() == ".png" else []
     colours = ["-profile", str(srgb_profile())] if srgb else as_stored or ["-colorspace", "sRGB"]
-    command = ["convert", f"{path}[0]", "-auto-orient", *colours, "-alpha", "on", "-depth", "16"]
+    whole = ["-coalesce"] if path.suffix.lower() == ".gif" else []  # the canvas, not the frame
+    command = [
+        "convert",
+        f"{path}[0]",
+        *whole,
+        "-auto-orient",
+        *colours,
+        "-alpha",
+        "on",
+        "-depth",
+        "16",
+    ]
     ran = run([*command, "pam:-"])
     pixels = None if ran.returncode or not ran.stdout else parse_pam(ran.stdout)
     return Reading("ImageMagick", pixels, first_line(ran.stderr), warned=bool(ran.stderr.strip()))

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias, final
 
 from edge_matting.core.reasons import (
+    actions,
     device,
     folders,
     notes,
@@ -28,6 +29,7 @@ Value: TypeAlias = str | int | float
 
 WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
+        **actions.WORDS,
         **work.WORDS,
         **folders.WORDS,
         **device.WORDS,

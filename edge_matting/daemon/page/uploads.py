@@ -28,6 +28,7 @@ from edge_matting.core.errors import (
 from edge_matting.core.jobs import Signature, Source
 from edge_matting.core.logs import shown
 from edge_matting.core.naming import numbered
+from edge_matting.core.reasons import Reason
 from edge_matting.hotfolder.condition import folder_problem, free_bytes
 from edge_matting.hotfolder.filesystems import has_stable_inodes
 from edge_matting.hotfolder.ignore import is_ignored
@@ -116,7 +117,7 @@ class Uploads:
         with self._lock:
             if len(self._open) >= MAX_OPEN:
                 raise ActionRefused(
-                    "busy", f"{MAX_OPEN} uploads are open; wait", HTTPStatus.SERVICE_UNAVAILABLE
+                    "busy", Reason("uploads_busy", n=MAX_OPEN), HTTPStatus.SERVICE_UNAVAILABLE
                 )
             self._open[upload.id] = upload
         try:
@@ -133,7 +134,7 @@ class Uploads:
             if offset != upload.received or not data or offset + len(data) > upload.size:
                 raise ActionRefused(
                     "wrong_part",
-                    f"{upload.received} of {upload.size} bytes are here; send what follows them",
+                    Reason("upload_part", received=upload.received, size=upload.size),
                 )
             upload.touched = self._clock.monotonic()
             complete = offset + len(data) == upload.size
@@ -184,7 +185,7 @@ class Uploads:
         if not 0 < size <= limits.max_file_mb * 1e6:
             raise ActionRefused(
                 "too_large",
-                f"a photo may have 1 byte to {limits.max_file_mb:g} MB (limits.max_file_mb)",
+                Reason("upload_size", megabytes=limits.max_file_mb),
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             )
         with self._lock:
@@ -192,7 +193,7 @@ class Uploads:
         free = free_bytes(hot.inbox)
         if free is not None and free - coming - size < limits.min_free_mb * 1e6:
             raise ActionRefused(
-                "disk_full", "not enough free space for this photo", HTTPStatus.INSUFFICIENT_STORAGE
+                "disk_full", Reason("upload_space"), HTTPStatus.INSUFFICIENT_STORAGE
             )
 
     def _target(self, hot: HotFolder, recipe: str | None) -> str:
@@ -217,9 +218,7 @@ class Uploads:
         with self._lock:
             upload = self._open.get(upload_id)
         if upload is None:
-            raise ActionRefused(
-                "no_such_upload", "it is finished, given up or unknown", HTTPStatus.NOT_FOUND
-            )
+            raise ActionRefused("no_such_upload", Reason("upload_unknown"), HTTPStatus.NOT_FOUND)
         return upload
 
     def _publish(self, upload: _Upload) -> str:

@@ -212,7 +212,7 @@ class View:
         model = None if model is None else current_id(model)
         if model is not None and known and model not in known:
             raise ActionRefused(
-                "unknown_model", f"there is no model {model}; known: {', '.join(known)}"
+                "unknown_model", Reason("unknown_model", model=model, known=", ".join(known))
             )
         job = self._actions.retry(job_id, model)
         self.note_new_work()
@@ -262,7 +262,7 @@ class View:
 
     def _uploads(self) -> Uploads:
         if self._parts is None:
-            raise ActionRefused("starting", "it is starting", HTTPStatus.SERVICE_UNAVAILABLE)
+            raise ActionRefused("starting", Reason("starting"), HTTPStatus.SERVICE_UNAVAILABLE)
         return self._parts.uploads
 
     # -- pieces -----------------------------------------------------------------------

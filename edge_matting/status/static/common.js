@@ -89,7 +89,8 @@ export function fill(list, entries, keyOf, buildEntry) {
 
 async function failure(answer) {
   try {
-    return (await answer.json()).error.message;
+    const { error, error_coded: told } = await answer.json();
+    return told === undefined ? error.message : sentence(told);
   } catch {
     return `${answer.status} ${answer.statusText}`;
   }

@@ -79,11 +79,15 @@ function folderRow(folder) {
       folder.problem === null ? null : make("strong", {}, sentence(folder.problem_coded))));
 }
 
+const label = (name) => (name.length <= 4 ? name.toUpperCase() : name); // CPU, CUDA, tensorrt
+
 function providerText(execution) {
   if (!execution) return text("unknown");
-  if (execution.actual === null) return text("provider_waiting", execution);
+  const requested = label(execution.requested);
+  if (execution.actual === null) return text("provider_waiting", { requested });
   const same = execution.actual === execution.requested;
-  const words = text(same ? "provider_same" : "provider_other", execution);
+  const words = text(same ? "provider_same" : "provider_other",
+    { actual: label(execution.actual), requested });
   return execution.cause === null ? words : words + " (" + sentence(execution.cause_coded) + ")";
 }
 
