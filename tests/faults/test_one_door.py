@@ -24,7 +24,18 @@ OF_OS = {
 }
 OF_PATHS = {
     *("read_bytes", "read_text", "write_bytes", "write_text", "rglob", "glob", "iterdir", "walk"),
-    *("unlink", "rename", "mkdir", "rmdir", "touch", "lstat", "stat", "exists", "is_file", "is_dir"),
+    *(
+        "unlink",
+        "rename",
+        "mkdir",
+        "rmdir",
+        "touch",
+        "lstat",
+        "stat",
+        "exists",
+        "is_file",
+        "is_dir",
+    ),
     *("is_symlink", "symlink_to", "hardlink_to", "link_to", "readlink", "samefile", "chmod"),
 }
 
