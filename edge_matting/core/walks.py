@@ -66,7 +66,7 @@ def walk(
             if relative.count("/") + 2 > max_depth and below:
                 yield Unseen(below[0], f"more than {max_depth} folders deep: it is not looked into")
             elif left < 0:
-                yield Unseen(relative, f"there are more than {max_entries} files: not all are seen")
+                yield Unseen(relative, f"more than {max_entries} files: not all are seen")
                 return
             else:
                 waiting += below

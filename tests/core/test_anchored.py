@@ -175,7 +175,7 @@ def test_a_walk_ends_at_its_bound_and_says_so(door: AnchoredFolder) -> None:
         (door.path / f"{number % 3}").mkdir(exist_ok=True)
         (door.path / f"{number % 3}/{number}").write_bytes(b"")
     reasons = [one.reason for one in walk(door, max_entries=7) if isinstance(one, Unseen)]
-    assert reasons == ["there are more than 7 files: not all are seen"]
+    assert reasons == ["more than 7 files: not all are seen"]
 
 
 def test_a_sweep_removes_our_leftovers_and_nothing_else(door: AnchoredFolder) -> None:
