@@ -21,7 +21,7 @@ from edge_matting.core.durable import TEMPORARY_PREFIX
 from edge_matting.core.errors import PathRefused, TemporaryError
 from edge_matting.core.jobs import Output
 from edge_matting.core.naming import numbered_stem
-from edge_matting.core.walks import FoundEntry, walk
+from edge_matting.core.walks import WalkedFile, walk
 from edge_matting.publish.sidecar import (
     read_json,
     read_sidecar,
@@ -194,7 +194,7 @@ def roll_back(root: AnchoredFolder, *, before: float | None = None) -> int:
     journals = [
         entry.path
         for entry in walk(root)
-        if isinstance(entry, FoundEntry)
+        if isinstance(entry, WalkedFile)
         and entry.path.rpartition("/")[2].startswith(TEMPORARY_PREFIX)
         and entry.path.endswith(JOURNAL_SUFFIX)
         and entry.status.st_mtime < latest
