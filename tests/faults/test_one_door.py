@@ -1,4 +1,4 @@
-"""Below a hot folder there is one door, `core.anchored`; no other module calls the file system there.
+"""Below a hot folder there is one door, `core.anchored`: no other module calls files there.
 
 In the packages that work on hot folders every direct call of the file system is listed here, with
 what it is for. A new one is either a mistake, or of the appliance's own files and listed too.
