@@ -14,7 +14,7 @@ from edge_matting.core.errors import JobError, NotAnImage, TooLarge, TooSlow, Tr
 from edge_matting.imaging import Photo, decode, to_srgb
 from edge_matting.imaging.pixels import turned
 from edge_matting.imaging.survey import Survey, survey
-from edge_matting.imaging.tiff_layout import RGB, WHITE_IS_ZERO, Layout, Tiff
+from edge_matting.imaging.tiff_layout import LAB, RGB, WHITE_IS_ZERO, Layout, Tiff
 from tools.conformance.readers import Pixels, Reading, with_imagemagick, with_own_tool
 
 MAX_PIXELS: Final = 60_000_000
@@ -174,6 +174,8 @@ def _tiff_reason(layout: Layout) -> str:
         return "white is 0, which ImageMagick heeds at 1, 2, 4, 8 and 16 bits alone"
     if layout.fill_order == 2 and layout.depth in (2, 4):
         return "bits in reverse order at 2 or 4 bits a sample, which ImageMagick does not turn"
+    if layout.photometric == LAB:
+        return "L*a*b* turned into sRGB by another white"
     if layout.depth == 24:
         return "24 bits a sample, which ImageMagick cuts in another place"
     if layout.photometric == RGB and layout.extra[:1] == (0,):
