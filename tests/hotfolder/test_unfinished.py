@@ -51,7 +51,7 @@ def test_room_that_is_not_written_yet_is_waited_for_where_writers_are_unknown(
     monkeypatch.setattr(unfinished, "has_writer", lambda _descriptor: None)
     files = UnfinishedFiles(100.0)
     assert not held(files, path, 0.0)
-    for unfinished_tail in (
+    for make in (
         lambda: os.truncate(path, 10**6),
         lambda: path.write_bytes(bytes(9000)),
     ):
