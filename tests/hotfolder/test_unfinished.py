@@ -55,7 +55,7 @@ def test_room_that_is_not_written_yet_is_waited_for_where_writers_are_unknown(
         lambda: os.truncate(path, 10**6),
         lambda: path.write_bytes(bytes(9000)),
     ):
-        unfinished_tail()
+        make()
         assert held(files, path, 0.0)
         assert held(files, path, 99.0)
         assert not held(files, path, 100.0)
