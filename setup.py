@@ -11,8 +11,8 @@ VERSION = re.search(
 )
 assert VERSION is not None
 
-# Each lower bound is a release that there is: `make test-lower` pins them all, as tools/lower_bounds.py
-# reads them from here, and does a photo on Python 3.10, as on a Jetson with JetPack 6.
+# Each lower bound is an existing release: `make test-lower` pins them all (tools/lower_bounds.py
+# reads them from here) and processes a photo on Python 3.10, as on a Jetson with JetPack 6.
 RUNTIME = [
     "numpy>=1.26",
     "opencv-python-headless>=4.10.0.84",

@@ -1,4 +1,4 @@
-"""The lower bounds of the installed package as pip's constraints: each at the oldest version allowed.
+"""The lower bounds of the installed package as pip's constraints: the oldest versions allowed.
 
     python tools/lower_bounds.py cpu > build/constraints-lower.txt
 

@@ -17,6 +17,7 @@ from edge_matting.config import Settings
 from edge_matting.core import logs
 from edge_matting.core.arrays import Alpha
 from edge_matting.core.errors import EdgeMattingError, OutOfMemory
+from edge_matting.core.providers import RUNTIMES
 from edge_matting.engine.factory import open_catalog, record_golden_matte
 from edge_matting.models import Manifest
 from edge_matting.onboarding.add import add_model
@@ -52,8 +53,9 @@ def _added(request: dict[str, Any], voice: Confined) -> list[str]:
     catalog = open_catalog(settings)
     trial = WatchedPhotos(voice)
     reference = reference_mattes(catalog, BuiltInPhotos(trial_photos()))
-    with contextlib.suppress(EdgeMattingError):  # said when the model wants it
-        available_providers("torch")
+    for runtime in RUNTIMES:
+        with contextlib.suppress(EdgeMattingError):  # said when the model wants it
+            available_providers(runtime)
     # The runtimes are loaded; what comes now is the stranger's.
     take_at_most(request["memory"])
     voice.step("read and load the model")

@@ -18,7 +18,7 @@ from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.core.jobs import EncodedOutput
 from edge_matting.core.output_kinds import output_kind
 from edge_matting.core.references import load_reference
-from edge_matting.imaging import Metadata, Output, Photo, encode, output_metadata, to_srgb
+from edge_matting.imaging import Metadata, OutputFacts, Photo, encode, output_metadata, to_srgb
 from edge_matting.matting import (
     Box,
     CutoutRows,
@@ -82,7 +82,7 @@ class _Carried:
     def on(self, shape: tuple[int, ...], format_: str) -> Metadata:
         """The metadata of an output of that shape: its size and colours are true of it."""
         srgb = self.icc is None or len(shape) == 2
-        about = Output((shape[1], shape[0]), srgb, self.dpi)
+        about = OutputFacts((shape[1], shape[0]), srgb, self.dpi)
         policy = self.recipe.metadata
         return output_metadata(self.metadata, policy, about, format_)
 

@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
 from edge_matting.config import Recipe
-from edge_matting.imaging import Metadata, Output, decode, output_metadata
+from edge_matting.imaging import Metadata, OutputFacts, decode, output_metadata
 from edge_matting.imaging.exif import orientation_of
 from edge_matting.imaging.iptc import photoshop_segment
 from edge_matting.imaging.metadata import Policy
@@ -38,7 +38,7 @@ def block(orientation: int = 6) -> bytes:
 
 
 def output_exif(exif: bytes | None, policy: Policy) -> bytes | None:
-    return output_metadata(Metadata(exif), policy, Output((640, 480), srgb=True)).exif
+    return output_metadata(Metadata(exif), policy, OutputFacts((640, 480), srgb=True)).exif
 
 
 def parsed(exif: bytes | None) -> Image.Exif:
@@ -239,14 +239,14 @@ def test_all_keeps_what_safe_drops() -> None:
 
 def test_a_packet_with_entities_is_dropped_unread() -> None:
     bomb = b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">]>' + XMP
-    output = Output((4, 4), srgb=True)
+    output = OutputFacts((4, 4), srgb=True)
     assert output_metadata(Metadata(xmp=bomb), "safe", output) == Metadata()
 
 
 def test_colours_that_were_converted_are_not_called_adobe_rgb_any_more() -> None:
     exif = camera_exif(interoperability="R03")
     for srgb, index in ((True, b"R98"), (False, b"R03")):
-        kept = output_metadata(Metadata(exif), "all", Output((4, 4), srgb=srgb)).exif
+        kept = output_metadata(Metadata(exif), "all", OutputFacts((4, 4), srgb=srgb)).exif
         assert kept is not None
         assert (index in kept) == (exif_says(kept) == index)
         assert index in kept

@@ -26,7 +26,7 @@ function showState(status) {
   const look = calm && review + failed > 0;
   say("person", look ? text("do_look") : sentence(status.to_do_coded));
   const told = JSON.stringify(status.by_itself_coded.values.reason);
-  const same = (one) => JSON.stringify(one) === told;
+  const same = (one) => one !== undefined && JSON.stringify(one) === told;
   const reasons = [...status.reasons_coded, ...status.not_ready_coded]
     .filter((one) => !same(one)) // that one stands above, and of a hint the hint alone is new
     .map((one) => sentence(same(one.values.what) ? { code: "verbatim", values: { text: one.values.hint } } : one));
