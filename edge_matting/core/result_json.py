@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from edge_matting.core.jobs import Execution, Output, Quality, Result
+from edge_matting.core.jobs import Execution, GroundFound, Output, Quality, Result
 
 
 def result_to_json(result: Result) -> str:
@@ -27,4 +27,6 @@ def result_from_json(text: str) -> Result:
     values["execution"] = Execution(**{**execution, "resolution": tuple(execution["resolution"])})
     values["notes"] = tuple(values.get("notes", ()))
     values["quality"] = Quality(**{**quality, "reasons": tuple(quality["reasons"])})
+    ground = values.get("ground")
+    values["ground"] = None if ground is None else GroundFound(**ground)
     return Result(**values)

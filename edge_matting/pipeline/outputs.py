@@ -28,8 +28,10 @@ from edge_matting.matting import (
     finish_matte,
     fitted,
     framed,
+    natural_shadow,
     subject_box,
 )
+from edge_matting.matting.ground import KnownGround
 from edge_matting.pipeline.backdrops import make_backdrop, make_shadow
 
 Pixels = npt.NDArray[Any]
@@ -40,16 +42,21 @@ Parts: TypeAlias = Mapping[str, Any]
 _AT_PHOTO_SIZE: Final = frozenset({"photo", "matte"})
 
 
-def render_outputs(photo: Photo, alpha: Alpha, recipe: Recipe) -> tuple[EncodedOutput, ...]:
+def render_outputs(
+    photo: Photo, alpha: Alpha, recipe: Recipe, ground: KnownGround | None = None
+) -> tuple[EncodedOutput, ...]:
     """Encode each output that the recipe lists.
 
-    ``alpha`` is H x W float32 in [0, 1] at the photo's full, upright size. Raises ``Unsupported``
-    where a format cannot hold an output, ``SourceUnreadable`` for a background picture.
+    ``alpha`` is H x W float32 in [0, 1] at the photo's full, upright size; ``ground`` is what is
+    known of what lies behind. Raises ``Unsupported`` where a format cannot hold an output,
+    ``SourceUnreadable`` for a background picture.
     """
     rgb, icc = photo.rgb, photo.icc
     if recipe.colour == "srgb":
         rgb, icc = to_srgb(rgb, icc), None
-    parts = _parts(rgb, alpha, recipe, icc)
+    if ground is not None and rgb is not photo.rgb:
+        ground = ground.recoloured()
+    parts = _parts(rgb, alpha, recipe, icc, ground)
     exif = output_exif(photo.exif, recipe.metadata)
     dpi = _resolution(photo, recipe)
     return tuple(_encoded(parts, spec, icc, exif, dpi) for spec in recipe.outputs)
@@ -91,7 +98,9 @@ def make_output(parts: Parts, spec: OutputSpec) -> Pixels | CutoutRows | bytes:
     return made
 
 
-def _parts(rgb: Rgb, alpha: Alpha, recipe: Recipe, icc: bytes | None) -> Parts:
+def _parts(
+    rgb: Rgb, alpha: Alpha, recipe: Recipe, icc: bytes | None, ground: KnownGround | None
+) -> Parts:
     """The parts that the recipe's outputs need; those at the outputs' size are framed."""
     needed = {name for spec in recipe.outputs for name in output_kind(spec.kind).needs}
     alpha = finish_matte(
@@ -103,18 +112,25 @@ def _parts(rgb: Rgb, alpha: Alpha, recipe: Recipe, icc: bytes | None) -> Parts:
     parts: dict[str, Any] = {"photo": rgb, "matte": alpha}
     if needed <= _AT_PHOTO_SIZE:
         return parts
-    front = _foreground(rgb, alpha, recipe) if "foreground" in needed else rgb
+    front = _foreground(rgb, alpha, recipe, ground) if "foreground" in needed else rgb
     frame = choose_frame(alpha, recipe)
     if "backdrop" in needed:
         parts["backdrop"] = make_backdrop(recipe.background, rgb, alpha, frame, icc)
     parts["foreground"], parts["alpha"] = framed(front, alpha, frame)
+    size = alpha.shape[1], alpha.shape[0]
+    own = None if ground is None else natural_shadow(ground.shadow, size, frame)
+    parts["natural_shadow"] = own
     if "shadow" in needed:
-        parts["shadow"] = make_shadow(recipe, parts["alpha"], icc)
+        parts["shadow"] = make_shadow(recipe, parts["alpha"], icc, own)
     return parts
 
 
-def _foreground(rgb: Rgb, alpha: Alpha, recipe: Recipe) -> Rgb:
-    front = estimate_foreground(rgb, alpha) if recipe.foreground else rgb
+def _foreground(rgb: Rgb, alpha: Alpha, recipe: Recipe, ground: KnownGround | None) -> Rgb:
+    front = rgb
+    if recipe.foreground:
+        front = estimate_foreground(rgb, alpha, None if ground is None else ground.behind)
+        if ground is not None:
+            front = ground.without_spill(front, alpha)
     if recipe.despill == "none":
         return front
     cast = background_cast(rgb, alpha) if recipe.despill == "auto" else recipe.despill

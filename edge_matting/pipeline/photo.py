@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from edge_matting.cache import MatteCache, content_digest
 from edge_matting.config import Recipe
-from edge_matting.core.jobs import EncodedOutput, Execution, Quality, Result
+from edge_matting.core.arrays import Alpha
+from edge_matting.core.jobs import EncodedOutput, Execution, GroundFound, Quality, Result
 from edge_matting.core.logs import shown
 from edge_matting.core.states import JobState
 from edge_matting.imaging import (
@@ -24,9 +25,11 @@ from edge_matting.imaging import (
     read_header,
 )
 from edge_matting.matting import Look, assess, halved, refine
+from edge_matting.matting.ground import KnownGround
 from edge_matting.models import Manifest
 from edge_matting.pipeline.admission import PixelBudget
 from edge_matting.pipeline.batching import on_its_way
+from edge_matting.pipeline.grounds import LearnedPlates, doubts_of, look_for_ground
 from edge_matting.pipeline.matte import Matted, matte, second_look
 from edge_matting.pipeline.outputs import render_outputs
 from edge_matting.runtimes import Session
@@ -66,6 +69,7 @@ class Tools:
     gate: PixelBudget
     progress: Callable[[str], None]
     cache: MatteCache | None = None
+    plates: LearnedPlates | None = None
 
 
 @dataclass(slots=True)
@@ -129,6 +133,7 @@ class _Rendered:
     thumbnail: bytes | None
     matted: Matted
     notes: tuple[str, ...]
+    ground: GroundFound | None
 
 
 def _render(task: PhotoTask, header: Header, tools: Tools, watch: Stopwatch) -> _Rendered:
@@ -136,21 +141,39 @@ def _render(task: PhotoTask, header: Header, tools: Tools, watch: Stopwatch) -> 
         with watch.stage("decode"):
             photo = decode_pixels(task.data, header)
         matted = _matted(photo, task.recipe, tools, watch)
+    with watch.stage("ground"):
+        ground, found = look_for_ground(photo, matted.alpha, task.recipe, tools.plates)
     with watch.stage("refine"):
-        alpha = refine(photo.rgb, matted.alpha, task.recipe.refinement)
+        alpha = _refined(photo, matted.alpha, ground, task.recipe)
         if photo.alpha is not None:
             alpha = alpha * photo.alpha  # what was transparent already stays so
     with watch.stage("assess"):
         small = (halved(photo.rgb, _SMALL), halved(alpha, _SMALL)) if task.thumbnail else None
         look = _second_look(photo, task.recipe, tools)
-        quality = assess(photo.rgb, alpha, look, small=small)
+        quality = assess(
+            photo.rgb,
+            alpha,
+            look,
+            small=small,
+            doubts=doubts_of(task.recipe.ground, found),
+            known_ground=ground is not None,
+        )
     with watch.stage("encode"):
-        files = render_outputs(photo, alpha, task.recipe)
+        files = render_outputs(photo, alpha, task.recipe, ground)
         thumbnail = None if small is None else before_after(*small)
     height, width = alpha.shape
     for note in photo.notes:
         log.info("%s: %s", shown(task.name), note)
-    return _Rendered((width, height), quality, files, thumbnail, matted, photo.notes)
+    if tools.plates is not None and task.recipe.ground.learns and quality.verdict == "ok":
+        tools.plates.learn(photo, alpha)
+    return _Rendered((width, height), quality, files, thumbnail, matted, photo.notes, found)
+
+
+def _refined(photo: Photo, matte: Alpha, ground: KnownGround | None, recipe: Recipe) -> Alpha:
+    """The matte at full size; without a known ground it is the network's, refined, and no other."""
+    if ground is None:
+        return refine(photo.rgb, matte, recipe.refinement)
+    return ground.refined(photo.rgb, recipe.refinement)
 
 
 def _second_look(photo: Photo, recipe: Recipe, tools: Tools) -> Look | None:
@@ -194,6 +217,7 @@ def _result(
         cache=rendered.matted.cache,
         cache_evidence=rendered.matted.evidence,
         notes=rendered.notes,
+        ground=rendered.ground,
         quality=rendered.quality,
         seconds=watch.reading(),
     )

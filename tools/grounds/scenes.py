@@ -72,9 +72,7 @@ def product(path: Path, rng: Rng, size: tuple[int, int]) -> tuple[F32, F32]:
         rgba = np.asarray(picture.convert("RGBA"))
     rows, columns = (np.flatnonzero(rgba[..., 3].max(axis) > 8) for axis in (1, 0))
     rgba = rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    scale = rng.uniform(0.45, 0.8) * min(
-        size[0] / rgba.shape[1], size[1] / rgba.shape[0]
-    )
+    scale = rng.uniform(0.45, 0.8) * min(size[0] / rgba.shape[1], size[1] / rgba.shape[0])
     small = max(8, round(rgba.shape[1] * scale)), max(8, round(rgba.shape[0] * scale))
     share = rgba[..., 3:].astype(np.float32) / 255
     colours = cv2.resize(rgba[..., :3] / np.float32(255) * share, small, None, 0, 0, cv2.INTER_AREA)
@@ -165,7 +163,9 @@ def shadows(rng: Rng, alpha: F32) -> F32:
         bottom = int(np.flatnonzero(alpha.max(1) > 0.5)[-1])
         middle, half = (columns[0] + columns[-1]) // 2, (columns[-1] - columns[0]) // 2
         disc = np.zeros_like(alpha)
-        cv2.ellipse(disc, (int(middle), bottom), (int(half), max(3, height // 60)), 0, 0, 360, 1, -1)
+        cv2.ellipse(
+            disc, (int(middle), bottom), (int(half), max(3, height // 60)), 0, 0, 360, 1, -1
+        )
         disc = cv2.GaussianBlur(disc, (0, 0), rng.uniform(0.004, 0.015) * width)
         light *= 1 - rng.uniform(0.1, DEEPEST) * disc
     return np.asarray(np.clip(light, 0.2, 1), np.float32)

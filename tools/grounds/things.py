@@ -62,7 +62,9 @@ def shaded(rng: Rng, alpha: F32, base: F32) -> F32:
         light += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     light += rng.normal(0, 0.01, alpha.shape)
     shine = cv2.resize(
-        rng.normal(0, 1, (14, 14)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
+        rng.normal(0, 1, (14, 14)).astype(np.float32),
+        (width, height),
+        interpolation=cv2.INTER_CUBIC,
     )
     colour = base * light[..., None] + 0.35 * np.clip(shine - 1.6, 0, 1)[..., None]
     return np.asarray(np.clip(colour, 0, 1), np.float32)

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha, Rgb
-from edge_matting.matting.band import Grid
 from edge_matting.matting.ground.horizon import Horizon, two_grounds
 from edge_matting.matting.ground.surface import Mask, Places, Planes, Surface, fitted, places_of
 from edge_matting.matting.resize import resample
+from edge_matting.matting.tiles import Grid
 
 Kind = Literal["plain", "two", "chroma", "plate"]
 
@@ -60,7 +60,7 @@ class Ground:
     grain: Planes  # the same where the ground is even, 3 values
 
 
-def lab(rgb: Rgb) -> Planes:
+def lab(rgb: npt.NDArray[Any]) -> Planes:
     """CIELAB of ``rgb`` (h x w x 3, uint8 or uint16), float32."""
     scaled = rgb * np.float32(1 / np.iinfo(rgb.dtype).max)
     planes: Any = cv2.cvtColor(scaled, cv2.COLOR_RGB2Lab)
@@ -170,8 +170,9 @@ def _away_from(matte: Alpha) -> Mask:
     return np.asarray(wide.reshape(matte.shape) < _SURE, np.bool_)
 
 
-def _whole(small: Planes, sure: Mask, places: Places, colours: Planes,
-           model: Surface | Horizon) -> Planes | None:
+def _whole(
+    small: Planes, sure: Mask, places: Places, colours: Planes, model: Surface | Horizon
+) -> Planes | None:
     """The ground's smooth colour over the whole photo; None where its inside is another."""
     shape = (small.shape[0], small.shape[1])
     step = max(2, max(shape) // 64)
@@ -184,8 +185,11 @@ def _whole(small: Planes, sure: Mask, places: Places, colours: Planes,
             return None
         stride = max(1, len(places) // max(1, len(inner)))
         every = np.concatenate([places[::stride], inner])
-        model = model.again(every, np.concatenate([colours[::stride], seen])) if isinstance(
-            model, Horizon) else fitted(every, np.concatenate([colours[::stride], seen]))
+        model = (
+            model.again(every, np.concatenate([colours[::stride], seen]))
+            if isinstance(model, Horizon)
+            else fitted(every, np.concatenate([colours[::stride], seen]))
+        )
     return model.over(shape)
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from itertools import pairwise
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_matting.matting.ground.surface import Mask, Places, Planes, Surface, fitted
+
+Line: TypeAlias = tuple[npt.NDArray[np.float32], float]
+"""Its normal and its distance from the middle."""
 
 _BUCKETS: Final = 72  # stretches of the border that are compared
 _LEAST: Final = 6  # of them, a ground must hold
@@ -38,22 +42,25 @@ class Horizon:
         u = (np.arange(width, dtype=np.float32) + 0.5) * 2 / width - 1
         away = v[:, None] * self.normal[1] + (u * self.normal[0] - self.offset)[None, :]
         share = self._share(away.ravel()).reshape(height, width, 1)
-        mixed: Planes = (self.first.over(shape) * (1 - share) + self.second.over(shape) * share)
+        mixed: Planes = self.first.over(shape) * (1 - share) + self.second.over(shape) * share
         return mixed.astype(np.float32)
 
     def _share(self, away: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         at = np.clip((away + 1) * (_PROFILE - 1) / 2, 0, _PROFILE - 1)
-        share: npt.NDArray[np.float32] = np.interp(
-            at, np.arange(_PROFILE), self.profile).astype(np.float32)
+        share: npt.NDArray[np.float32] = np.interp(at, np.arange(_PROFILE), self.profile).astype(
+            np.float32
+        )
         return share
 
     def again(self, places: Places, colours: Planes) -> Horizon:
         """The same line with surfaces and profile fitted to more samples."""
         away = places @ self.normal - self.offset
         share = self._share(away)
-        parts = [fitted(places[part], colours[part]) if part.sum() > 60 else old
-                 for part, old in ((share < 0.05, self.first), (share > 0.95, self.second))]
-        return _with_profile(parts[0], parts[1], self.normal, self.offset, places, colours)
+        parts = [
+            fitted(places[part], colours[part]) if part.sum() > 60 else old
+            for part, old in ((share < 0.05, self.first), (share > 0.95, self.second))
+        ]
+        return _with_profile(parts[0], parts[1], (self.normal, self.offset), places, colours)
 
 
 def two_grounds(places: Places, colours: Planes) -> Horizon | None:
@@ -62,25 +69,29 @@ def two_grounds(places: Places, colours: Planes) -> Horizon | None:
     ``places`` n x 2 and ``colours`` n x 3 go around the photo.
     """
     edges = np.linspace(0, len(places), _BUCKETS + 1).astype(np.intp)
-    sums = np.array([colours[a:b].mean(0) if b > a else colours[a - 1] for a, b in
-                     zip(edges[:-1], edges[1:], strict=True)])
+    sums = np.array(
+        [colours[a:b].mean(0) if b > a else colours[a - 1] for a, b in pairwise(edges.tolist())]
+    )
     split = _best_arc(sums)
     if split is None:
         return None
     begin, end = split
     inside = np.zeros(len(places), np.bool_)
     inside[edges[begin] : edges[end]] = True
-    first, second = fitted(places[~inside], colours[~inside]), fitted(
-        places[inside], colours[inside])
+    first, second = (
+        fitted(places[~inside], colours[~inside]),
+        fitted(places[inside], colours[inside]),
+    )
     if np.linalg.norm(colours[inside].mean(0) - colours[~inside].mean(0)) < _APART:
         return None
     inside = _nearer(places, colours, first, second)
     if min(inside.sum(), (~inside).sum()) < 48:
         return None
-    first, second = fitted(places[~inside], colours[~inside]), fitted(
-        places[inside], colours[inside])
-    normal, offset = _line(places, inside)
-    return _with_profile(first, second, normal, offset, places, colours)
+    first, second = (
+        fitted(places[~inside], colours[~inside]),
+        fitted(places[inside], colours[inside]),
+    )
+    return _with_profile(first, second, _line(places, inside), places, colours)
 
 
 def _best_arc(means: npt.NDArray[np.float32]) -> tuple[int, int] | None:
@@ -106,7 +117,7 @@ def _nearer(places: Places, colours: Planes, first: Surface, second: Surface) ->
     return np.asarray(other < one, np.bool_)
 
 
-def _line(places: Places, inside: Mask) -> tuple[npt.NDArray[np.float32], float]:
+def _line(places: Places, inside: Mask) -> Line:
     """The line through the two places where the border (in order) passes into the second ground."""
     begin, end = _longest_arc(inside)
     count = len(places)
@@ -127,9 +138,15 @@ def _longest_arc(inside: Mask) -> tuple[int, int]:
     return int(total[: end + 1].argmin()), end
 
 
-def _with_profile(first: Surface, second: Surface, normal: npt.NDArray[np.float32], offset: float,
-                  places: Places, colours: Planes) -> Horizon:
+def _with_profile(
+    first: Surface,
+    second: Surface,
+    line: Line,
+    places: Places,
+    colours: Planes,
+) -> Horizon:
     """How the first ground passes into the second: medians of the mixture by the distance."""
+    normal, offset = line
     one, other = first.at(places), second.at(places)
     along = other - one
     share = ((colours - one) * along).sum(1) / np.maximum((along**2).sum(1), 1e-3)

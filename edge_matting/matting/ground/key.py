@@ -14,6 +14,8 @@ from edge_matting.matting.ground.estimate import Ground
 from edge_matting.matting.ground.surface import Mask, Planes
 
 GROUND_LIKE: Final = 3.5  # deviations of the noise
+_CALM: Final = 2.0  # CIELAB a cell: a shadow's slope, an edge is steeper
+_SURE: Final = 0.9  # where a matte below it is in doubt a shadow may be three times as steep
 _PART: Final = 0.09  # of the difference close by: what little an edge's blur leaves of it
 _DARKEST: Final = 0.35  # what a shadow leaves of (L + 16)
 _TINT: Final = 1.5  # CIELAB, by which a shadow's chroma may be off
@@ -27,7 +29,12 @@ class Key:
     distance: Alpha
     like: Mask  # as like the ground as its noise allows
     shadow: Mask  # darker, the same chroma, and smooth; never ``like``
-    slope: Alpha  # change of lightness from cell to cell, CIELAB
+    slope: Alpha  # change of colour from cell to cell, CIELAB
+
+    def calm(self, matte: Alpha) -> Mask:
+        """What may be ground: like it, or its shadow, without an edge. ``matte`` is h x w."""
+        steepest = np.where(matte < _SURE, np.float32(3 * _CALM), np.float32(_CALM))
+        return np.asarray(self.like | (self.shadow & (self.slope < steepest)), np.bool_)
 
 
 def key_of(ground: Ground) -> Key:

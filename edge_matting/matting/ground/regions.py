@@ -9,6 +9,7 @@ with known alpha (tools/grounds/fit.py).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,11 +19,11 @@ import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha
 from edge_matting.matting.ground.estimate import Ground, labels
-from edge_matting.matting.ground.key import Key, GROUND_LIKE
-from edge_matting.matting.resize import resample
+from edge_matting.matting.ground.key import GROUND_LIKE, Key
 from edge_matting.matting.ground.surface import Mask, Planes
+from edge_matting.matting.ground.weights import BIAS, MEANS, SPREADS, WEIGHTS
+from edge_matting.matting.resize import resample
 
-CALM: Final = 2.0  # CIELAB a cell: a shadow's slope, an edge is steeper
 _LEAST_CELLS: Final = 6
 _SUBJECT: Final = 0.5  # a matte above it is the network's subject
 _STRONG: Final = 8.0  # deviations: no ground at all
@@ -39,21 +40,25 @@ class Decided:
     ground: Mask
     subject: Mask
     disagreement: float  # area on which key and network differ, of the subject's
+    doubt: float  # area of regions that were decided by little, of the subject's
 
 
 def decided(ground: Ground, key: Key, matte: Alpha) -> Decided:
     """``matte`` is the network's, at the working size (h x w)."""
-    calm = key.like | (key.shadow & (key.slope < CALM))
+    calm = key.calm(matte)
     seen = matte >= _SUBJECT
     behind = (calm | key.shadow) & ~seen
     taken = np.zeros(calm.shape, np.bool_)
+    doubt = 0.0
     for _ in range(_ROUNDS):
-        level = _level(ground.away, behind & calm)
-        taken |= _regions_of_ground(ground, key, matte, calm & seen & ~taken, behind, level)
+        open_cells = calm & seen & ~taken
+        more, doubt = _regions_of_ground(ground, key, matte, open_cells, behind)
+        taken |= more
         behind |= taken
-    subject = (seen & ~taken) | _lost(key, matte, calm, behind)
+    subject = (seen & ~taken) | _lost(key, matte, calm)
     changed = int((taken | (subject & ~seen)).sum())
-    return Decided(~subject, subject, changed / max(1, int(subject.sum())))
+    area = max(1, int(subject.sum()))
+    return Decided(~subject, subject, changed / area, doubt / area)
 
 
 def _level(away: Planes, behind: Mask) -> Planes:
@@ -69,27 +74,45 @@ def _level(away: Planes, behind: Mask) -> Planes:
     return resample(np.asarray(level, np.float32), (width, height))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Evidence:
+    """What regions are judged by; planes are h x w (x 3)."""
+
+    ground: Ground
+    key: Key
+    matte: Alpha
+    behind: Mask  # decided to be ground
+    level: Planes  # what is seen of the ground close by, against the ground
+    rims: Alpha  # the steepest slope close by
+    contrast: float  # of the subject against the ground, CIELAB
+
+
 def _regions_of_ground(
-    ground: Ground, key: Key, matte: Alpha, calm: Mask, behind: Mask, level: Planes
-) -> Mask:
-    """Of the ``calm`` cells, those of regions that are ground after all."""
-    taken = np.zeros(calm.shape, np.bool_)
+    ground: Ground, key: Key, matte: Alpha, calm: Mask, behind: Mask
+) -> tuple[Mask, float]:
+    """Of the ``calm`` cells, those of regions that are ground after all; and the area, in cells,
+    of regions that were decided by little."""
     wide = np.ones((2 * _REACH + 1, 2 * _REACH + 1), np.uint8)
     rims: Any = cv2.dilate(key.slope, wide)
+    level = _level(ground.away, behind & key.calm(matte))
+    evidence = _Evidence(ground, key, matte, behind, level, rims, _contrast(ground, matte))
+    taken, doubt = np.zeros(calm.shape, np.bool_), 0.0
     count, marks, stats = labels(calm)
-    contrast = _contrast(ground, matte)
     height, width = calm.shape
     for index in range(1, count):
-        left, top, across, down, area = stats[index]
+        left, top, across, down, area = stats[index].tolist()
         if area < _LEAST_CELLS:
             continue
-        box = (slice(max(0, top - 1), min(height, top + down + 1)),
-               slice(max(0, left - 1), min(width, left + across + 1)))
-        region = marks[box] == index
-        features = _features(ground, key, matte, calm, behind, level, rims, contrast, box, region)
-        if features is not None and chance(features) > 0.5:
+        box = (
+            slice(max(0, top - 1), min(height, top + down + 1)),
+            slice(max(0, left - 1), min(width, left + across + 1)),
+        )
+        region = np.asarray(marks[box] == index, np.bool_)
+        likely = chance(features(evidence, box, region))
+        doubt += area * (1 - abs(2 * likely - 1))
+        if likely > 0.5:
             taken[box] |= region
-    return taken
+    return taken, doubt
 
 
 def _contrast(ground: Ground, matte: Alpha) -> float:
@@ -101,51 +124,48 @@ def _contrast(ground: Ground, matte: Alpha) -> float:
     return float(np.quantile(np.sqrt(np.square(part).sum(axis=1)), 0.9))
 
 
-def _features(ground, key, matte, calm, behind, level, rims, contrast, box, region):
-    ring = (cv2.dilate(region.view(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~region
-    opened = behind[box] & ring
-    wall = ring & ~opened
-    border = int(ring.sum())
-    if not border:
-        return None
-    noise = ground.grain
+def features(
+    evidence: _Evidence, box: tuple[slice, slice], region: Mask
+) -> npt.NDArray[np.float64]:
+    """What a ``region`` (r x c, the part ``box`` of the cells) measures, as the model takes it."""
+    ground, key = evidence.ground, evidence.key
+    wide: Any = cv2.dilate(region.view(np.uint8), np.ones((3, 3), np.uint8))
+    ring = (wide > 0) & ~region
+    opened = evidence.behind[box] & ring
+    rims = evidence.rims[box][ring & ~opened]
+    rim, usual_rim = np.quantile(rims, (0.2, 0.5)).tolist() if len(rims) else (0.0, 0.0)
     seen = ground.away[box][region]
-    away = seen / noise
-    rim = float(np.quantile(rims[box][wall], 0.2)) if wall.any() else 0.0
-    rim_half = float(np.median(rims[box][wall])) if wall.any() else 0.0
+    away = seen / ground.grain
     like = float(key.like[box][region].mean())
-    apart = np.linalg.norm((seen - level[box][region]).mean(0))
-    slopes = float(key.slope[box][region].mean())
-    return np.array([
-        np.log(rim + 0.3),
-        np.log(rim_half / noise[0] + 1),
-        np.log(float(np.linalg.norm(away.mean(0))) + 1),
-        np.log(float(away.std(0).max()) + 0.5),
-        np.log(float(key.distance[box][region].mean()) + 1),
-        np.log(1.02 - float(matte[box][region].mean())),
-        float(opened.sum()) / border,
-        np.log(region.sum() / calm.size + 1e-5),
-        np.log(like + 0.02),
-        float(like > 0.5),
-        np.log(apart + 0.5),
-        np.log(slopes + 0.1),
-        float(like > 0.2) * np.log(rim + 0.3),
-        np.log(contrast + 1),
-    ])
-
-
-MEANS = np.zeros(14)
-SPREADS = np.ones(14)
-WEIGHTS = np.zeros(15)
+    apart = float(np.linalg.norm((seen - evidence.level[box][region]).mean(axis=0)))
+    return np.array(
+        [
+            math.log(rim + 0.3),
+            math.log(usual_rim / float(ground.grain[0]) + 1),
+            math.log(float(np.linalg.norm(away.mean(axis=0))) + 1),
+            math.log(float(away.std(axis=0).max()) + 0.5),
+            math.log(float(key.distance[box][region].mean()) + 1),
+            math.log(1.02 - float(evidence.matte[box][region].mean())),
+            float(opened.sum()) / max(1, int(ring.sum())),
+            math.log(int(region.sum()) / key.like.size + 1e-5),
+            math.log(like + 0.02),
+            float(like > 0.5),
+            math.log(apart + 0.5),
+            math.log(float(key.slope[box][region].mean()) + 0.1),
+            float(like > 0.2) * math.log(rim + 0.3),
+            math.log(evidence.contrast + 1),
+        ]
+    )
 
 
 def chance(features: npt.NDArray[np.float64]) -> float:
     """Chance that a region is ground, 0 to 1."""
-    total = WEIGHTS[0] + float(WEIGHTS[1:] @ ((features - MEANS) / SPREADS))
-    return 1 / (1 + float(np.exp(-total)))
+    scaled = (features - np.array(MEANS)) / np.array(SPREADS)
+    total = BIAS + float(np.array(WEIGHTS) @ scaled)
+    return 1 / (1 + math.exp(-total))
 
 
-def _lost(key: Key, matte: Alpha, calm: Mask, behind: Mask) -> Mask:
+def _lost(key: Key, matte: Alpha, calm: Mask) -> Mask:
     """Pieces that are surely no ground and hang on the subject, but that the network left out."""
     found = np.zeros(calm.shape, np.bool_)
     strong = ~calm & ~key.shadow & (key.distance > GROUND_LIKE)
@@ -158,8 +178,12 @@ def _lost(key: Key, matte: Alpha, calm: Mask, behind: Mask) -> Mask:
     np.maximum.at(most, flat, matte.ravel())
     mean = np.bincount(flat, key.distance.ravel(), minlength=count) / np.maximum(size, 1)
     height, width = calm.shape
-    border = ((stats[:, 0] == 0) | (stats[:, 1] == 0) | (stats[:, 0] + stats[:, 2] == width)
-              | (stats[:, 1] + stats[:, 3] == height))
+    border = (
+        (stats[:, 0] == 0)
+        | (stats[:, 1] == 0)
+        | (stats[:, 0] + stats[:, 2] == width)
+        | (stats[:, 1] + stats[:, 3] == height)
+    )
     seen = np.bincount(flat, (matte.ravel() >= _SUBJECT), minlength=count)
     keep = (most > _HINT) & (mean > _STRONG) & (size >= _LEAST_CELLS)
     keep &= ~border | (seen > 0.3 * size)

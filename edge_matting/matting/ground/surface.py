@@ -68,15 +68,16 @@ def fitted(places: Places, colours: Planes, order: int = 2) -> Surface:
     return surface
 
 
-def places_of(rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp],
-              shape: tuple[int, int]) -> Places:
+def places_of(
+    rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp], shape: tuple[int, int]
+) -> Places:
     """Places, n x 2 in [-1, 1], of cells of an h x w grid."""
     v, u = _centres(shape[0])[rows], _centres(shape[1])[columns]
     return np.stack([u, v], axis=1).astype(np.float32)
 
 
 def _centres(side: int) -> Places:
-    return ((np.arange(side, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / side)) - 1
+    return np.asarray((np.arange(side, dtype=np.float32) + 0.5) * (2 / side) - 1, np.float32)
 
 
 def _terms(places: Places, count: int) -> npt.NDArray[np.float64]:

@@ -7,7 +7,7 @@ import {
 const JOB = document.documentElement.dataset.job;
 const ADDRESS = `/api/v1/jobs/${JOB}`;
 // The ledger keeps the stages by name; this is the order in which they happen.
-const STAGES = ["read", "digest", "decode", "cache", "infer", "refine", "assess",
+const STAGES = ["read", "digest", "decode", "cache", "infer", "ground", "refine", "assess",
   "foreground", "encode", "reuse", "publish"];
 const shown = { seen: "", models: [] };
 
