@@ -26,8 +26,9 @@ def thing(name: str, rng: Rng, size: tuple[int, int]) -> tuple[F32, F32]:
     width, height = size
     canvas = np.zeros((height * OVER, width * OVER), np.uint8)
     THINGS[name](canvas, rng)
-    alpha = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), rng.uniform(0.4, 1.1)), np.float32)
+    small = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    soft = cv2.GaussianBlur(small / np.float32(255), (0, 0), rng.uniform(0.4, 1.1))
+    alpha = np.asarray(soft, np.float32)
     alpha[alpha < 1 / 255] = 0
     alpha[alpha > 254 / 255] = 1
     colour = shaded(rng, alpha, base_colour(rng, pale=name in PALE))
@@ -225,8 +226,8 @@ def plush(canvas: U8, rng: Rng) -> None:
             bend, long = rng.normal(0, 0.4), radius * rng.uniform(1.03, 1.25)
             begin = cx + 0.95 * radius * np.cos(turn), cy + 0.95 * radius * np.sin(turn)
             end = cx + long * np.cos(turn + bend / 5), cy + long * np.sin(turn + bend / 5)
-            ends = [(int(px), int(py)) for px, py in (begin, end)]
-            cv2.line(canvas, *ends, 255, int(rng.integers(2, 5)), cv2.LINE_AA)
+            first, last = ((int(px), int(py)) for px, py in (begin, end))
+            cv2.line(canvas, first, last, 255, int(rng.integers(2, 5)), cv2.LINE_AA)
 
 
 def basket(canvas: U8, rng: Rng) -> None:

@@ -83,9 +83,7 @@ def fit_plate(rgb: Rgb, matte: Alpha, plate: Rgb) -> FittedPlate:
         _moved(_sized(plate, (width, height)), (shift[0] * grid.factor, shift[1] * grid.factor)),
         curves,
     )
-    return FittedPlate(
-        whole.astype(rgb.dtype), ground, (shift[0] * grid.factor, shift[1] * grid.factor)
-    )
+    return FittedPlate(whole, ground, (shift[0] * grid.factor, shift[1] * grid.factor))
 
 
 def _at_depth(plate: Rgb, rgb: Rgb) -> Rgb:
