@@ -4,7 +4,7 @@
 
 Each region that the key offers is known to be ground or subject by the scene's alpha. A logistic
 model weighs its measurements; regions count by the root of their area, scenes alike, and a part of
-the subject three times what a part of the ground does: a hole left closed is seen, a thing with
+the subject four times what a part of the ground does: a hole left closed is seen, a thing with
 parts missing is useless.
 """
 
@@ -27,7 +27,7 @@ from tools.grounds.network import Network
 from tools.grounds.scenes import scenes
 
 F64 = NDArray[np.float64]
-DEAR: float = 3.0  # what a lost part of the subject weighs
+DEAR: float = 4.0  # what a lost part of the subject weighs
 RIDGE = 1.0
 
 
@@ -48,7 +48,7 @@ def regions_of(rgb: Rgb, matte: Alpha, truth: Alpha) -> Iterator[tuple[F64, bool
         seen.append((values, truly, float(region.sum()) / alpha.size))
         return values
 
-    def truly_ground(_values: F64) -> float:
+    def truly_ground(_values: F64, _known: float) -> float:
         return float(seen[-1][1])
 
     with (

@@ -22,7 +22,8 @@ from edge_matting.matting.tiles import Grid
 Kind = Literal["plain", "two", "chroma", "plate"]
 
 WORKING_SIDE: Final = 640  # cells of a side at most, as refine has them
-PLAIN: Final = 0.85  # share of the border within TOLERANCE, from which on a ground is plain
+PLAIN: Final = 0.9  # share of the border within TOLERANCE, from which on a ground is plain
+_TWO: Final = 0.95  # the same for two grounds, which fit more by chance
 TOLERANCE: Final = 4.0  # CIELAB
 _ROUGHEST: Final = 3.5  # deviation of the ground at working size, CIELAB
 _RUN: Final = 8  # neighbouring cells of the border, whose mean is compared
@@ -158,7 +159,11 @@ def _modelled(places: Places, colours: Planes) -> tuple[Kind, Surface | Horizon,
     other = two_grounds(places[::step], colours[::step])
     if other is not None:
         better = judged(places, colours, other)
-        if better.plain and better.plainness > verdict.plainness + 0.02:
+        if (
+            better.plainness >= _TWO
+            and better.plain
+            and better.plainness > verdict.plainness + 0.02
+        ):
             return "two", other, better
     return "plain", model, verdict
 

@@ -25,9 +25,15 @@ from edge_matting.matting.ground.weights import BIAS, MEANS, SPREADS, WEIGHTS
 from edge_matting.matting.resize import resample
 
 _LEAST_CELLS: Final = 6
+_KNOWN: Final = {"plain": 0.0, "two": 0.0, "chroma": 1.0, "plate": 2.0}
+"""Logits by which a ground that was told says more than one that was found."""
 _SUBJECT: Final = 0.5  # a matte above it is the network's subject
-_STRONG: Final = 8.0  # deviations: no ground at all
-_HINT: Final = 0.25  # of the network's matte, that lets a lost piece be the subject's
+_VISIBLE: Final = 5.0  # CIELAB: what a piece of the subject differs from the ground at least
+_CLEAR: Final = 8.0
+_PIECE: Final = 20  # cells of a piece that lies apart
+_TRACE: Final = 0.08  # mean of the network's matte on a piece
+_OPINION: Final = 0.25
+_CLEAN: Final = 0.97  # plainness of a ground on which nothing but the subject lies
 _ROUNDS: Final = 2  # ground found in the first one tells what shadows look like in the next
 _AROUND: Final = 0.03  # of the longer side: how far what is seen of the ground tells its level
 _REACH: Final = 4  # cells within which a region's rim lies
@@ -55,7 +61,7 @@ def decided(ground: Ground, key: Key, matte: Alpha) -> Decided:
         more, doubt = _regions_of_ground(ground, key, matte, open_cells, behind)
         taken |= more
         behind |= taken
-    subject = (seen & ~taken) | _lost(key, matte, calm)
+    subject = (seen & ~taken) | _lost(ground, key, matte, calm)
     changed = int((taken | (subject & ~seen)).sum())
     area = max(1, int(subject.sum()))
     return Decided(~subject, subject, changed / area, doubt / area)
@@ -108,7 +114,7 @@ def _regions_of_ground(
             slice(max(0, left - 1), min(width, left + across + 1)),
         )
         region = np.asarray(marks[box] == index, np.bool_)
-        likely = chance(features(evidence, box, region))
+        likely = chance(features(evidence, box, region), _KNOWN[ground.kind])
         doubt += area * (1 - abs(2 * likely - 1))
         if likely > 0.5:
             taken[box] |= region
@@ -158,34 +164,41 @@ def features(
     )
 
 
-def chance(features: npt.NDArray[np.float64]) -> float:
-    """Chance that a region is ground, 0 to 1."""
+def chance(features: npt.NDArray[np.float64], known: float = 0.0) -> float:
+    """Chance that a region is ground, 0 to 1; ``known`` is added to its logit."""
     scaled = (features - np.array(MEANS)) / np.array(SPREADS)
-    total = BIAS + float(np.array(WEIGHTS) @ scaled)
+    total = known + BIAS + float(np.array(WEIGHTS) @ scaled)
     return 1 / (1 + math.exp(-total))
 
 
-def _lost(key: Key, matte: Alpha, calm: Mask) -> Mask:
-    """Pieces that are surely no ground and hang on the subject, but that the network left out."""
-    found = np.zeros(calm.shape, np.bool_)
-    strong = ~calm & ~key.shadow & (key.distance > GROUND_LIKE)
-    count, marks, stats = labels(strong)
+def _lost(ground: Ground, key: Key, matte: Alpha, calm: Mask) -> Mask:
+    """Pieces that are surely no ground and that the network left out of the subject.
+
+    Those that hang on it need a trace of the network's opinion, or a ground so clean that whatever
+    is not ground is the subject; those that lie apart need more. With a plate both are clear.
+    """
+    seen = matte >= _SUBJECT
+    strong = ~calm & ~key.shadow & ~seen & (key.distance > GROUND_LIKE)
+    count, marks, stats = labels(np.asarray(strong, np.bool_))
     if count <= 1:
-        return found
+        return np.zeros(calm.shape, np.bool_)
     flat = marks.ravel()
-    size = np.bincount(flat, minlength=count)
-    most = np.zeros(count)
-    np.maximum.at(most, flat, matte.ravel())
-    mean = np.bincount(flat, key.distance.ravel(), minlength=count) / np.maximum(size, 1)
+    size = np.maximum(np.bincount(flat, minlength=count), 1)
+    away = np.sqrt(np.square(ground.away).sum(axis=2)).ravel()
+    apart = np.bincount(flat, away, minlength=count) / size
+    opinion = np.bincount(flat, matte.ravel(), minlength=count) / size
+    wide: Any = cv2.dilate(seen.view(np.uint8), np.ones((3, 3), np.uint8))
+    hangs = np.zeros(count, np.bool_)
+    hangs[np.unique(marks[wide > 0])] = True
     height, width = calm.shape
-    border = (
-        (stats[:, 0] == 0)
-        | (stats[:, 1] == 0)
-        | (stats[:, 0] + stats[:, 2] == width)
-        | (stats[:, 1] + stats[:, 3] == height)
-    )
-    seen = np.bincount(flat, (matte.ravel() >= _SUBJECT), minlength=count)
-    keep = (most > _HINT) & (mean > _STRONG) & (size >= _LEAST_CELLS)
-    keep &= ~border | (seen > 0.3 * size)
+    left, top, across, down = stats[:, :4].T
+    cut_off = (left == 0) | (top == 0) | (left + across == width) | (top + down == height)
+    if ground.kind == "plate":
+        keep = (apart > _CLEAR) & (size >= _PIECE)
+    else:
+        clean = ground.kind != "two" and ground.verdict.plainness >= _CLEAN
+        trace = np.where(cut_off, _OPINION, 0.0 if clean else _TRACE)
+        keep = hangs & (apart > _VISIBLE) & (size >= _LEAST_CELLS) & (opinion >= trace)
+        keep |= ~cut_off & (apart > _CLEAR) & (size >= _PIECE) & (opinion >= _OPINION)
     keep[0] = False
-    return keep[marks]
+    return np.asarray(keep[marks], np.bool_)

@@ -35,6 +35,7 @@ class Colours:
 
     front: Planes
     back: Planes
+    shown: Planes  # the photo itself
     band: Mask  # h x w
     noise: float  # deviation of a channel, of [0, 1]
     direction: Planes | None = None  # of a screen's chroma, 3
@@ -66,7 +67,7 @@ def colours_of(small: Planes, found: Decided, back: Planes, noise: float) -> Col
     inner = _sure(small, behind, found.subject)
     band = ~inner & ~outer
     front = _carried(small, inner, _farthest(small, behind, found.subject))
-    return Colours(front, behind, band, noise)
+    return Colours(front, behind, small, band, noise)
 
 
 def _sure(small: Planes, behind: Planes, subject: Mask) -> Mask:
