@@ -31,7 +31,7 @@ from edge_matting.core.errors import (
 from edge_matting.core.logs import shown
 from edge_matting.core.plan import Plan
 from edge_matting.core.states import JobState
-from edge_matting.engine.factory import load_tools, open_cache, plan_for
+from edge_matting.engine.factory import load_tools, open_cache, open_plates, plan_for
 from edge_matting.engine.jobs.delivery import deliver
 from edge_matting.engine.process_tuning import tune_process
 from edge_matting.pipeline import PhotoTask, PixelBudget, Tools, batched
@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
     cache = None if options.no_cache else open_cache(settings, on_disk=_is_ours(settings.state_dir))
     gate = PixelBudget(plan.pixels_in_flight)
     session = batched(session, manifest, plan.batch)
-    tools = Tools(session, manifest, gate, lambda _stage: None, cache)
+    tools = Tools(session, manifest, gate, lambda _stage: None, cache, open_plates(settings))
     places = Places(options.out, name, reuse=cache is not None)
     work = Run(settings, recipe, places, tools)
     tally = _do_all(work, photos, plan.workers, interrupt)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_matting.cache import MatteCache
+from edge_matting.cache.plates import PlateStore
 from edge_matting.config import Settings
 from edge_matting.core.device_values import DeviceProfile
 from edge_matting.core.plan import Plan
@@ -40,6 +41,13 @@ def open_cache(settings: Settings, *, on_disk: bool = True) -> MatteCache | None
         min_free_bytes=int(settings.limits.min_free_mb * 1e6),
         perceptual=wanted.perceptual,
     )
+
+
+def open_plates(settings: Settings) -> PlateStore | None:
+    """Where plates are learned; None where no recipe asks for one."""
+    if not any(recipe.ground.learns for recipe in settings.recipes.values()):
+        return None
+    return PlateStore(settings.plates_dir)
 
 
 def open_model(

@@ -13,6 +13,7 @@ Policy = Literal["safe", "all", "none"]
 
 _PREFIX: Final = b"Exif\x00\x00"
 _ORIENTATION: Final = 0x0112
+_MAKE, _MODEL = 0x010F, 0x0110
 _MAKER_NOTE: Final = 0x927C
 _BROKEN: Final = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error,
@@ -55,6 +56,21 @@ def orientation_of(exif: bytes | None) -> int:
         return 1
     (value,) = struct.unpack_from(_byte_order(block) + "H", block, place)
     return int(value) if 1 <= value <= 8 else 1
+
+
+def camera_name(exif: bytes | None) -> str | None:
+    """Maker and model of the camera, as a raw EXIF block names them."""
+    if exif is None:
+        return None
+    block = exif.removeprefix(_PREFIX)
+    tags = Image.Exif()
+    try:
+        with quiet():
+            tags.load(block)
+    except _BROKEN:
+        return None
+    names = [str(tags[tag]).strip("\0 ") for tag in (_MAKE, _MODEL) if tag in tags]
+    return " ".join(names) or None
 
 
 def tiff_exif(tags: Any) -> bytes | None:

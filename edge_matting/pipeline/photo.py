@@ -29,7 +29,7 @@ from edge_matting.matting.ground import KnownGround
 from edge_matting.models import Manifest
 from edge_matting.pipeline.admission import PixelBudget
 from edge_matting.pipeline.batching import on_its_way
-from edge_matting.pipeline.grounds import LearnedPlates, doubts_of, look_for_ground
+from edge_matting.pipeline.grounds import LearnedPlates, doubts_of, learn_from, look_for_ground
 from edge_matting.pipeline.matte import Matted, matte, second_look
 from edge_matting.pipeline.outputs import render_outputs
 from edge_matting.runtimes import Session
@@ -165,7 +165,8 @@ def _render(task: PhotoTask, header: Header, tools: Tools, watch: Stopwatch) -> 
     for note in photo.notes:
         log.info("%s: %s", shown(task.name), note)
     if tools.plates is not None and task.recipe.ground.learns and quality.verdict == "ok":
-        tools.plates.learn(photo, alpha)
+        with watch.stage("learn"):
+            learn_from(photo, matted.alpha, tools.plates)
     return _Rendered((width, height), quality, files, thumbnail, matted, photo.notes, found)
 
 
