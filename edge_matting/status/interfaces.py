@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from edge_matting.core.device_values import DeviceProfile, Vitals
 from edge_matting.core.jobs import Job, Result, TimeBucket
 from edge_matting.core.plan import Plan
+from edge_matting.core.plate_notes import PlateNote
 from edge_matting.core.states import JobState
 
 
@@ -206,6 +207,7 @@ class StatusSnapshot:
     adaptation: AdaptationReport = AdaptationReport()
     models: tuple[str, ...] = ()  # ids that a retry may name
     recipes: tuple[RecipeReport, ...] = ()
+    plates: tuple[PlateNote, ...] = ()  # learned, the latest first
     max_file_bytes: int = 0  # a larger upload is refused
     state_free_bytes: int | None = None  # where the ledger and the previews lie
 

@@ -363,6 +363,10 @@ def _status(counts: Schema) -> Schema:
         "adaptation": {"type": "object"},
         "models": TEXTS,
         "recipes": {"type": "array", "items": {"type": "object"}},
+        "plates": {
+            "type": "array",
+            "items": _full({"camera": TEXT, "photos": WHOLE, "since": MOMENT, "updated": MOMENT}),
+        },
         "max_file_bytes": WHOLE,
         "state_free_bytes": MAYBE_WHOLE,
     }

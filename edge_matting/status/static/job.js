@@ -79,6 +79,10 @@ const parametersText = (parameters) => Object.entries(parameters ?? {})
   .map(([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`)
   .join(" · ");
 
+const groundText = ({ kind, plainness, noise, note }) =>
+  [text("ground_" + kind), text("ground_figures", { plain: Math.round(plainness * 100), noise }), note]
+    .filter(Boolean).join(" · ");
+
 function showFacts(job, result) {
   const quality = result?.quality;
   facts(at("facts"), [
@@ -97,6 +101,7 @@ function showFacts(job, result) {
       uncertain: ((quality.uncertain_fraction ?? 0) * 100).toFixed(1),
       border: Math.round((quality.border_contact ?? 0) * 100),
     }) : null],
+    ["ground", result?.ground ? groundText(result.ground) : null],
     ["reasons", quality ? quality.reasons.map((code) => text("code_" + code)).join(" ") : null],
     ["sha256", job.sha256],
   ]);

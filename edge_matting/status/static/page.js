@@ -1,7 +1,7 @@
 // The live part of the status page.
 import {
-  ask, act, at, bytes, duration, fill, hasText, jobButtons, live, make, may, moment, notice, number, pace,
-  picture, reasonOf, said, say, send, showSession, text,
+  ask, act, at, bytes, duration, exactMoment, fill, hasText, jobButtons, live, make, may, moment,
+  notice, number, pace, picture, reasonOf, said, say, send, showSession, text,
 } from "./common.js";
 import { showHistory } from "./charts.js";
 import { showUpload, startUpload } from "./upload.js";
@@ -128,6 +128,9 @@ function cacheLines({ entries, memory_bytes: memory, disk_bytes: disk, problem }
   return [...(entries > 0 ? [stored] : []), ...(problem === null ? [] : [said(problem)])];
 }
 
+const plateText = ({ camera, photos, since, updated }) => text("plate_line",
+  { camera, photos, since: exactMoment(since), updated: exactMoment(updated) });
+
 function deviceFacts(status) {
   const { device, vitals, plan, execution, engine } = status;
   const { lowered, counts } = status.adaptation;
@@ -151,6 +154,7 @@ function deviceFacts(status) {
     ...(lowered.length + counts.length ? [["adapted", adaptedText(counts), lowered]] : []),
     ["engine", text(engine.pid === null ? "engine_down" : "engine_up", engine)],
     ["cache", cacheText(status.cache), cacheLines(status.cache)],
+    ...(status.plates.length ? [["plates", "", status.plates.map(plateText)]] : []),
     ["state_disk", bytes(status.state_free_bytes)],
     ...(device.notes.length ? [["notes", "", device.notes.map(said)]] : []),
   ];
