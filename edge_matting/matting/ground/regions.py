@@ -29,6 +29,7 @@ _KNOWN: Final = {"plain": 0.0, "two": 0.0, "chroma": 1.0, "plate": 2.0}
 """Logits by which a ground that was told says more than one that was found."""
 _SUBJECT: Final = 0.5  # a matte above it is the network's subject
 _VISIBLE: Final = 5.0  # CIELAB: what a piece of the subject differs from the ground at least
+_ROUGH: Final = 5.0  # deviations of a textured ground, by which a piece differs at least
 _CLEAR: Final = 8.0
 _PIECE: Final = 20  # cells of a piece that lies apart
 _TRACE: Final = 0.08  # mean of the network's matte on a piece
@@ -198,7 +199,12 @@ def _lost(ground: Ground, key: Key, matte: Alpha, calm: Mask) -> Mask:
     else:
         clean = ground.kind != "two" and ground.verdict.plainness >= _CLEAN
         trace = np.where(cut_off, _OPINION, 0.0 if clean else _TRACE)
-        keep = hangs & (apart > _VISIBLE) & (size >= _LEAST_CELLS) & (opinion >= trace)
+        keep = (
+            hangs
+            & (apart > max(_VISIBLE, _ROUGH * float(ground.grain.max())))
+            & (size >= _LEAST_CELLS)
+            & (opinion >= trace)
+        )
         keep |= ~cut_off & (apart > _CLEAR) & (size >= _PIECE) & (opinion >= _OPINION)
     keep[0] = False
     return np.asarray(keep[marks], np.bool_)
