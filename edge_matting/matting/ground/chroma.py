@@ -23,7 +23,7 @@ from edge_matting.matting.ground.estimate import (
     corrected,
     lab,
 )
-from edge_matting.matting.ground.surface import Planes, fitted, places_of
+from edge_matting.matting.ground.surface import Mask, Planes, fitted, places_of
 from edge_matting.matting.resize import resample
 from edge_matting.matting.tiles import Grid
 
@@ -32,6 +32,9 @@ KEYS: Final = {"green": (0.0, 0.69, 0.25), "blue": (0.0, 0.28, 0.73)}
 LEAST_CHROMA: Final = 0.12  # of [0, 1], that a screen must have of its key
 _ALIKE: Final = 0.75  # cosine between the chroma of a pixel and the key's
 _LEAST_SCREEN: Final = 0.05  # of the photo
+_LEAST: Final = np.float32(0.01)
+_VEIL: Final = 0.08  # of the screen's chroma, which a pixel in front of it holds
+_CERTAIN: Final = 0.9  # the network's matte above it is not looked through
 _LIKE: Final = 0.6  # of the screen's chroma, from which on a cell may be screen
 
 
@@ -81,3 +84,11 @@ def find_screen(rgb: Rgb, matte: Alpha, direction: Planes) -> tuple[Ground | Non
     roughness = float(np.median(np.abs(spread[like & behind])) * 1.5)
     verdict = Verdict(plainness >= PLAIN * 0.5, plainness, roughness)
     return corrected("chroma", verdict, colours, surface.over(shape), like & behind), verdict
+
+
+def see_through(small: Planes, matte: Alpha, direction: Planes, back: Planes) -> Mask:
+    """Cells that hold part of the screen's chroma and of which the network is not sure, h x w:
+    glass, smoke, veils. Of what it is sure, things of the key's colour among them, it decides.
+    """
+    part = chroma_along(small, direction) / np.maximum(chroma_along(back, direction), _LEAST)
+    return np.asarray((part > _VEIL) & (matte < _CERTAIN), np.bool_)

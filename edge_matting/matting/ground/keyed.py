@@ -21,7 +21,7 @@ import numpy as np
 
 from edge_matting.core.arrays import Alpha, Rgb, check_alpha, check_rgb
 from edge_matting.core.jobs import GroundFound
-from edge_matting.matting.ground.chroma import direction_of, find_screen
+from edge_matting.matting.ground.chroma import direction_of, find_screen, see_through
 from edge_matting.matting.ground.estimate import (
     WORKING_SIDE,
     Ground,
@@ -143,7 +143,10 @@ def _known(
     small = small * np.float32(1 / np.iinfo(rgb.dtype).max)
     back: Any = cv2.cvtColor(ground.colour, cv2.COLOR_Lab2RGB)
     noise = float(ground.grain[0]) / 100
-    colours = colours_of(small, found, np.clip(back, 0, 1), noise)
+    glass = None if direction is None else see_through(small, at_cells, direction, back)
+    colours = colours_of(
+        small, found, at_cells, np.clip(back, 0, 1), noise=noise, see_through=glass
+    )
     colours = replace(colours, direction=direction, pixels=pixels, factor=factor)
     prior = prior_of(small, found, colours, at_cells)
     facts = GroundFound(

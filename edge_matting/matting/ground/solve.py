@@ -24,8 +24,9 @@ from edge_matting.matting.tiles import Grid
 
 _NEAR: Final = (2.0, 8.0, 32.0)  # cells: how far colours are carried on, the nearest first
 _TRUST: Final = 4.0  # deviations of the noise, by which F and B must differ for half a say
-_FULL: Final = 0.7  # of the largest difference close by
+_FULL: Final = 0.85  # of the largest difference close by
 _SNAP: Final = np.float32(1 / 255)  # what eight bits cannot tell from 0 or 1
+_CERTAIN: Final = 0.95  # of the network's matte
 _TINY: Final = np.float32(1e-4)
 
 
@@ -60,22 +61,38 @@ class Colours:
         return np.asarray(read, np.float32)
 
 
-def colours_of(small: Planes, found: Decided, back: Planes, noise: float) -> Colours:
-    """``small`` h x w x 3 in [0, 1] is the photo, ``back`` the ground's smooth colour."""
+def colours_of(
+    small: Planes,
+    found: Decided,
+    matte: Alpha,
+    back: Planes,
+    *,
+    noise: float,
+    see_through: Mask | None = None,
+) -> Colours:
+    """``small`` h x w x 3 in [0, 1] is the photo, ``matte`` h x w the network's, ``back`` the
+    ground's smooth colour.
+
+    ``see_through`` are the subject's cells (h x w) that show something of the ground.
+    """
     outer = eroded(found.ground)
     behind = _carried(small, outer, back)
-    inner = _sure(small, behind, found.subject)
+    inner = _sure(small, behind, found.subject, matte)
+    if see_through is not None:
+        inner &= ~see_through
     band = ~inner & ~outer
     front = _carried(small, inner, _farthest(small, behind, found.subject))
     return Colours(front, behind, small, band, noise)
 
 
-def _sure(small: Planes, behind: Planes, subject: Mask) -> Mask:
-    """Cells that are the subject's alone: well inside it, or as far from B as any close by."""
+def _sure(small: Planes, behind: Planes, subject: Mask, matte: Alpha) -> Mask:
+    """Cells that are the subject's alone: well inside it where the network is certain, or
+    as far from B as any close by."""
     apart = np.sqrt(np.square(small - behind).sum(axis=2)) * subject
-    most: Any = cv2.dilate(apart, np.ones((7, 7), np.uint8))
+    most: Any = cv2.dilate(apart, np.ones((9, 9), np.uint8))
     full = eroded(subject) & (apart >= np.float32(_FULL) * most)
-    return np.asarray(full | eroded(subject, 3), np.bool_)
+    certain = eroded(subject, 2) & (matte > _CERTAIN)
+    return np.asarray(full | certain, np.bool_)
 
 
 def eroded(mask: Mask, times: int = 1) -> Mask:
