@@ -21,6 +21,7 @@ from edge_matting.matting import (
     Box,
     CutoutRows,
     Frame,
+    Shadow,
     background_cast,
     cropped,
     despilled,
@@ -117,12 +118,20 @@ def _parts(
     if "backdrop" in needed:
         parts["backdrop"] = make_backdrop(recipe.background, rgb, alpha, frame, icc)
     parts["foreground"], parts["alpha"] = framed(front, alpha, frame)
-    size = alpha.shape[1], alpha.shape[0]
-    own = None if ground is None else natural_shadow(ground.shadow, size, frame)
-    parts["natural_shadow"] = own
+    parts["natural_shadow"] = _own_shadow(alpha, recipe, needed, ground, frame)
     if "shadow" in needed:
-        parts["shadow"] = make_shadow(recipe, parts["alpha"], icc, own)
+        parts["shadow"] = make_shadow(recipe, parts["alpha"], icc, parts["natural_shadow"])
     return parts
+
+
+def _own_shadow(
+    alpha: Alpha, recipe: Recipe, needed: set[str], ground: KnownGround | None, frame: Frame
+) -> Shadow | None:
+    """The photo's own shadow, where an output shows it and the ground is known."""
+    laid_under = "shadow" in needed and recipe.shadow is not None and recipe.shadow.natural
+    if ground is None or not (laid_under or "natural_shadow" in needed):
+        return None
+    return natural_shadow(ground.shadow, (alpha.shape[1], alpha.shape[0]), frame)
 
 
 def _foreground(rgb: Rgb, alpha: Alpha, recipe: Recipe, ground: KnownGround | None) -> Rgb:

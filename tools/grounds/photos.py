@@ -72,7 +72,9 @@ def main() -> None:
     options = parser.parse_args()
     cv2.setNumThreads(1)
     network = Network(options.model)
-    strips, rows, plain, count = [], [], 0, 0
+    strips: list[NDArray[np.uint8]] = []
+    rows: list[tuple[float, ...]] = []
+    plain = count = 0
     for path in sorted(options.images.glob(options.only))[:: options.every]:
         with Image.open(path) as picture:
             rgb = np.asarray(picture.convert("RGB"))

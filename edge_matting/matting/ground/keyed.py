@@ -29,7 +29,7 @@ from edge_matting.matting.ground.estimate import (
     corrected,
     find_ground,
 )
-from edge_matting.matting.ground.key import key_of
+from edge_matting.matting.ground.key import Key, key_of
 from edge_matting.matting.ground.plate import PlateMisfit, fit_plate
 from edge_matting.matting.ground.regions import decided
 from edge_matting.matting.ground.shadow import shadow_of
@@ -49,8 +49,14 @@ class KnownGround:
     found: GroundFound
     prior: Alpha  # the matte at working size
     colours: Colours
-    shadow: Alpha  # opacity of the photo's own shadow, black
+    ground: Ground
+    key: Key
     converted: bool = False  # the pixels at hand are no longer in the colour space of ``colours``
+
+    @property
+    def shadow(self) -> Alpha:
+        """Opacity of the photo's own shadow, black, h x w."""
+        return shadow_of(self.ground, self.key, self.prior)
 
     def refined(self, rgb: Rgb, method: Method = "auto") -> Alpha:
         """The matte at the photo's H x W, float32 in [0, 1]."""
@@ -156,4 +162,4 @@ def _known(
         round(found.disagreement, 4),
         round(found.doubt, 4),
     )
-    return KnownGround(facts, prior, colours, shadow_of(ground, key, prior))
+    return KnownGround(facts, prior, colours, ground, key)

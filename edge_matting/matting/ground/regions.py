@@ -3,7 +3,7 @@
 Neither wins alone. Cells that equal the ground and that the network takes for the subject are
 regions of four kinds: a cloud or a gap, reached from outside; a hole, enclosed by a rim; a white
 thing on white, whose rims are weak; a detail of the ground's colour within a thing. What tells them
-apart is measured on each region and weighed by a logistic model that was fitted on rendered scenes
+apart is measured on each region and weighed by a small network that was fitted on rendered scenes
 with known alpha (tools/grounds/fit.py).
 """
 
@@ -18,15 +18,17 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha
+from edge_matting.matting.ground import weights
 from edge_matting.matting.ground.estimate import Ground, labels
 from edge_matting.matting.ground.key import GROUND_LIKE, Key
-from edge_matting.matting.ground.surface import Mask, Planes
-from edge_matting.matting.ground.weights import BIAS, MEANS, SPREADS, WEIGHTS
+from edge_matting.matting.ground.surface import Mask, Planes, length
 from edge_matting.matting.resize import resample
 
 _LEAST_CELLS: Final = 6
 _KNOWN: Final = {"plain": 0.0, "two": 0.0, "chroma": 1.0, "plate": 2.0}
 """Logits by which a ground that was told says more than one that was found."""
+_MOST_REGIONS: Final = 160  # the largest; a chain has some dozens of holes
+_WEAK: Final = 3.0  # CIELAB a cell: a rim below it may be a shade
 _SUBJECT: Final = 0.5  # a matte above it is the network's subject
 _VISIBLE: Final = 5.0  # CIELAB: what a piece of the subject differs from the ground at least
 _ROUGH: Final = 5.0  # deviations of a textured ground, by which a piece differs at least
@@ -38,6 +40,31 @@ _CLEAN: Final = 0.97  # plainness of a ground on which nothing but the subject l
 _ROUNDS: Final = 2  # ground found in the first one tells what shadows look like in the next
 _AROUND: Final = 0.03  # of the longer side: how far what is seen of the ground tells its level
 _REACH: Final = 4  # cells within which a region's rim lies
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Model:
+    """One hidden layer: 12 units on what is measured of a region."""
+
+    means: npt.NDArray[np.float64]
+    spreads: npt.NDArray[np.float64]
+    first: npt.NDArray[np.float64]
+    first_bias: npt.NDArray[np.float64]
+    second: npt.NDArray[np.float64]
+
+
+_MODEL: Final = _Model(
+    *(
+        np.array(values)
+        for values in (
+            weights.MEANS,
+            weights.SPREADS,
+            weights.FIRST,
+            weights.FIRST_BIAS,
+            weights.SECOND,
+        )
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,12 +131,11 @@ def _regions_of_ground(
     level = _level(ground.away, behind & key.calm(matte))
     evidence = _Evidence(ground, key, matte, behind, level, rims, _contrast(ground, matte))
     taken, doubt = np.zeros(calm.shape, np.bool_), 0.0
-    count, marks, stats = labels(calm)
+    _, marks, stats = labels(calm)
     height, width = calm.shape
-    for index in range(1, count):
+    large = np.flatnonzero(stats[1:, 4] >= _LEAST_CELLS) + 1
+    for index in large[np.argsort(-stats[large, 4])][:_MOST_REGIONS].tolist():
         left, top, across, down, area = stats[index].tolist()
-        if area < _LEAST_CELLS:
-            continue
         box = (
             slice(max(0, top - 1), min(height, top + down + 1)),
             slice(max(0, left - 1), min(width, left + across + 1)),
@@ -140,7 +166,11 @@ def features(
     ring = (wide > 0) & ~region
     opened = evidence.behind[box] & ring
     rims = evidence.rims[box][ring & ~opened]
-    rim, usual_rim = np.quantile(rims, (0.2, 0.5)).tolist() if len(rims) else (0.0, 0.0)
+    rims.sort()
+    least, rim, usual_rim = (
+        float(rims[int(part * (len(rims) - 1))]) if len(rims) else 0.0 for part in (0.05, 0.2, 0.5)
+    )
+    weak = float((rims < _WEAK).mean()) if len(rims) else 1.0
     seen = ground.away[box][region]
     away = seen / ground.grain
     like = float(key.like[box][region].mean())
@@ -161,14 +191,17 @@ def features(
             math.log(float(key.slope[box][region].mean()) + 0.1),
             float(like > 0.2) * math.log(rim + 0.3),
             math.log(evidence.contrast + 1),
+            math.log(least + 0.3),
+            weak,
         ]
     )
 
 
 def chance(features: npt.NDArray[np.float64], known: float = 0.0) -> float:
     """Chance that a region is ground, 0 to 1; ``known`` is added to its logit."""
-    scaled = (features - np.array(MEANS)) / np.array(SPREADS)
-    total = known + BIAS + float(np.array(WEIGHTS) @ scaled)
+    scaled = (features - _MODEL.means) / _MODEL.spreads
+    hidden = np.tanh(_MODEL.first @ np.clip(scaled, -4, 4) + _MODEL.first_bias)
+    total = known + float(_MODEL.second @ hidden) + weights.BIAS
     return 1 / (1 + math.exp(-total))
 
 
@@ -185,7 +218,7 @@ def _lost(ground: Ground, key: Key, matte: Alpha, calm: Mask) -> Mask:
         return np.zeros(calm.shape, np.bool_)
     flat = marks.ravel()
     size = np.maximum(np.bincount(flat, minlength=count), 1)
-    away = np.sqrt(np.square(ground.away).sum(axis=2)).ravel()
+    away = length(ground.away).ravel()
     apart = np.bincount(flat, away, minlength=count) / size
     opinion = np.bincount(flat, matte.ravel(), minlength=count) / size
     wide: Any = cv2.dilate(seen.view(np.uint8), np.ones((3, 3), np.uint8))

@@ -18,8 +18,8 @@ from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.matting.ground.chroma import chroma_along
 from edge_matting.matting.ground.estimate import WORKING_SIDE
 from edge_matting.matting.ground.regions import Decided
-from edge_matting.matting.ground.surface import Mask, Planes
-from edge_matting.matting.resize import resample
+from edge_matting.matting.ground.surface import Mask, Planes, length
+from edge_matting.matting.resize import three_times
 from edge_matting.matting.tiles import Grid
 
 _NEAR: Final = (2.0, 8.0, 32.0)  # cells: how far colours are carried on, the nearest first
@@ -88,7 +88,7 @@ def colours_of(
 def _sure(small: Planes, behind: Planes, subject: Mask, matte: Alpha) -> Mask:
     """Cells that are the subject's alone: well inside it where the network is certain, or
     as far from B as any close by."""
-    apart = np.sqrt(np.square(small - behind).sum(axis=2)) * subject
+    apart = length(small - behind) * subject
     most: Any = cv2.dilate(apart, np.ones((9, 9), np.uint8))
     full = eroded(subject) & (apart >= np.float32(_FULL) * most)
     certain = eroded(subject, 2) & (matte > _CERTAIN)
@@ -107,30 +107,48 @@ def eroded(mask: Mask, times: int = 1) -> Mask:
 
 
 def _carried(small: Planes, known: Mask, otherwise: Planes) -> Planes:
-    """Colours of ``known`` cells, carried on to the others; ``otherwise`` where none is near."""
+    """Colours of ``known`` cells, carried on to the others; ``otherwise`` where none is near.
+
+    From coarse to fine, each level filling what the finer one does not reach (pull-push, Gortler et
+    al., "The Lumigraph", SIGGRAPH 1996).
+    """
+    height, width = known.shape
     weight = known.astype(np.float32)
-    result = otherwise
+    held = cv2.copyTo(small, known.view(np.uint8))
+    result: Any = None
     for sigma in reversed(_NEAR):
-        factor = max(1, int(sigma / 2))
-        size = max(1, small.shape[1] // factor), max(1, small.shape[0] // factor)
-        share = resample(weight, size)
-        total = resample(small * weight[..., None], size)
-        near: Any = cv2.GaussianBlur(share, (0, 0), sigma / factor)
-        mean: Any = cv2.GaussianBlur(total, (0, 0), sigma / factor)
-        near, mean = (resample(np.asarray(x, np.float32), small.shape[1::-1]) for x in (near, mean))
-        trust = np.minimum(near * np.float32(50), 1)[..., None]
-        result = result + trust * (mean / (near + _TINY)[..., None] - result)
-    return np.where(known[..., None], small, result).astype(np.float32)
+        factor = max(2, int(sigma / 2))
+        size = max(1, width // factor), max(1, height // factor)
+        share: Any = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
+        total: Any = cv2.resize(held, size, interpolation=cv2.INTER_AREA)
+        share = cv2.GaussianBlur(share, (0, 0), sigma / factor)
+        total = cv2.GaussianBlur(total, (0, 0), sigma / factor)
+        mean = total / three_times(share + _TINY)
+        before: Any = otherwise if result is None else result
+        before = cv2.resize(before, size, interpolation=cv2.INTER_LINEAR)
+        result = before + three_times(np.minimum(share * np.float32(50), 1)) * (mean - before)
+    result = cv2.resize(result, (width, height), interpolation=cv2.INTER_LINEAR)
+    result = np.ascontiguousarray(result.reshape(small.shape))
+    cv2.copyTo(small, known.view(np.uint8), result)
+    return np.asarray(result, np.float32)
 
 
 def _farthest(small: Planes, behind: Planes, subject: Mask) -> Planes:
     """For thin things without a sure inside: the colour close by that differs most from B."""
-    apart = np.sqrt(np.square(small - behind).sum(axis=2)) * subject
+    height, width = subject.shape
+    apart = length(small - behind) * subject
     most: Any = cv2.dilate(apart, np.ones((9, 9), np.uint8))
-    weight = np.power(apart / np.maximum(most, _TINY), 8, dtype=np.float32)
-    share: Any = cv2.GaussianBlur(weight, (0, 0), 3)
-    total: Any = cv2.GaussianBlur(small * weight[..., None], (0, 0), 3)
-    return np.asarray(total / (share + _TINY)[..., None], np.float32)
+    weight: Any = cv2.pow(apart / np.maximum(most, _TINY), 8)
+    size = max(1, width // 2), max(1, height // 2)
+    weight = np.asarray(weight, np.float32).reshape(height, width)
+    share: Any = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
+    held = small * three_times(weight)
+    total: Any = cv2.resize(held, size, interpolation=cv2.INTER_AREA)
+    share = cv2.GaussianBlur(share, (0, 0), 1.5)
+    total = cv2.GaussianBlur(total, (0, 0), 1.5)
+    mean = total / three_times(share + _TINY)
+    wide: Any = cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(wide, np.float32).reshape(small.shape)
 
 
 def projected(
