@@ -14,6 +14,7 @@ from edge_matting.config import (
     Background,
     Canvas,
     Crop,
+    Ground,
     OutputSpec,
     Recipe,
     Settings,
@@ -36,6 +37,7 @@ def faults(raw: dict[str, Any]) -> tuple[str, ...]:
 RECIPE_VALUES: dict[str, Any] = {
     "outputs": [{"kind": "alpha"}],
     "exposure": "none",
+    "ground": "none",
     "refinement": "none",
     "alpha_threshold": 3,
     "erode": 1.5,
@@ -65,7 +67,14 @@ NESTED_VALUES: dict[str, list[dict[str, Any]]] = {
         {"size": [35, 45], "unit": "mm", "dpi": 300},
         {"size": [35, 45], "dpi": 300},
     ],
-    "shadow": [{"opacity": 0.5}, {"blur": 3}, {"offset": [1, 1]}, {"colour": "#102030"}],
+    "shadow": [
+        {"opacity": 0.5},
+        {"blur": 3},
+        {"offset": [1, 1]},
+        {"colour": "#102030"},
+        {"natural": True},
+    ],
+    "ground": [{"find": "none"}, {"chroma": "green"}, {"chroma": "blue"}, {"plate": "learn"}],
     "background": [
         {"colour": "#000000"},
         {"gradient": ["#000000", "#ffffff"]},
@@ -93,10 +102,11 @@ def test_every_parameter_inside_a_recipes_parts_changes_its_key():
         "canvas": Canvas,
         "shadow": ShadowSettings,
         "background": Background,
+        "ground": Ground,
     }
     for name, kind in classes.items():
         told = {key for value in NESTED_VALUES[name] for key in value}
-        rest = {"image", "image_sha256"} if kind is Background else set()
+        rest = {Background: {"image", "image_sha256"}, Ground: {"plate_sha256"}}.get(kind, set())
         assert told | rest == set(kind.model_fields), "a new parameter needs a value here"
         wrapped = [[value] if name == "outputs" else value for value in NESTED_VALUES[name]]
         keys = {recipe_of(**{name: value}).key() for value in wrapped}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import cv2
 import numpy as np
 from fake_model import MANIFEST, FakeSession
@@ -43,7 +45,7 @@ def tools(matte: np.ndarray, plates: PlateStore | None = None) -> Tools:
 def alpha_of(data: bytes, matte: np.ndarray, plates: PlateStore | None = None, **recipe):
     """The matte that is made, 0 to 255, and the result."""
     recipe = {"outputs": [{"kind": "alpha"}], **recipe}
-    task = PhotoTask("a.png", data, Recipe.model_validate(recipe), 10**7)
+    task = PhotoTask("a.png", data, Recipe.model_validate_json(json.dumps(recipe)), 10**7)
     done = process_photo(task, tools(matte, plates))
     return cv2.imdecode(np.frombuffer(done.files[0].data, np.uint8), -1), done
 
@@ -120,7 +122,7 @@ def test_the_shadow_is_an_output_of_its_own_and_lies_under_a_cutout():
     moved = cv2.warpAffine(cast, np.array([[1, 0, 8], [0, 1, 10]], np.float32), (SIZE, SIZE))
     data = photo(white() * (1 - moved[..., None]), disc(36))
     recipe = {"outputs": [{"kind": "shadow"}, {"kind": "cutout"}], "shadow": "natural"}
-    task = PhotoTask("a.png", data, Recipe.model_validate(recipe), 10**7)
+    task = PhotoTask("a.png", data, Recipe.model_validate_json(json.dumps(recipe)), 10**7)
     done = process_photo(task, tools(disc(36, 32)))
     layer, cutout = (cv2.imdecode(np.frombuffer(file.data, np.uint8), -1) for file in done.files)
     beside = (disc(40) == 0) & (moved > 0.2)

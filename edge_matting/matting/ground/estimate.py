@@ -33,6 +33,7 @@ _UNSEEN: Final = 0.1  # a matte above it may be the subject
 _SURE: Final = 0.03  # a matte below it is background for sure
 _LEAST_BORDER: Final = 0.3  # share of the border that must not be the subject's
 _INSIDE: Final = 0.9  # share of the sure background that must look like the border
+_LIT: Final = 0.6  # share of it that must not be darker
 _LEAST_NOISE: Final = np.array([0.35, 0.3, 0.3], np.float32)  # 8 bits and JPEG
 _COARSE: Final = 8  # cells of the working size that share one correction
 _SHIFT: Final = 1.0  # cells, by which an edge of the ground may be off
@@ -198,8 +199,10 @@ def _whole(
     rows, columns = rows * step, columns * step
     if len(rows) >= 50:
         inner, seen = places_of(rows, columns, shape), small[rows, columns]
-        near = np.linalg.norm(seen - model.at(inner), axis=1) <= 2 * TOLERANCE
-        if near.mean() < _INSIDE:
+        away = seen - model.at(inner)
+        near = np.linalg.norm(away, axis=1) <= 2 * TOLERANCE
+        darker = (away[:, 0] < 0) & (np.abs(away[:, 1:]).max(axis=1) <= TOLERANCE)  # shadows
+        if (near | darker).mean() < _INSIDE or near.mean() < _LIT:
             return None
         stride = max(1, len(places) // max(1, len(inner)))
         every = np.concatenate([places[::stride], inner])
