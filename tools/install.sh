@@ -277,12 +277,26 @@ wait_ready() {
   say "ready"
 }
 
+readonly DROP_SAMPLE='
+import sys
+from pathlib import Path
+
+from edge_matting.core.anchored import AnchoredFolder
+from edge_matting.pipeline.self_test import sample_bytes
+
+AnchoredFolder(Path(sys.argv[1])).write("astronaut.jpg", sample_bytes(), replace=False)
+'
+
 # The proof that all of it works: a photo dropped as a user would drop it.
 first_cutout() {
   local inbox=/srv/edge-matting/in result=/srv/edge-matting/out/astronaut.png until=$((SECONDS + 120))
   if [ ! -d $inbox ] || ! grep -qs 'path: /srv/edge-matting$' $CONFIG; then return 0; fi
-  cp "$(sample_photo $CURRENT)" $inbox/.astronaut.part
-  mv $inbox/.astronaut.part $inbox/astronaut.jpg
+  # As the service's user and through its own door: root writes nothing into a folder that others
+  # may write, for a link may have been planted there.
+  if ! runuser -u edge-matting -- "$CURRENT/bin/python" -I -c "$DROP_SAMPLE" $inbox; then
+    warn "the built-in photo could not be put into $inbox"
+    return 0
+  fi
   until [ -e $result ]; do
     if [ $SECONDS -ge $until ]; then
       warn "no $result after two minutes: edge-matting doctor"

@@ -2,9 +2,9 @@
 
     python -m tools.mutants edge_matting/ledger/retry_policy.py [--tests tests/ledger] [--most 60]
 
-cosmic-ray changes the file in a copy of the tree under build/mutants, one change at a time, and runs
-the tests of the folder that mirrors it. Prints each change that all tests survived; exit status 1
-when there is one. ``--most`` takes a spread of that many changes, so that a look takes minutes.
+cosmic-ray changes the file in a copy of the tree under build/mutants, one change at a time, and
+runs the tests of the folder that mirrors it. Prints each change that all tests survived; exit
+status 1 when there is one. ``--most`` takes a spread of so many changes: a look takes minutes.
 """
 
 from __future__ import annotations

@@ -2,12 +2,10 @@
 
 from edge_matting.cache.entry import EntryDamaged
 from edge_matting.cache.fingerprint import Fingerprint, content_digest, fingerprint_of
-from edge_matting.cache.matte_cache import RESULTS, CacheCounts, CacheLookup, MatteCache
+from edge_matting.cache.matte_cache import CacheLookup, MatteCache
 from edge_matting.cache.verify import Distances, MatchTolerances
 
 __all__ = [
-    "RESULTS",
-    "CacheCounts",
     "CacheLookup",
     "Distances",
     "EntryDamaged",

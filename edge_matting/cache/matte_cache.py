@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
@@ -37,7 +36,6 @@ log = logging.getLogger(__name__)
 
 Kept = TypeVar("Kept")
 LookupResult = Literal["matte", "perceptual", "rejected", "miss"]
-RESULTS: Final = ("exact", "matte", "perceptual", "miss", "rejected")
 
 PHASH_BITS: Final = 7
 DHASH_BITS: Final = 12
@@ -51,21 +49,12 @@ class CacheLookup:
     """What the cache says of a photo, and why.
 
     ``alpha`` is the stored matte, h x w float32 in [0, 1] at model size, or None. ``evidence``
-    goes to the sidecar: the nominated photo's distances. ``seconds`` is what its inference took.
+    goes to the sidecar: the nominated photo's distances.
     """
 
     verdict: LookupResult
     alpha: Alpha | None = None
-    seconds: float = 0.0
     evidence: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class CacheCounts:
-    """Photos by what the cache said, and the inference they did not take, since the start."""
-
-    requests: Mapping[str, int]
-    saved_seconds: float
 
 
 class MatteCache:
@@ -86,18 +75,10 @@ class MatteCache:
         self._perceptual = perceptual
         self._limits = limits or MatchTolerances()
         self._flight = SingleFlight()
-        self._lock = threading.Lock()
-        self._requests = dict.fromkeys(RESULTS, 0)
-        self._saved = 0.0
 
     def find(self, context: str, mark: Fingerprint, thumbnail: Rgb) -> CacheLookup:
-        """A stored matte for the photo that ``thumbnail`` (h x w x 3) shows, if one is proven fit.
-
-        The photo is counted by the answer it gets.
-        """
-        answer = self._same_input(context, mark) or self._nominated(context, mark, thumbnail)
-        self.count(answer.verdict, answer.seconds)
-        return answer
+        """A stored matte for the photo that ``thumbnail`` (h x w x 3) shows, if proven fit."""
+        return self._same_input(context, mark) or self._nominated(context, mark, thumbnail)
 
     def keep(
         self, context: str, mark: Fingerprint, thumbnail: Rgb, alpha: Alpha, seconds: float
@@ -121,12 +102,6 @@ class MatteCache:
         """Held while the photo is looked up and inferred, so that its double waits for it."""
         return self._flight.turn(f"{context}/{mark.pixels}", waiting)
 
-    def count(self, result: str, saved_seconds: float = 0.0) -> None:
-        """One photo was answered so."""
-        with self._lock:
-            self._requests[result] += 1
-            self._saved += saved_seconds
-
     def tend(self) -> None:
         """Give space back that the disk lacks, and see what other processes changed."""
         self.store.tend()
@@ -143,11 +118,6 @@ class MatteCache:
         """What is wrong with the stored entries, one line each; none: all is well."""
         return self.store.check()
 
-    def answers(self) -> CacheCounts:
-        """Counted by this process."""
-        with self._lock:
-            return CacheCounts(dict(self._requests), round(self._saved, 3))
-
     def stored(self) -> Stored:
         """What is stored now."""
         return self.store.stored()
@@ -158,7 +128,7 @@ class MatteCache:
         """The model's own input again, bit for bit, whatever the photo's size or file."""
         name = self.store.with_pixels(context, mark.pixels)
         entry = None if name is None else self.load(name)
-        return None if entry is None else CacheLookup("matte", entry.alpha, entry.seconds)
+        return None if entry is None else CacheLookup("matte", entry.alpha)
 
     def _nominated(self, context: str, mark: Fingerprint, thumbnail: Rgb) -> CacheLookup:
         refused: Mapping[str, float] = {}
@@ -172,7 +142,7 @@ class MatteCache:
             distances = compare(entry.thumbnail, thumbnail, entry.alpha, size)
             evidence = _evidence(phash, mark, entry.mark, distances)
             if distances.within(self._limits):
-                return CacheLookup("perceptual", entry.alpha, entry.seconds, evidence)
+                return CacheLookup("perceptual", entry.alpha, evidence)
             refused = refused or evidence  # the nearest one's: it says most
         return CacheLookup("rejected" if refused else "miss", evidence=refused)
 

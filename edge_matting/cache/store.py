@@ -13,8 +13,9 @@ from typing import Final
 
 from edge_matting.cache.disk import DiskTier
 from edge_matting.cache.entry import SUFFIX, parse_name
-from edge_matting.cache.index import HammingIndex
+from edge_matting.cache.hash_scan import HashScan
 from edge_matting.cache.memory import MemoryTier
+from edge_matting.core.reasons import Reason
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class Stored:
     memory_bytes: int
     disk_bytes: int
     evictions: int
-    problem: str | None  # why the disk is not used, if it should be
+    problem: Reason | None  # why the disk is not used, if it should be
 
 
 class TieredStore:
@@ -54,9 +55,9 @@ class TieredStore:
         self._monotonic = monotonic
         self._memory = MemoryTier(memory_bytes)
         self._by_pixels: dict[tuple[str, str], str] = {}
-        self._indexes: defaultdict[str, HammingIndex[str]] = defaultdict(HammingIndex)
+        self._hashes: defaultdict[str, HashScan[str]] = defaultdict(HashScan)
         self._evictions = 0
-        self._problem: str | None = None
+        self._problem: Reason | None = None
         self._paused_until = float("-inf")
         self._next_refresh = monotonic() + REFRESH_SECONDS
         self._disk = self._opened(root, disk_bytes, min_free_bytes)
@@ -71,7 +72,7 @@ class TieredStore:
     def near(self, context: str, phash: int, bits: int) -> list[tuple[int, str]]:
         """(distance, name) of entries at most ``bits`` away, nearest first."""
         with self._lock:
-            return self._indexes[context].near(phash, bits)
+            return self._hashes[context].near(phash, bits)
 
     def get(self, name: str) -> bytes | None:
         """The entry's bytes; None where it is gone."""
@@ -106,7 +107,7 @@ class TieredStore:
                 try:
                     self._disk.remove(name)
                 except OSError as error:
-                    self._refused(f"a cached matte cannot be removed: {error}")
+                    self._refused(Reason("cache_not_removed", why=str(error)))
             self._leave([name])
 
     def tend(self) -> None:
@@ -125,7 +126,7 @@ class TieredStore:
                     self._enter(came)
                     self._leave_unless_kept(went)
             except OSError as error:
-                self._refused(f"the matte cache cannot be looked after: {error}")
+                self._refused(Reason("cache_not_tended", why=str(error)))
 
     def keep_models(self, sha256s: Collection[str]) -> None:
         """Drop the entries of all models but these."""
@@ -135,7 +136,7 @@ class TieredStore:
             try:
                 self._leave_unless_kept(self._disk.keep_models(sha256s))
             except OSError as error:
-                self._refused(f"old entries of the matte cache cannot be dropped: {error}")
+                self._refused(Reason("cache_not_dropped", why=str(error)))
 
     def distrust(self, moment: float) -> int:
         """Drop what was stored or used since ``moment``, seconds since the epoch; how many."""
@@ -145,7 +146,7 @@ class TieredStore:
                 try:
                     left |= set(self._disk.remove_since(moment))
                 except OSError as error:
-                    self._refused(f"the matte cache cannot be cleared: {error}")
+                    self._refused(Reason("cache_not_cleared", why=str(error)))
             gone = [name for name in left if not self._kept(name)]
             self._leave(gone)
             return len(gone)
@@ -154,7 +155,7 @@ class TieredStore:
         """Faults of the entries on disk and of the index over them."""
         with self._lock:
             faults = [] if self._disk is None else self._disk.check()
-            indexed = {name for index in self._indexes.values() for name in index}
+            indexed = {name for hashes in self._hashes.values() for name in hashes}
             for name in indexed:
                 if not self._kept(name):
                     faults.append(f"{name}: is in the index and nowhere else")
@@ -178,14 +179,14 @@ class TieredStore:
         try:
             return DiskTier(root, limit, min_free)
         except OSError as error:
-            self._refused(f"the matte cache stays in memory: {error}")
+            self._refused(Reason("cache_in_memory", why=str(error)))
             return None
 
     def _read(self, disk: DiskTier, name: str) -> bytes | None:
         try:
             return disk.get(name)
         except OSError as error:
-            self._refused(f"a cached matte cannot be read: {error}")
+            self._refused(Reason("cache_unreadable", why=str(error)))
             return None
 
     def _write(self, disk: DiskTier, name: str, data: bytes) -> list[str]:
@@ -193,13 +194,13 @@ class TieredStore:
             left = disk.put(name, data)
         except OSError as error:
             self._paused_until = self._monotonic() + PAUSE_SECONDS
-            self._refused(f"the matte cache cannot write: {error}")
+            self._refused(Reason("cache_unwritable", why=str(error)))
             return []
         self._problem = None
         self._evictions += len(left)
         return left
 
-    def _refused(self, problem: str) -> None:
+    def _refused(self, problem: Reason) -> None:
         """Told once, until the disk works again."""
         if self._problem is None:
             log.warning("%s; photos are done without it", problem)
@@ -213,14 +214,14 @@ class TieredStore:
                 log.warning("not a cached matte, left alone: %s", error)
                 continue
             self._by_pixels[context, mark.pixels] = name
-            self._indexes[context].add(name, mark.phash)
+            self._hashes[context].add(name, mark.phash)
 
     def _leave(self, names: Iterable[str]) -> None:
         for name in filter(is_matte, names):
             context, mark = parse_name(name)
             if self._by_pixels.get((context, mark.pixels)) == name:
                 del self._by_pixels[context, mark.pixels]
-            self._indexes[context].remove(name)
+            self._hashes[context].remove(name)
 
     def _leave_unless_kept(self, names: Iterable[str]) -> None:
         self._leave([name for name in names if not self._kept(name)])

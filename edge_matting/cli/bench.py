@@ -25,10 +25,10 @@ from edge_matting.config import Settings
 from edge_matting.core.errors import ConfigError
 from edge_matting.core.plan import Plan
 from edge_matting.device import probe_device
-from edge_matting.engine.factory import load_tools, plan_for
+from edge_matting.engine.factory import plan_for, tools_for_recipe
 from edge_matting.engine.jobs.delivery import deliver
 from edge_matting.imaging import encode
-from edge_matting.pipeline import PhotoTask, PixelBudget, Tools
+from edge_matting.pipeline import PhotoTask, Tools
 
 SIZE = (1920, 1080)
 
@@ -39,16 +39,16 @@ def run(options: argparse.Namespace) -> int:
     settings = read_settings(options)
     profile = probe_device()
     plan = plan_for(settings, profile)
-    session, manifest = load_tools(settings, plan, settings.model)
-    tools = Tools(session, manifest, PixelBudget(plan.pixels_in_flight), lambda _stage: None)
+    recipe = settings.recipes[settings.hot_folders[0].recipe]
+    tools = tools_for_recipe(settings, plan, recipe)
     with tempfile.TemporaryDirectory() as scratch:
         report = {
             "version": __version__,
             "python": platform.python_version(),
             "cpu": profile.cpu_model,
             "usable_cpus": profile.usable_cpus,
-            "model": manifest.id,
-            "provider": session.describe().actual_provider,
+            "model": tools.manifest.id,
+            "provider": tools.session.describe().actual_provider,
             "photo": f"{SIZE[0]} x {SIZE[1]} JPEG, default recipe",
             **_measure(settings, plan, tools, Path(scratch), options.photos),
             "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
@@ -71,7 +71,7 @@ def _measure(
 
     def one(number: int) -> dict[str, float]:
         photo = InputPhoto(path, f"{number}.jpg")
-        results = DirectoryResults(places, photo, recipe, tools.manifest.sha256)
+        results = DirectoryResults(places, photo, recipe, tools.identity)
         task = PhotoTask(photo.relative, data, recipe, settings.limits.max_pixels)
         begin = time.perf_counter()
         done = deliver(task, tools, results)

@@ -2,7 +2,7 @@
 
 In it: the doctor's findings, the service's log and unit, the settings as read, the device, the
 ledger's numbers, the versions of all packages, the system. Not in it: the token, photos, results,
-previews. The log names photos; who gives the archive away should know that.
+thumbnails. The log names photos; who gives the archive away should know that.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _contents(settings: Settings | None, findings: Sequence[Finding]) -> Iterato
 
 
 def _guarded(facts: Callable[[Settings], Any], settings: Settings) -> str:
-    """What cannot be had is told in its place: often it is the very cause that is looked for."""
+    """What cannot be had is named in its place: often it is the very cause that is looked for."""
     try:
         return _json(facts(settings))
     except (EdgeMattingError, NoAnswer) as error:

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edge_matting.cli.bundle import write_bundle
+from edge_matting.cli.doctor_rights import rights
 from edge_matting.cli.doctor_service import page, service, service_user, unit_folders
 from edge_matting.cli.execution import execution_facts, execution_lines
 from edge_matting.cli.findings import Check, Finding
 from edge_matting.cli.output import print_line
 from edge_matting.cli.settings import read_settings
-from edge_matting.config import HotFolder, Settings
+from edge_matting.config import HotFolder, Settings, find_config
 from edge_matting.core.clock import SystemClock
 from edge_matting.core.errors import ConfigError, EdgeMattingError
 from edge_matting.daemon.appliance import check_folders
@@ -42,8 +43,13 @@ def run(options: argparse.Namespace) -> int:
             wrong = [Finding("configuration", fault, well=False) for fault in error.faults]
             _bundle(options.bundle, None, wrong)
         raise
+    config = find_config(options.config)
+
+    def file_rights(settings: Settings) -> Iterator[Finding]:
+        return rights(settings, config)
+
     findings = []
-    for check in CHECKS:
+    for check in (*CHECKS, file_rights):
         for finding in _guarded(check, settings):
             print_line(str(finding))
             findings.append(finding)
@@ -62,7 +68,14 @@ def _guarded(check: Check, settings: Settings) -> Iterator[Finding]:
     try:
         yield from check(settings)
     except EdgeMattingError as error:
-        yield Finding(check.__name__.strip("_").replace("_", " "), str(error), well=False)
+        yield Finding(_name_of(check), str(error), well=False)
+    except OSError as error:
+        found = str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
+        yield Finding(_name_of(check), found, well=False)
+
+
+def _name_of(check: Check) -> str:
+    return check.__name__.strip("_").replace("_", " ")
 
 
 def _folders(settings: Settings) -> Iterator[Finding]:

@@ -30,11 +30,11 @@ RESULTS: Final = MappingProxyType(
         "signal": "it was killed",
         "core-dump": "it crashed",
         "watchdog": "it made no progress and the watchdog ended it",
-        "timeout": "it was not ready in time: the engine does not come up; the log says why",
+        "timeout": "it was not ready in time: the engine does not come up; the log shows why",
         "oom-kill": "the kernel ended it for want of memory: lower limits.max_pixels",
         "start-limit-hit": "it failed too often in a row; mend the cause below, then: "
         f"sudo systemctl reset-failed {UNIT} && sudo systemctl start {UNIT}",
-        "resources": "systemd could not set it up; journalctl -u edge-matting says what is missing",
+        "resources": "systemd could not set it up; see journalctl -u edge-matting",
         "exec-condition": "a condition of the unit does not hold",
         "protocol": "it ended before it was ready",
     }
@@ -79,12 +79,12 @@ def service(_settings: Settings) -> Iterator[Finding]:
 def cause(state: Mapping[str, str]) -> str:
     """Why it is down, in words, from systemd's properties."""
     result, status = state["Result"], state["ExecMainStatus"]
-    said = RESULTS.get(result, result)
+    meaning_of_result = RESULTS.get(result, result)
     code = int(status) if status.isdigit() else 0
     if result in {"exit-code", "start-limit-hit", "protocol"} and code:
-        meaning = STATUSES.get(code, "journalctl -u edge-matting says more")
-        return f"{said} (status {code}: {meaning})"
-    return said
+        meaning = STATUSES.get(code, "journalctl -u edge-matting shows more")
+        return f"{meaning_of_result} (status {code}: {meaning})"
+    return meaning_of_result
 
 
 def unit_folders(settings: Settings) -> Iterator[Finding]:
@@ -126,7 +126,7 @@ def service_user(settings: Settings) -> Iterator[Finding]:
 
 
 def page(settings: Settings) -> Iterator[Finding]:
-    """Who answers on the page's address, and what it says of itself."""
+    """Who answers on the page's address, and its state."""
     status = settings.status
     if status.token_file is not None:
         try:

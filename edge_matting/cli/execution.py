@@ -13,7 +13,7 @@ from edge_matting.engine.factory import open_model
 
 
 def execution_facts(settings: Settings, plan: Plan, profile: DeviceProfile) -> dict[str, Any]:
-    """What the opened model says of itself; only ``error`` when it cannot be opened."""
+    """The opened model's session; only ``error`` when it cannot be opened."""
     try:
         opened = open_model(settings, plan, settings.model, profile)
     except EdgeMattingError as error:

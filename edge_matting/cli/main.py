@@ -3,52 +3,112 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
 from edge_matting import __version__
+from edge_matting.cli.output import OutputLost, flush
 from edge_matting.core import logs
 from edge_matting.core.errors import ConfigError, EdgeMattingError, StartError
+
+log = logging.getLogger(__name__)
 
 BAD_INPUT = 2
 FAULT = 1
 CLOSED_PIPE = 141
 
+NOT_OURS: Final = "run this as the user whose file it is, or give this user the right"
+ADVICE: Final = MappingProxyType(
+    {
+        errno.EACCES: NOT_OURS,
+        errno.EPERM: NOT_OURS,
+        errno.EROFS: "the disk is read-only: name another place",
+        errno.ENOSPC: "free some space",
+        errno.EDQUOT: "this user's share of the disk is used up",
+        errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
+    }
+)
+"""What to do where the operating system refuses a file."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; exit status 0: well, 1: not all well, 2: bad arguments or config."""
+    closed = _closed_streams()
+    if closed:
+        _say(f"{' and '.join(closed)} is closed: name a file, or /dev/null if nobody reads it")
+        return BAD_INPUT
     options = _parser().parse_args(arguments)
     logs.configure(verbose=options.verbose)
     command: Callable[[argparse.Namespace], int] = importlib.import_module(
         f"edge_matting.cli.{options.module}"
     ).run
     try:
-        return command(options)
-    except ConfigError as error:
-        for fault in error.faults:
-            _say(fault)
-        return BAD_INPUT
-    except StartError as error:
-        _say(str(error))
-        return BAD_INPUT
-    except EdgeMattingError as error:
-        _say(str(error))
-        return FAULT
+        status = command(options)
+        flush()
     except BrokenPipeError:
         # The reader of our output went away (`| head`); nothing is left to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return CLOSED_PIPE
+    except (EdgeMattingError, OSError) as error:
+        return _explained(error)
+    else:
+        return status
     finally:
         logging.shutdown()
 
 
+def _explained(error: EdgeMattingError | OSError) -> int:
+    """Say what went wrong, in a sentence; the exit status that belongs to it."""
+    if isinstance(error, ConfigError):
+        for fault in error.faults:
+            _say(fault)
+        return BAD_INPUT
+    if isinstance(error, OSError):
+        if error.filename is None:  # about no file that anybody could put right
+            raise error
+        log.debug("where it came from:", exc_info=error)
+        advice = ADVICE.get(error.errno or 0)
+        hint = "" if advice is None else f" ({advice})"
+        _say(f"{logs.shown(error.filename)}: {error.strerror}{hint}")
+        return BAD_INPUT
+    _say(str(error))
+    if isinstance(error, OutputLost):
+        _drop_output()
+    return BAD_INPUT if isinstance(error, StartError) else FAULT
+
+
+def _drop_output() -> None:
+    """Let nothing of what is still to be written fail once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _closed_streams() -> list[str]:
+    """Standard streams that whoever started this has closed.
+
+    The next file opened would take the number of one and be written to as if it were it.
+    """
+    closed = []
+    for number, name in enumerate(("standard input", "standard output", "standard error")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            closed.append(name)
+    return [name for name in closed if name != "standard input"]  # nothing is read from it
+
+
 def _say(text: str) -> None:
-    print(f"edge-matting: {text}".encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+    line = f"edge-matting: {text}".encode("utf-8", "backslashreplace").decode()
+    # With standard error closed the sentence goes where it can be seen.
+    print(line, file=sys.stderr or sys.stdout)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -140,9 +200,39 @@ def _add_models(commands: Commands) -> None:
     add.add_argument(
         "--size", type=_size, metavar="WxH", help="where any will do, the one to run at"
     )
+    add.add_argument(
+        "--mean",
+        type=_triple,
+        metavar="R,G,B",
+        help="mean of its normalisation, of pixels from 0 to 1 or, if above 1, from 0 to 255",
+    )
+    add.add_argument("--std", type=_triple, metavar="R,G,B", help="its standard deviation")
+    add.add_argument("--channels", choices=["rgb", "bgr"], help="the order of its colours")
+    add.add_argument(
+        "--seconds", type=_positive, default=120.0, help="the most for one picture (default: 120)"
+    )
+    add.add_argument(
+        "--memory-mb", type=_positive, metavar="MB", help="the most memory it may take when tried"
+    )
     verify = action("verify", "compare files with their manifests")
     verify.add_argument("id", nargs="?")
     action("remove", "delete an added model").add_argument("id")
+
+
+def _triple(text: str) -> tuple[float, float, float]:
+    numbers = [float(part) for part in text.split(",")]
+    if len(numbers) == 1:
+        numbers *= 3
+    if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
+        raise argparse.ArgumentTypeError("expected three numbers, such as 0.485,0.456,0.406")
+    return numbers[0], numbers[1], numbers[2]
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0.0 < number < math.inf:
+        raise argparse.ArgumentTypeError("expected a number greater than 0")
+    return number
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -168,7 +258,7 @@ def _add_device_commands(commands: Commands) -> None:
 
 
 def _add_remote_commands(commands: Commands) -> None:
-    status = _command(commands, "status", "status", "what the running appliance says of itself")
+    status = _command(commands, "status", "status", "state of the running appliance")
     status.add_argument("--url", help="address of its page (default: from the configuration)")
     _json(status)
     retry = _command(commands, "retry", "retry", "put failed or reviewed jobs back in the queue")

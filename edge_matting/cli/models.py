@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
 
+from edge_matting.cli.confined import Bounds, run_confined
 from edge_matting.cli.output import complain, print_line
-from edge_matting.cli.sample import trial_photos
 from edge_matting.cli.settings import read_settings
-from edge_matting.cli.trial import BuiltInPhotos, reference_mattes
 from edge_matting.core.errors import EdgeMattingError
-from edge_matting.engine.factory import open_catalog, record_golden_matte
+from edge_matting.core.model_ids import former_ids
+from edge_matting.device import VitalsReader
+from edge_matting.engine.factory import open_catalog
 from edge_matting.models import Catalog
 from edge_matting.models.catalog import HIDDEN
-from edge_matting.onboarding.add import Added, add_model
+from edge_matting.onboarding.add import default_id
+from edge_matting.onboarding.normalisation import normalisation_of
 from edge_matting.onboarding.propose import OnboardingOptions
 
-_CLOSE = 1.5
-"""Two normalisations are hard to tell apart below this ratio: a robust network, fed in another way
-than it was trained with, was seen to do better than with its own by a third."""
+TRIAL: Final = "edge_matting.cli.model_trial"
+
+_LEAST_BYTES: Final = 2 << 30
+"""Address space that a runtime needs beside the model's own."""
+
+_SHARE: Final = 0.7
+"""Of the memory that is free, what a stranger's model may take."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,8 +44,9 @@ def _list(catalog: Catalog, _options: argparse.Namespace) -> int:
             print_line(f"{entry.id:24} {origin:8} {entry.fault}")
         else:
             size, manifest = entry.manifest.input.size, entry.manifest
+            before = "".join(f", formerly {former}" for former in former_ids(entry.id))
             licence = f"{size.width} x {size.height}  {manifest.licence}"
-            print_line(f"{entry.id:24} {origin:8} {manifest.name}  {licence}")
+            print_line(f"{entry.id:24} {origin:8} {manifest.name}{before}  {licence}")
     for model_id in catalog.hidden():
         print_line(f"{model_id:24} {'hidden':8} {HIDDEN}")
     return 0
@@ -46,52 +58,42 @@ def _show(catalog: Catalog, options: argparse.Namespace) -> int:
 
 
 def _add(catalog: Catalog, options: argparse.Namespace) -> int:
-    trial = BuiltInPhotos(trial_photos())
-    added = add_model(
-        catalog,
-        options.file,
-        trial,
-        model_id=options.id,
-        answers=OnboardingOptions(options.preset, options.output, options.size),
-        reference=reference_mattes(catalog, trial),
+    settings = read_settings(options)
+    answers = OnboardingOptions(
+        options.preset,
+        options.output,
+        options.size,
+        normalisation_of(options.mean, options.std, options.channels),
     )
-    record_golden_matte(read_settings(options), added.manifest.id)
-    print_line(added.manifest.as_yaml().rstrip())
-    for line in told(added):
-        print_line(f"# {line}")
+    folder = catalog.added_dir / (options.id or default_id(options.file))
+    is_new = not os.path.lexists(folder)
+    request = {
+        "settings": json.dumps(settings.as_json()),
+        "file": str(options.file),
+        "id": options.id,
+        "answers": answers.as_json(),
+    }
+    try:
+        made = run_confined(TRIAL, request, Bounds(options.seconds, _memory_bytes(options)))
+    except EdgeMattingError as error:
+        if is_new and folder.parent == catalog.added_dir:  # ended while it was being copied
+            shutil.rmtree(folder, ignore_errors=True)
+        error.message = _naming(options.file, error.message)
+        raise
+    for line in made["lines"]:
+        print_line(line)
     return 0
 
 
-def told(added: Added) -> Iterator[str]:
-    """What was found out, and what to do where it may be wrong."""
-    manifest, found = added.manifest, added.statistics
-    yield f"recognised as: {added.family.title}"
-    if len(added.scores) > 1:
-        ranked = sorted(added.scores.items(), key=lambda item: item[1].total)
-        tried = ", ".join(f"{name} {score.total:.3f}" for name, score in ranked)
-        yield f"normalisation: {added.normalisation}; tried, less is better: {tried}"
-    yield (
-        f"mattes of the built-in photos: from {found.minimum:.3f} to {found.maximum:.3f}, "
-        f"mean {found.mean:.3f}, deviation {found.deviation:.3f}"
-    )
-    if close := rivals(added):
-        yield (
-            f"not much worse: {', '.join(close)}; where its makers name one of these, remove the "
-            f"model and add it again with --preset {close[0]}"
-        )
-    yield f"added as {manifest.id}; use it with --model {manifest.id}, or as model: in the settings"
+def _memory_bytes(options: argparse.Namespace) -> int:
+    if options.memory_mb is not None:
+        return int(options.memory_mb) << 20
+    free = VitalsReader().read().memory_available_bytes or 0
+    return max(_LEAST_BYTES, int(_SHARE * free))
 
 
-def rivals(added: Added) -> tuple[str, ...]:
-    """Normalisations that did nearly as well as the one chosen."""
-    if added.normalisation not in added.scores:
-        return ()
-    bound = _CLOSE * added.scores[added.normalisation].total
-    return tuple(
-        name
-        for name, score in added.scores.items()
-        if name != added.normalisation and score.total < bound
-    )
+def _naming(file: Path, message: str) -> str:
+    return message if str(file) in message else f"{file}: {message}"
 
 
 def _verify(catalog: Catalog, options: argparse.Namespace) -> int:

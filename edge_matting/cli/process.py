@@ -22,6 +22,7 @@ from edge_matting.cli.directory import DirectoryResults, InputPhoto, Places, fin
 from edge_matting.cli.output import complain, print_json, print_line
 from edge_matting.cli.settings import read_settings
 from edge_matting.config import Recipe, Settings, find_config, load_settings, with_format
+from edge_matting.core.anchored import anchored_file
 from edge_matting.core.errors import (
     ConfigError,
     InternalFault,
@@ -32,10 +33,10 @@ from edge_matting.core.errors import (
 from edge_matting.core.logs import shown
 from edge_matting.core.plan import Plan
 from edge_matting.core.states import JobState
-from edge_matting.engine.factory import load_tools, open_cache, open_plates, plan_for
+from edge_matting.engine.factory import open_cache, plan_for, tools_for_recipe
 from edge_matting.engine.jobs.delivery import deliver
 from edge_matting.engine.process_tuning import tune_process
-from edge_matting.pipeline import PhotoTask, PixelBudget, Tools, batched
+from edge_matting.pipeline import PhotoTask, Tools
 from edge_matting.pipeline.read_source import read_source
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Run:
 
     def results_of(self, photo: InputPhoto) -> DirectoryResults:
         """Where the photo's results go; asked for in the photos' order, which decides names."""
-        return DirectoryResults(self.places, photo, self.recipe, self.tools.manifest.sha256)
+        return DirectoryResults(self.places, photo, self.recipe, self.tools.identity)
 
     def do(self, photo: InputPhoto, results: DirectoryResults) -> JobState | JobError | None:
         """One photo: its state, the error that it ended with, or None when it was done before."""
@@ -94,12 +95,14 @@ class Run:
             return InternalFault(f"{shown(photo.path)}: {type(error).__name__}: {error}")
 
     def _do(self, photo: InputPhoto, results: DirectoryResults) -> JobState | None:
-        limits = self.settings.limits
-        data = read_source(photo.path, None, int(limits.max_file_mb * 1e6))
-        if results.done_before(data):
-            return None
-        task = PhotoTask(photo.relative, data, self.recipe, limits.max_pixels)
-        return deliver(task, self.tools, results).state
+        file, limits = anchored_file(photo.path), self.settings.limits
+        status = file.status()
+        with self.tools.gate.reading(0 if status is None else status.st_size, lambda: None):
+            data = read_source(file, None, int(limits.max_file_mb * 1e6))
+            if results.done_before(data):
+                return None
+            task = PhotoTask(photo.relative, data, self.recipe, limits.max_pixels)
+            return deliver(task, self.tools, results).state
 
 
 class Interrupt:
@@ -123,11 +126,8 @@ def run(options: argparse.Namespace) -> int:
     interrupt = Interrupt()
     tune_process()
     plan = _plan(settings)
-    session, manifest = load_tools(settings, plan, settings.model)
     cache = None if options.no_cache else open_cache(settings, on_disk=_is_ours(settings.state_dir))
-    gate = PixelBudget(plan.pixels_in_flight)
-    session = batched(session, manifest, plan.batch)
-    tools = Tools(session, manifest, gate, lambda _stage: None, cache, open_plates(settings))
+    tools = tools_for_recipe(settings, plan, recipe, cache=cache)
     places = Places(options.out, name, reuse=cache is not None)
     work = Run(settings, recipe, places, tools)
     tally = _do_all(work, photos, plan.workers, interrupt)
@@ -144,7 +144,7 @@ def _is_ours(state_dir: Path) -> bool:
     except OSError:
         ours = False
     if not ours:
-        log.info("%s is not this user's: mattes are remembered for this run only", state_dir)
+        log.info("%s belongs to another user: mattes are cached for this run only", state_dir)
     return ours
 
 

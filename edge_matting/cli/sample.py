@@ -1,4 +1,4 @@
-"""The photos that travel with the program; `data/photos/README.md` says whose they are."""
+"""The photos that travel with the program; `data/photos/README.md` names their owners."""
 
 from __future__ import annotations
 

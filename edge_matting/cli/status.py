@@ -1,4 +1,4 @@
-"""``status``: what the running appliance says of itself."""
+"""``status``: the state of the running appliance."""
 
 from __future__ import annotations
 
@@ -28,15 +28,18 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print(status: dict[str, Any]) -> None:
-    print_line(f"{status['state']}  (edge-matting {status['version']})")
+    print_line(f"{status['state'].replace('_', ' ')}  (edge-matting {status['version']})")
+    print_line(f"  {status['by_itself']} {status['to_do']}")
     for reason in status["reasons"]:
         print_line(f"  {reason}")
     counts = status["queue"]["counts"]
     print_line("jobs     " + ", ".join(f"{number} {state}" for state, number in counts.items()))
     print_line(f"pace     {_pace(status)}")
+    if status["queue"]["arriving"]:
+        print_line(f"arriving {status['queue']['arriving']} that are no jobs yet")
     execution = status["execution"]
     if execution is not None:
-        print_line(f"runs on  {execution['actual']}, {execution['requested']} was asked for")
+        print_line(f"runs on  {execution['actual']}; configured: {execution['requested']}")
     for folder in status["folders"]:
         problem = folder["problem"] or "ready"
         print_line(f"folder   {folder['path']}: {problem} ({folder['watch']})")

@@ -21,17 +21,17 @@ def config_error(faults: Iterable[str]) -> ConfigError:
 def faults_of(error: ValidationError, root: type[BaseModel]) -> Iterator[str]:
     """``path.to.key: what is wrong``, one line per key of ``root``.
 
-    The alternatives of a union are told together.
+    The alternatives of a union are reported together.
     """
-    told: dict[str, list[str]] = {}
+    by_key: dict[str, list[str]] = {}
     shown: dict[str, str] = {}
     for fault in error.errors():
         location = tuple(part for part in fault["loc"] if part not in _UNION_TAGS)
         key = _dotted(location)
-        told.setdefault(key, []).append(_wrong(fault["type"], str(fault["msg"]), location, root))
+        by_key.setdefault(key, []).append(_wrong(fault["type"], str(fault["msg"]), location, root))
         if not isinstance(fault["input"], dict | list) and fault["type"] != "extra_forbidden":
             shown[key] = f", got {fault['input']!r}"
-    for key, messages in told.items():
+    for key, messages in by_key.items():
         yield f"{key}: {' or '.join(dict.fromkeys(messages))}{shown.get(key, '')}"
 
 
@@ -42,8 +42,8 @@ _UNION_TAGS: Final = frozenset({"literal['auto']", "constrained-int", "constrain
 def _wrong(kind: str, message: str, location: Sequence[int | str], root: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         return f"unknown key{_nearest(location, root)}"
-    for said, meant in (("Value error, ", ""), ("Input should be ", "expected ")):
-        message = message.replace(said, meant)
+    for theirs, ours in (("Value error, ", ""), ("Input should be ", "expected ")):
+        message = message.replace(theirs, ours)
     return message.replace("an object", "keys with values").replace("valid array", "list")
 
 

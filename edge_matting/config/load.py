@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,10 @@ from edge_matting.config.faults import config_error, faults_of
 from edge_matting.config.recipe import Recipe
 from edge_matting.config.settings import HotFolder, Settings
 from edge_matting.core.errors import ConfigError
+from edge_matting.core.model_ids import current_id
 from edge_matting.core.yaml_text import YAMLError, parse_yaml
+
+log = logging.getLogger(__name__)
 
 SYSTEM_CONFIG: Final = Path("/etc/edge-matting/edge-matting.yaml")
 ENVIRONMENT_KEY: Final = "EDGE_MATTING_CONFIG"
@@ -54,9 +58,22 @@ def parse_settings(raw: Mapping[str, Any], base: Path) -> Settings:
     except ValidationError as error:
         raise config_error(faults_of(error, Settings)) from None
     faults = list(_dangling_names(settings))
+    faults += [
+        f"hot_folders[{index}].pins: there is no such key"
+        for index, folder in enumerate(settings.hot_folders)
+        if folder.pins
+    ]
     if faults:
         raise config_error(faults)
-    return _with_pictures(_resolved(settings, base.absolute()))
+    return _with_pictures(_resolved(_with_current_model(settings), base.absolute()))
+
+
+def _with_current_model(settings: Settings) -> Settings:
+    current = current_id(settings.model)
+    if current == settings.model:
+        return settings
+    log.warning("model: %s is called %s now; it is used", settings.model, current)
+    return settings.model_copy(update={"model": current})
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

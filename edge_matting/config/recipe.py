@@ -21,6 +21,7 @@ from edge_matting.core.output_kinds import (
     OutputFormat,
     output_kind,
 )
+from edge_matting.core.tasks import TASKS
 
 DEEP_FORMATS: Final = frozenset({"png", "tiff"})
 LONGEST_SIDE: Final = 20_000
@@ -331,6 +332,12 @@ class Recipe(Frozen):
         if len(set(kinds)) != len(kinds):
             raise ValueError("each kind and format may be listed once")
         return value
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that the outputs need, in the order of ``core.tasks``."""
+        needed = {task for spec in self.outputs for task in output_kind(spec.kind).tasks}
+        return tuple(task for task in TASKS if task in needed)
 
     def key(self) -> str:
         """Digest of everything that decides the result's pixels, 16 hex digits."""

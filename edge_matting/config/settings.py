@@ -10,6 +10,8 @@ from pydantic import Field, field_validator
 from edge_matting.config.base import Frozen
 from edge_matting.config.builtin import BUILT_IN
 from edge_matting.config.recipe import Recipe
+from edge_matting.core.anchored import AnchoredFolder
+from edge_matting.core.pins import Pin, take_pins
 from edge_matting.core.providers import AUTO, WantedPrecision, WantedProvider, WantedRuntime
 
 
@@ -20,6 +22,8 @@ class HotFolder(Frozen):
     out: Path | None = None
     recipe: str = "cutout"
     originals: Literal["archive", "keep", "delete"] = "archive"
+    pins: tuple[Pin, ...] = ()
+    """What the folders were at the start; made by the appliance, never written by a user."""
 
     @property
     def inbox(self) -> Path:
@@ -41,10 +45,21 @@ class HotFolder(Frozen):
     def review(self) -> Path:
         return self.path / "review"
 
+    def door(self, part: Path) -> AnchoredFolder:
+        """The one way to what lies below ``part``, one of the five folders."""
+        return AnchoredFolder(part, self.path if self.pins else None, self.pins)
+
+    def pinned(self) -> HotFolder:
+        """The same folder, held to what its parts are now."""
+        parts = (self.path, self.inbox, self.outbox, self.done, self.failed, self.review)
+        return self.model_copy(update={"pins": take_pins(parts)})
+
 
 class IntakeSettings(Frozen):
     settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 2.0
     rescan_seconds: Annotated[float, Field(gt=0, le=86400)] = 60.0
+    stalled_seconds: Annotated[float, Field(ge=0, le=86400)] = 300.0
+    """How long a file that is not complete may be silent before it is taken as it is."""
     watch: Literal["auto", "native", "polling"] = "auto"
 
 
@@ -129,7 +144,8 @@ class Settings(Frozen):
         return self.state_dir / "ledger.sqlite"
 
     @property
-    def previews_dir(self) -> Path:
+    def thumbnails_dir(self) -> Path:
+        """Small pictures of the page; the folder keeps the name that it had first."""
         return self.state_dir / "previews"
 
     @property

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from edge_matting.core.reasons import Reason
+
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
@@ -38,7 +40,7 @@ class DeviceProfile:
     memory_bytes: int  # after cgroup limits
     page_size: int
     gpus: tuple[Gpu, ...]
-    notes: tuple[str, ...]  # what could not be read, and what follows
+    notes: tuple[Reason, ...]  # what could not be read, and what follows
     cpu_features: tuple[str, ...] = ()  # those that decide speed: avx2, avx512_vnni, asimddp
     cpu_clock_max_hz: int | None = None
     soc: str | None = None  # tegra234
@@ -58,11 +60,6 @@ class DeviceProfile:
         eight photos' mattes one was 17 dB from the exact one, with VNNI 33.
         """
         return self.machine != "x86_64" or not VNNI.isdisjoint(self.cpu_features)
-
-    @property
-    def unified_memory(self) -> bool:
-        """GPU and processor share one memory: there is one budget, not two."""
-        return any(gpu.integrated for gpu in self.gpus)
 
     @property
     def usable_gpus(self) -> tuple[Gpu, ...]:
@@ -95,7 +92,7 @@ class Vitals:
     throttled: bool | None  # slowed down by heat or power; a mere power cap is no fault
     taken_at: float | None = None  # seconds since the epoch, UTC
     taken_monotonic_seconds: float | None = None
-    junction_celsius: float | None = None  # hottest spot, where the chip tells it (Tegra)
+    junction_celsius: float | None = None  # hottest spot, where the chip has a sensor (Tegra)
     heat_headroom_celsius: float | None = None  # least distance to a passive trip or GPU slowdown
     passive_headroom_celsius: float | None = None  # to a passive trip alone
     cpu_clock_limit_hz: int | None = None
@@ -111,9 +108,4 @@ class Vitals:
     memory_some_stall_percent: float | None = None  # PSI, mean of 10 s: some task waited
     memory_full_stall_percent: float | None = None  # PSI, mean of 10 s: all tasks waited
     power_mode: str | None = None
-    gpu_problem: str | None = None  # why the GPU does not answer, such as "GPU is lost"
-
-    def age_seconds(self, monotonic: float) -> float | None:
-        """How old the readings are by the clock that they were taken with."""
-        taken = self.taken_monotonic_seconds
-        return None if taken is None else max(0.0, monotonic - taken)
+    gpu_problem: Reason | None = None  # why the GPU does not answer, such as "GPU is lost"

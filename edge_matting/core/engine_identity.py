@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from typing import Final
 
 from edge_matting.core.device_values import DeviceProfile
+
+JOB_SOURCE: Final = "job source"
+"""The place of an obstacle that keeps an engine from all its jobs."""
 
 
 @dataclass(frozen=True, slots=True)

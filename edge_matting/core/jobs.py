@@ -10,9 +10,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from edge_matting.core.errors import JobError
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
+
+COARSE_NS: Final = 2_000_000_000
+"""FAT keeps times to two seconds, other file systems to a second or to a hundred nanoseconds."""
 
 
 class Place(str, Enum):
@@ -30,11 +35,18 @@ class Signature:
 
     size: int
     mtime_ns: int
-    inode: int
+    inode: int  # 0 where the file system gives the same file now this one, now that
 
     @classmethod
-    def of(cls, status: os.stat_result) -> Signature:
-        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
+    def of(cls, status: os.stat_result, *, stable_inode: bool = True) -> Signature:
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino if stable_inode else 0)
+
+    def agrees(self, status: os.stat_result, *, copied: bool = False) -> bool:
+        """Whether a file looks like this; a copy has another inode and perhaps coarser times."""
+        late = abs(status.st_mtime_ns - self.mtime_ns)
+        same_inode = copied or self.inode in {0, status.st_ino}
+        same_time = late <= COARSE_NS if copied else late == 0
+        return status.st_size == self.size and same_time and same_inode
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +141,8 @@ class Quality:
     uncertain_fraction: float  # share of pixels with 0.05 < alpha < 0.95
     border_contact: float  # share of border pixels with alpha > 0.5
     predicted_error: float | None = None  # chance that IoU with the true matte is below 0.9
+    doubted: tuple[float, float, float, float] | None = None
+    """Of what goes to review: left, top, width, height of the place, in shares of the picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +172,7 @@ class Result:
     quality: Quality
     seconds: Mapping[str, float] = field(default_factory=dict)
     cache_evidence: Mapping[str, float] = field(default_factory=dict)  # distances that decided
-    notes: tuple[str, ...] = ()  # of the source: what was left out of it
+    notes: tuple[Reason, ...] = ()  # of the source: what was left out of it
     ground: GroundFound | None = None  # None where the recipe asks for none
 
 

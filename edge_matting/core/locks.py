@@ -1,4 +1,8 @@
-"""One appliance per state directory."""
+"""One appliance per state directory, one engine per share of the machine.
+
+On `flock` itself: the filelock package polls where the kernel queues, and makes a missing state
+directory (perhaps below a disk that is not mounted) where this must fail.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +26,14 @@ def exclusive_lock(path: Path, what: str, wait_seconds: float = 0.0) -> Iterator
 
     The kernel drops the lock when its holder dies, however it dies.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise StartError(
+            f"{path} cannot be opened: {error.strerror}",
+            hint=f"{path.parent} must belong to the user who runs this",
+        ) from error
     try:
         _acquire(descriptor, path, what, wait_seconds)
         with contextlib.suppress(OSError):  # a full disk: the lock holds without its holder's name

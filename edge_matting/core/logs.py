@@ -1,7 +1,7 @@
 """Logging to stderr: one line an event, as text or JSON, with journald's priorities under systemd.
 
-``EDGE_MATTING_LOG=json`` chooses JSON, for the daemon and, by inheritance, its engine. What is said
-in the same words again and again is told three times a minute; the next line tells how often it
+``EDGE_MATTING_LOG=json`` chooses JSON, for the daemon and, by inheritance, its engine. A line that
+repeats itself is written three times a minute; the next one counts how often it
 was held back.
 """
 
@@ -62,17 +62,17 @@ class JsonFormatter(logging.Formatter):
     """One event, one JSON object on one line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        told: dict[str, object] = {
+        fields: dict[str, object] = {
             "time": iso_utc(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
         if (job := _job.get()) is not None:
-            told["job"] = job
+            fields["job"] = job
         if record.exc_info:
-            told["exception"] = self.formatException(record.exc_info)
-        return json.dumps(told)
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps(fields)
 
 
 class JournalFormatter(logging.Formatter):
@@ -88,21 +88,21 @@ class JournalFormatter(logging.Formatter):
 
 
 @dataclass(slots=True)
-class _Said:
+class _Repeated:
     since: float
     times: int = 0
     held_back: int = 0
 
 
 class Repeats:
-    """Lets the same words through three times a minute, and then says how often they came.
+    """Lets the same line through three times a minute, and then counts how often it came.
 
     Words that differ, as each photo's do, are never held back.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._said: OrderedDict[tuple[str, str], _Said] = OrderedDict()
+        self._repeated: OrderedDict[tuple[str, str], _Repeated] = OrderedDict()
         self._lock = threading.Lock()
 
     def __call__(self, record: logging.LogRecord) -> bool:
@@ -118,18 +118,18 @@ class Repeats:
     def _held_back(self, key: tuple[str, str]) -> int | None:
         """How many were held back before this one; None when this one is, too."""
         now = self._monotonic()
-        said = self._said.setdefault(key, _Said(now))
-        self._said.move_to_end(key)
-        if len(self._said) > MAX_REMEMBERED:
-            self._said.popitem(last=False)
+        line = self._repeated.setdefault(key, _Repeated(now))
+        self._repeated.move_to_end(key)
+        if len(self._repeated) > MAX_REMEMBERED:
+            self._repeated.popitem(last=False)
         held_back = 0
-        if now - said.since >= REPEAT_SECONDS:
-            held_back = said.held_back
-            said.since, said.times, said.held_back = now, 0, 0
-        said.times += 1
-        if said.times <= REPEATS:
+        if now - line.since >= REPEAT_SECONDS:
+            held_back = line.held_back
+            line.since, line.times, line.held_back = now, 0, 0
+        line.times += 1
+        if line.times <= REPEATS:
             return held_back
-        said.held_back += 1
+        line.held_back += 1
         return None
 
 
@@ -137,7 +137,7 @@ def configure(*, verbose: bool = False, environment: Mapping[str, str] = os.envi
     """Send the package's log to stderr; names with odd bytes are escaped, never fatal."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter_for(environment))
-    handler.addFilter(_is_told)
+    handler.addFilter(_is_shown)
     handler.addFilter(Repeats())
     # Other packages' warnings too, in the same form.
     logging.getLogger().handlers[:] = [handler]
@@ -156,7 +156,7 @@ def formatter_for(environment: Mapping[str, str]) -> logging.Formatter:
     return JournalFormatter(lines) if journal else lines
 
 
-def _is_told(record: logging.LogRecord) -> bool:
+def _is_shown(record: logging.LogRecord) -> bool:
     """All but watchdog 7's complaint about its own, harmless, end."""
     return "called when the thread is inactive" not in record.getMessage()
 

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
 from edge_matting.core.errors import ConfigError
+from edge_matting.core.tasks import MATTING
 
 OutputFormat: TypeAlias = Literal["png", "webp", "jpg", "tiff", "avif"]
 
@@ -47,6 +48,8 @@ class OutputKind:
     """Allowed formats; the first is the default."""
     settings: tuple[str, ...] = ()
     """Settings of the output that the function takes: ``bits``, ``premultiplied``."""
+    tasks: tuple[str, ...] = (MATTING,)
+    """The tasks (``core.tasks``) that make its parts; a recipe may mix kinds of several."""
     opaque_kind: str | None = None
     """The kind that stands in where a format without transparency is asked for."""
 

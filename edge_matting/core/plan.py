@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge_matting.core.reasons import Reason
+
 
 @dataclass(frozen=True, slots=True)
 class Fallbacks:
@@ -33,9 +35,7 @@ class Plan:
     pixels_in_flight: int  # of all of them together; a larger photo runs alone
     session_threads: int
     memory_bytes: int  # budget of the engine process; above it the process is recycled
-    reasons: tuple[str, ...]
-    prefetch: int = 0  # of the workers, those that read and decode ahead of the model
-    encode_workers: int = 1  # of the workers, those that finish and encode behind it
+    reasons: tuple[Reason, ...]
     fallbacks: Fallbacks = Fallbacks()
 
     @classmethod
@@ -45,7 +45,7 @@ class Plan:
         plain = {
             **values,
             "resolution": tuple(values["resolution"]),
-            "reasons": tuple(values["reasons"]),
+            "reasons": tuple(map(Reason.from_coded, values["reasons"])),
             "fallbacks": Fallbacks(
                 providers=tuple(fallbacks["providers"]),
                 precisions=tuple(fallbacks["precisions"]),

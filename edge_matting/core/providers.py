@@ -71,6 +71,8 @@ class Runtime:
     """Its providers, and what each computes by itself from a file of full precision."""
     formats: tuple[str, ...] = ()
     """File formats of its own, as ``models.graph`` names them."""
+    suffix: str = ""
+    """What the name of a file of its own ends in."""
     marks: tuple[bytes, ...] = ()
     """First bytes of a file of its own; a file without any known ones is the main runtime's."""
     reads: tuple[str, ...] = ()
@@ -135,6 +137,7 @@ RUNTIMES: Final[Mapping[str, Runtime]] = MappingProxyType(
                 plugin="edge_matting.runtimes.ort.plugin",
                 computes={"tensorrt": ("fp16", "int8"), "cuda": (), "cpu": ()},
                 formats=("onnx",),
+                suffix=".onnx",
                 # It would look up its maker's servers and keep an identifier of the machine.
                 environment={"ORT_DISABLE_TELEMETRY": "1"},
             ),
@@ -144,6 +147,7 @@ RUNTIMES: Final[Mapping[str, Runtime]] = MappingProxyType(
                 plugin="edge_matting.runtimes.torch.plugin",
                 computes={"cuda": ("bf16", "fp16"), "cpu": ("bf16", "fp16")},
                 formats=("pt2", "torchscript"),
+                suffix=".pt2",
                 marks=(b"PK",),
             ),
         )

@@ -15,19 +15,29 @@ class JobState(str, Enum):
     SUCCEEDED = "succeeded"
     REVIEW = "review"
     FAILED = "failed"
+    WITHDRAWN = "withdrawn"  # its photo was taken away while it waited; nobody is at fault
 
 
 TRANSITIONS: Final = MappingProxyType(
     {
-        JobState.PENDING: frozenset({JobState.RUNNING}),
+        JobState.PENDING: frozenset({JobState.RUNNING, JobState.WITHDRAWN}),
         JobState.RUNNING: frozenset(
-            {JobState.PENDING, JobState.SUCCEEDED, JobState.REVIEW, JobState.FAILED}
+            {
+                JobState.PENDING,
+                JobState.SUCCEEDED,
+                JobState.REVIEW,
+                JobState.FAILED,
+                JobState.WITHDRAWN,
+            }
         ),
         JobState.REVIEW: frozenset({JobState.PENDING, JobState.SUCCEEDED}),
         JobState.FAILED: frozenset({JobState.PENDING}),
         JobState.SUCCEEDED: frozenset[JobState](),
+        JobState.WITHDRAWN: frozenset[JobState](),
     }
 )
 
-FINISHED: Final = frozenset({JobState.SUCCEEDED, JobState.REVIEW, JobState.FAILED})
-"""States that a job rests in; its original has a place to go to then."""
+FINISHED: Final = frozenset(
+    {JobState.SUCCEEDED, JobState.REVIEW, JobState.FAILED, JobState.WITHDRAWN}
+)
+"""States that a job rests in; its original, where there still is one, has a place to go to then."""

@@ -20,6 +20,7 @@ from typing import Any, Final
 from edge_matting.config import Settings
 from edge_matting.core.engine_identity import EngineIdentity
 from edge_matting.core.exit_codes import CLEAN, DEVICE_LOST, RECYCLE, START_ERROR
+from edge_matting.core.reasons import Reason
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +46,12 @@ class EngineStatus:
     made: int = 0  # photos that went through the model
     cache: dict[str, Any] = field(default_factory=dict)  # what is stored, as CacheReport names it
     ready: dict[str, Any] | None = None
-    problem: str | None = None
+    problem: Reason | None = None
     preparing: dict[str, Any] | None = None  # calibration and the like; None: it works
     models: tuple[str, ...] = ()  # that a retry may name
-    lowered: tuple[str, ...] = ()  # how the plan is stepped down now, and why
+    lowered: tuple[Reason, ...] = ()  # how the plan is stepped down now, and why
     adapted: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by cause, direction
-    obstacles: tuple[str, ...] = ()  # what photos were put back for
+    obstacles: Mapping[str, Reason] = field(default_factory=dict)  # by hot folder, or ledger
 
     @property
     def finished(self) -> int:
@@ -88,12 +89,20 @@ class EngineProcess:
                 text=True,
                 env={**os.environ, **ENGINE_ENVIRONMENT, **_own_gpu(identity)},
             )
+        except BaseException:
+            os.close(read_end)
+            raise
         finally:
             os.close(write_end)
         self._listener = threading.Thread(
             target=self._listen, args=(read_end,), name="engine-voice", daemon=True
         )
-        self._listener.start()
+        try:
+            self._listener.start()
+        except BaseException:  # no thread to be had
+            os.close(read_end)
+            self.kill()
+            raise
         self.tell(json.dumps(settings.as_json()))
 
     @property
@@ -104,7 +113,7 @@ class EngineProcess:
         """Send one line; a dead engine does not hear it, and its death is noticed elsewhere."""
         stdin = self._process.stdin
         assert stdin is not None
-        with contextlib.suppress(BrokenPipeError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
             stdin.write(line + "\n")
             stdin.flush()
 
@@ -133,7 +142,7 @@ class EngineProcess:
     def close(self) -> None:
         """Give the pipes back after the process has ended."""
         if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
+            with contextlib.suppress(OSError):
                 self._process.stdin.close()
         self._listener.join(2.0)
 
@@ -147,8 +156,12 @@ class EngineProcess:
         if status in {None, CLEAN, DEVICE_LOST, RECYCLE, START_ERROR}:
             return False
         if status == -signal.SIGKILL:
-            return oom_kills() > self._oom_kills
+            return self.was_killed_for_memory()
         return status not in {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
+
+    def was_killed_for_memory(self) -> bool:
+        """Whether it was killed while the kernel counted an out-of-memory kill."""
+        return self.returncode() == -signal.SIGKILL and oom_kills() > self._oom_kills
 
     def _listen(self, descriptor: int) -> None:
         with os.fdopen(descriptor, encoding="utf-8", errors="replace") as lines:
@@ -160,7 +173,7 @@ class EngineProcess:
         try:
             message = json.loads(line)
         except ValueError:
-            log.warning("the engine said something unreadable: %.200r", line)
+            log.warning("unreadable message from the engine: %.200r", line)
             return
         hear(self.events, message)
         self.events.heard = time.monotonic()
@@ -181,8 +194,10 @@ def hear(events: EngineStatus, message: dict[str, Any]) -> None:
         case "alive":
             events.reused, events.made = int(message["reused"]), int(message["made"])
             events.oldest_progress = float(message["oldest"])
-            events.cache = dict(message.get("cache") or {})
-            events.obstacles = tuple(map(str, message["obstacles"]))
+            if "cache" in message:
+                events.cache = _cache(message["cache"] or {})
+            told = message["obstacles"].items()
+            events.obstacles = {str(place): Reason.from_coded(what) for place, what in told}
         case "ready":
             events.ready, events.problem = message, None
         case "models":
@@ -190,12 +205,18 @@ def hear(events: EngineStatus, message: dict[str, Any]) -> None:
         case "preparing":
             events.preparing = message if message.get("what") else None
         case "adapted":
-            events.lowered = tuple(map(str, message["active"]))
+            events.lowered = tuple(map(Reason.from_coded, message["active"]))
             events.adapted = {(str(c), str(d)): int(count) for c, d, count in message["counts"]}
         case "problem":
-            events.problem = str(message["message"])
+            events.problem = Reason.from_coded(message["message"])
         case other:
-            log.warning("the engine said something unknown: %.200r", other)
+            log.warning("unknown message from the engine: %.200r", other)
+
+
+def _cache(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What the cache holds, as ``CacheReport`` names it."""
+    problem = told.get("problem")
+    return {**told, "problem": None if problem is None else Reason.from_coded(problem)}
 
 
 def oom_kills(path: Path = Path("/proc/vmstat")) -> int:

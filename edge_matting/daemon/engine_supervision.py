@@ -10,13 +10,16 @@ import logging
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from enum import Enum
+from typing import Final
 
 from edge_matting.config import Settings
 from edge_matting.core.engine_identity import EngineIdentity
 from edge_matting.core.errors import LedgerError
 from edge_matting.core.exit_codes import DEVICE_LOST, RECYCLE, START_ERROR
+from edge_matting.core.reasons import Reason
 from edge_matting.daemon.engine_process import EngineProcess
 from edge_matting.ledger import Ledger
 
@@ -30,11 +33,29 @@ HOPELESS = 3
 BACKOFF_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Pause before a restart, by the number of deaths in a row without a ready engine between."""
 
+ENDED_UNHEALTHY = 6
+"""So many engines in a row that ended, however, without a photo: one bad file costs four."""
+
+LONG_LIFE_SECONDS = 600.0
+
 LOST_IN_A_ROW = 3
 """Engines that lost the GPU and finished nothing, before one is started without it."""
 
 Launch = Callable[[Settings, Callable[[], None], EngineIdentity], EngineProcess]
 """Starts an engine process; what a test puts a fake in for."""
+
+
+NEEDS_PERSON: Final = frozenset({"model_unusable", "self_test_failed", "session_refused"})
+"""Reasons that no further engine makes good by itself."""
+
+
+class EngineCondition(Enum):
+    """How it stands with an engine."""
+
+    LOADING = "loading"  # for the first time
+    READY = "ready"
+    RECOVERING = "recovering"  # it died or hung, and the next one is on its way
+    UNUSABLE = "unusable"  # model or runtime cannot be used
 
 
 class EngineSupervision:
@@ -72,8 +93,10 @@ class EngineSupervision:
         self._reused = 0  # by the engines before this one
         self._made = 0
         self.replaced_in_a_row = 0  # replaced for want of progress, none in between
-        self.start_error: str | None = None
-        self.last_problem: str | None = None
+        self.ended_in_a_row = 0  # however they ended, without having finished a photo
+        self._was_ready = False  # once, whatever came afterwards
+        self.start_error: Reason | None = None
+        self.last_problem: Reason | None = None
 
     @property
     def engine(self) -> EngineProcess | None:
@@ -94,9 +117,15 @@ class EngineSupervision:
         engine = self._engine
         return engine is not None and engine.events.ready is not None
 
-    def is_starting(self) -> bool:
-        engine = self._engine
-        return engine is not None and engine.events.ready is None
+    def condition(self) -> EngineCondition:
+        """How it stands with this engine; one that fails again and again stays what it is."""
+        problem = self.problem()
+        if problem is None:
+            return EngineCondition.READY
+        if self.start_error is not None or problem.innermost.code in NEEDS_PERSON:
+            return EngineCondition.UNUSABLE
+        lost = self._was_ready or self._deaths > 0
+        return EngineCondition.RECOVERING if lost else EngineCondition.LOADING
 
     def comes_up(self) -> bool:
         """Whether waiting for an engine may help: few before it died at getting ready."""
@@ -104,7 +133,7 @@ class EngineSupervision:
 
     def is_hopeless(self) -> bool:
         """Whether engines are replaced one after the other and none finishes anything."""
-        return self.replaced_in_a_row >= HOPELESS
+        return self.replaced_in_a_row >= HOPELESS or self.ended_in_a_row >= ENDED_UNHEALTHY
 
     def step(self) -> None:
         """Notice death or hanging, bring a new engine up."""
@@ -115,9 +144,9 @@ class EngineSupervision:
             elif self._hangs(engine, now):
                 self._replace(engine, now)
             elif engine.events.ready is not None:
-                self._deaths = 0
+                self._deaths, self._was_ready = 0, True
                 if engine.events.finished:
-                    self.replaced_in_a_row = 0
+                    self.replaced_in_a_row = self.ended_in_a_row = 0
         if self._engine is None and self.start_error is None and now >= self._start_at:
             self._start()
 
@@ -156,22 +185,23 @@ class EngineSupervision:
         engine.close()
         self._give_back(guilty=False)
 
-    def problem(self) -> str | None:
+    def problem(self) -> Reason | None:
         """Why nothing can be done at the moment, as far as the engine is concerned."""
         if self.start_error is not None:
             return self.start_error
         engine = self._engine
         if engine is None:
-            return self.last_problem or "the engine is being restarted"
+            return self.last_problem or Reason("engine_restarting")
         events = engine.events
-        if events.problem is not None:
+        if events.problem is not None or events.ready is not None:
             return events.problem
-        return None if events.ready is not None else "the model is being loaded"
+        before = self.last_problem if self._deaths else None
+        return before or Reason("model_loading")  # why there is another one, until it is ready
 
-    def obstacles(self) -> tuple[str, ...]:
-        """What photos in the queue wait for: room, a folder, a ledger that can be written."""
+    def obstacles(self) -> Mapping[str, Reason]:
+        """What photos in the queue wait for, by place: a hot folder, the ledger."""
         engine = self._engine
-        return () if engine is None else engine.events.obstacles
+        return {} if engine is None else engine.events.obstacles
 
     # -- life and death ---------------------------------------------------------------
 
@@ -180,7 +210,14 @@ class EngineSupervision:
             self._start_at = time.monotonic() + 1.0
             return
         self._suspected = None
-        self._engine = self._launch(self._settings, self._said, self.identity)
+        try:
+            self._engine = self._launch(self._settings, self._said, self.identity)
+        except (OSError, RuntimeError) as error:  # no process, no memory, no thread to be had
+            self._deaths += 1
+            self.last_problem = Reason("engine_not_started", why=str(error))
+            log.error("%s", self.last_problem)
+            self._start_at = time.monotonic() + max(1.0, self._backoff())
+            return
         log.info("engine %sstarted (process %d)", self._name, self._engine.pid)
         if self._paused:
             self._engine.tell("pause")
@@ -201,9 +238,8 @@ class EngineSupervision:
     def _replace(self, engine: EngineProcess, now: float) -> None:
         held = engine.stopped_by_signal()
         seconds = engine.events.silent_seconds(now)
-        reason = "held by SIGSTOP" if held else "without progress"
-        log.error("engine %d %s for %.0f s: replaced", engine.pid, reason, seconds)
-        self.last_problem = f"the engine was {reason} and is being replaced"
+        self.last_problem = Reason("engine_held" if held else "engine_stalled")
+        log.error("engine %d: %s (%.0f s)", engine.pid, self.last_problem, seconds)
         engine.kill()
         self.replaced_in_a_row += 1
         self._bury(engine, guilty=not held)
@@ -217,16 +253,21 @@ class EngineSupervision:
         self._made += engine.events.made
         self._note_loss(engine, status)
         if status == START_ERROR:
-            self.start_error = engine.events.problem or "the engine cannot start; see the log"
+            self.start_error = engine.events.problem or Reason("engine_cannot_start")
         elif status != RECYCLE:
             self._deaths += 1
             self.restarts += 1
-            said = engine.events.problem
-            self.last_problem = said or f"the engine {_cause(status)} and is being restarted"
-            log.error("engine %d %s", engine.pid, _cause(status))
-        delay = BACKOFF_SECONDS[min(self._deaths, len(BACKOFF_SECONDS) - 1)]
-        self._start_at = time.monotonic() + (delay if self._deaths > 1 else 0.0)
+            self.ended_in_a_row = 0 if _was_of_use(engine) else self.ended_in_a_row + 1
+            cause = _cause(status, killed_for_memory=engine.was_killed_for_memory())
+            self.last_problem = engine.events.problem or cause
+            log.error("engine %d: %s", engine.pid, cause)
+        several = max(self._deaths, self.ended_in_a_row) > 1
+        self._start_at = time.monotonic() + (self._backoff() if several else 0.0)
         self._give_back(guilty=guilty)
+
+    def _backoff(self) -> float:
+        times = max(self._deaths, self.ended_in_a_row)
+        return BACKOFF_SECONDS[min(times, len(BACKOFF_SECONDS) - 1)]
 
     def _note_loss(self, engine: EngineProcess, status: int | None) -> None:
         """Engine after engine that loses the GPU and finishes nothing: the next does without."""
@@ -234,8 +275,8 @@ class EngineSupervision:
             return
         self._lost_in_a_row = 1 if engine.events.finished else self._lost_in_a_row + 1
         if self._lost_in_a_row >= LOST_IN_A_ROW:
-            why = f"it was lost {self._lost_in_a_row} times in a row: {engine.events.problem}"
-            log.error("the GPU is left alone: %s", why)
+            why = Reason("gpu_lost_again", n=self._lost_in_a_row, why=engine.events.problem or "")
+            log.error("the GPU is not used: %s", why)
             self.identity = replace(self.identity, gpu_lost=why)
             self._lost_in_a_row = 0
 
@@ -250,7 +291,7 @@ class EngineSupervision:
                 guilty=guilty, owner=self._recover_whom
             )
         except LedgerError as error:
-            problem = f"what was in work cannot be handed back yet: {error}"
+            problem = Reason("jobs_not_handed_back", why=error.reason)
             if problem != self.last_problem:
                 log.error("%s", problem)
             self.last_problem = problem
@@ -266,9 +307,17 @@ class EngineSupervision:
         return True
 
 
-def _cause(status: int | None) -> str:
+def _was_of_use(engine: EngineProcess) -> bool:
+    """Whether it finished a photo, or lived so long that its end tells nothing."""
+    lived = time.monotonic() - engine.events.started
+    return engine.events.finished > 0 or lived > LONG_LIFE_SECONDS
+
+
+def _cause(status: int | None, *, killed_for_memory: bool) -> Reason:
     if status is None:
-        return "was lost"
+        return Reason("engine_lost")
+    if killed_for_memory:
+        return Reason("engine_out_of_memory")
     if status < 0:
-        return f"was ended by {signal.Signals(-status).name}"
-    return f"ended with status {status}"
+        return Reason("engine_killed", signal=signal.Signals(-status).name)
+    return Reason("engine_ended", status=status)

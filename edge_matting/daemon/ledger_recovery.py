@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from edge_matting.config import HotFolder, Settings
+from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.clock import Clock
-from edge_matting.core.errors import LedgerCorrupt
+from edge_matting.core.errors import LedgerCorrupt, TemporaryError
+from edge_matting.core.walks import WalkedFile, walk
 from edge_matting.ledger import Ledger, set_aside
+from edge_matting.publish import read_sidecar, sidecar_name
+
+SIDECAR_SUFFIX: Final = sidecar_name("")
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +32,9 @@ def open_ledger(settings: Settings, clock: Clock) -> Ledger:
     except LedgerCorrupt as error:
         kept = set_aside(path, clock)
         log.error("%s; kept as %s, a new one is made from the folders", error, kept)
-        return _undamaged(path, clock, settings)
+        ledger = _undamaged(path, clock, settings)
+        ledger.kept_as = kept
+        return ledger
 
 
 def _undamaged(path: Path, clock: Clock, settings: Settings) -> Ledger:
@@ -62,12 +69,28 @@ def _adopt_results(settings: Settings, ledger: Ledger) -> None:
 
 def _results(folder: HotFolder) -> Iterator[tuple[str, str]]:
     """(source, stem) of every sidecar of ours in ``out/`` and ``review/``."""
-    for root in (folder.outbox, folder.review):
-        for path in sorted(root.rglob("*.json")):
-            try:
-                content = json.loads(path.read_bytes())
-            except (OSError, ValueError):
-                continue  # not a sidecar, and nothing that names a source
-            source = content.get("source") if isinstance(content, dict) else None
-            if isinstance(source, str) and "source_sha256" in content:
-                yield source, str(path.relative_to(root).with_suffix(""))
+    for path in (folder.outbox, folder.review):
+        root = folder.door(path)
+        if root.status_of_itself() is None:
+            continue  # not made yet, or not mounted
+        try:
+            stems = sorted(
+                entry.path.removesuffix(SIDECAR_SUFFIX)
+                for entry in walk(root)
+                if isinstance(entry, WalkedFile) and entry.path.endswith(SIDECAR_SUFFIX)
+            )
+        except TemporaryError as error:
+            log.warning("%s", error)
+            continue
+        for stem in stems:
+            yield from _named_by(root, stem)
+
+
+def _named_by(root: AnchoredFolder, stem: str) -> Iterator[tuple[str, str]]:
+    try:
+        content = read_sidecar(root, stem) or {}
+    except TemporaryError:
+        return  # cannot be read, and names nothing
+    source = content.get("source")
+    if isinstance(source, str) and "source_sha256" in content:
+        yield source, stem

@@ -17,8 +17,9 @@ from edge_matting.config import Settings
 from edge_matting.core.device_values import DeviceProfile
 from edge_matting.core.engine_identity import EngineIdentity
 from edge_matting.core.providers import is_processor
+from edge_matting.core.reasons import Reason
 from edge_matting.daemon.engine_process import EngineProcess
-from edge_matting.daemon.engine_supervision import EngineSupervision, Launch
+from edge_matting.daemon.engine_supervision import EngineCondition, EngineSupervision, Launch
 from edge_matting.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,15 @@ def cards(
         return ()
     found = tuple(gpu.uuid for gpu in profile.usable_gpus if gpu.uuid is not None)
     return found if len(found) > 1 else ()
+
+
+_BEST_FIRST = (
+    EngineCondition.READY,
+    EngineCondition.UNUSABLE,
+    EngineCondition.RECOVERING,
+    EngineCondition.LOADING,
+)
+"""Whoever is ready works; of the others, what needs a person is said first."""
 
 
 class Supervisor:
@@ -102,12 +112,22 @@ class Supervisor:
         return sum(engine.restarts for engine in self._engines)
 
     @property
+    def last_problem(self) -> Reason | None:
+        found = (engine.last_problem for engine in self._engines)
+        return next((problem for problem in found if problem is not None), None)
+
+    @property
+    def ended_in_a_row(self) -> int:
+        """However they ended, without having finished a photo."""
+        return max(engine.ended_in_a_row for engine in self._engines)
+
+    @property
     def replaced_in_a_row(self) -> int:
         """Replaced for want of progress, none in between."""
         return max(engine.replaced_in_a_row for engine in self._engines)
 
     @property
-    def start_error(self) -> str | None:
+    def start_error(self) -> Reason | None:
         """Why no engine can start, and starting again unchanged would not help."""
         return self._first.start_error
 
@@ -123,8 +143,15 @@ class Supervisor:
     def ready(self) -> bool:
         return any(engine.ready() for engine in self._engines)
 
-    def is_starting(self) -> bool:
-        return not self.ready() and self._first.is_starting()
+    def condition(self) -> EngineCondition:
+        """How it stands with the best of the engines."""
+        found = {engine.condition() for engine in self._engines}
+        return next(each for each in _BEST_FIRST if each in found)
+
+    def is_partly_unusable(self) -> bool:
+        """Whether some of several engines cannot work until a person acts, while others do."""
+        found = {engine.condition() for engine in self._engines}
+        return {EngineCondition.READY, EngineCondition.UNUSABLE} <= found
 
     def comes_up(self) -> bool:
         """Whether waiting for an engine may help: few before it died at getting ready."""
@@ -134,22 +161,27 @@ class Supervisor:
         """Whether engines are replaced one after the other and none finishes anything."""
         return all(engine.is_hopeless() for engine in self._engines)
 
-    def problem(self) -> str | None:
+    def problem(self) -> Reason | None:
         """Why nothing can be done at the moment, as far as the engines are concerned."""
         problems = [engine.problem() for engine in self._engines]
         return None if None in problems else problems[0]
 
-    def partial_problems(self) -> tuple[str, ...]:
+    def partial_problems(self) -> tuple[Reason, ...]:
         """What keeps some of several engines from working."""
         if len(self._engines) == 1 or not self._proved:
             return ()
         found = ((engine.identity.number, engine.problem()) for engine in self._engines)
-        return tuple(f"engine {number}: {why}" for number, why in found if why is not None)
+        return tuple(
+            Reason("engine_of_several", number=number, why=why)
+            for number, why in found
+            if why is not None
+        )
 
-    def obstacles(self) -> tuple[str, ...]:
-        """What photos in the queue wait for: room, a folder, a ledger that can be written."""
-        found = [what for engine in self._engines for what in engine.obstacles()]
-        return tuple(dict.fromkeys(found))
+    def obstacles(self) -> Mapping[str, Reason]:
+        """What photos in the queue wait for, by place: a hot folder, the ledger."""
+        return {
+            place: what for engine in self._engines for place, what in engine.obstacles().items()
+        }
 
     # -- told by the daemon -----------------------------------------------------------
 

@@ -20,7 +20,7 @@ UNLIMITED = 2**60
 
 @dataclass(frozen=True, slots=True)
 class MemoryGroup:
-    """A group with a memory limit, and where its use is told."""
+    """A group with a memory limit, and where its use is read."""
 
     limit_bytes: int
     used_path: str
@@ -69,10 +69,10 @@ def available_bytes(system: System, group: MemoryGroup) -> int | None:
 
 
 def pressure_paths(system: System) -> tuple[str, ...]:
-    """The machine's memory pressure, and that of our own group where it is told."""
+    """The machine's memory pressure, and that of our own group where it has one."""
     own = [f"{folder}/memory.pressure" for folder in _unified(system)]
-    told = [path for path in own if system.text(path) is not None]
-    return ("proc/pressure/memory", *told[:1])
+    readable = [path for path in own if system.text(path) is not None]
+    return ("proc/pressure/memory", *readable[:1])
 
 
 def _limit(system: System, path: str) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 CHUNK = 65536
 LARGEST = 32 * 2**20
 BEYOND = 2**64
-"""No kernel file tells such a number."""
+"""No kernel file holds such a number."""
 
 
 def read_bytes(path: Path) -> bytes:

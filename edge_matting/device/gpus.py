@@ -27,7 +27,7 @@ FAULTS: Final = frozenset({"hardware", "thermal", "power_brake"})
 
 @dataclass(frozen=True, slots=True)
 class CardState:
-    """Readings of one GPU; whatever it does not tell is None."""
+    """Readings of one GPU; None where it gives none."""
 
     percent: float | None = None
     memory_used_bytes: int | None = None

@@ -30,7 +30,7 @@ ARM_PARTS = {
     "0xd0c": "Neoverse-N1",
     "0xd42": "Cortex-A78AE",
 }
-"""The kernel's ``cputype.h``: ARM processors tell a part number and no name."""
+"""The kernel's ``cputype.h``: ARM processors give a part number and no name."""
 
 
 def board_model(system: System) -> str | None:

@@ -84,7 +84,7 @@ class Nvml:
         return self._library
 
     def call(self, *names: str, of: tuple[Any, ...] = ()) -> Any:
-        """The answer of the first of ``names`` that the driver knows; None when not told.
+        """The answer of the first of ``names`` that the driver knows; None where there is none.
 
         Raises ``NvmlGone`` when the session broke.
         """

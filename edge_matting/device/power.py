@@ -113,15 +113,15 @@ class EventCounts:
         if boot != self._boot:
             self._boot, self._last, self._total = boot, {}, 0
         moved = []
-        told = False
+        known = False
         for counter in counters:
             count = system.integer(counter.path)
             if count is None:
                 continue
-            told = True
+            known = True
             new = max(0, count - self._last.get(counter.path, count))
             self._last[counter.path] = count
             self._total += new
             if new and counter.armed:
                 moved.append(counter.word)
-        return Events(self._total if told else None, tuple(dict.fromkeys(moved)))
+        return Events(self._total if known else None, tuple(dict.fromkeys(moved)))

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import psutil
-
-from edge_matting.core.device_values import DeviceProfile, Gpu, Vitals
+from edge_matting.core.device_values import DeviceProfile, Gpu
+from edge_matting.core.reasons import Reason
 from edge_matting.device import host, tegra, thermal
 from edge_matting.device.gpus import driver, list_gpus
 from edge_matting.device.nvml import Nvml, NvmlGone, card_on_bus, worth_asking
 from edge_matting.device.system import System
 from edge_matting.device.tegra import Jetson
-from edge_matting.device.vitals import VitalsReader
 
-NO_CARD = "no NVIDIA GPU found"
+NO_CARD = Reason("no_gpu")
 
 
 @dataclass(frozen=True, slots=True)
 class Cards:
-    """What NVML tells of the machine, or why it tells nothing."""
+    """What NVML reports of the machine, or why it reports nothing."""
 
     gpus: tuple[Gpu, ...] = ()
     driver: str | None = None
     cuda_driver: tuple[int, int] | None = None
-    missing: str | None = None
+    missing: Reason | None = None
 
 
 def probe_device(system: System | None = None) -> DeviceProfile:
@@ -59,18 +57,6 @@ def probe_device(system: System | None = None) -> DeviceProfile:
     )
 
 
-def read_vitals(system: System | None = None, *, has_gpu: bool = True) -> Vitals:
-    """The readings of this moment, once; a daemon keeps a ``VitalsReader``.
-
-    CPU load is that since the previous call in this thread.
-    """
-    reader = VitalsReader(system, nvml=has_gpu)
-    try:
-        return replace(reader.read(), cpu_percent=psutil.cpu_percent(interval=None))
-    finally:
-        reader.close()
-
-
 def _ask_nvml(system: System) -> Cards:
     if not worth_asking(system):
         return Cards(missing=NO_CARD)
@@ -79,13 +65,13 @@ def _ask_nvml(system: System) -> Cards:
         gpus = list_gpus(nvml)
         return Cards(gpus, *driver(nvml))
     except NvmlGone as gone:
-        return Cards(missing=str(gone))
+        return Cards(missing=Reason.of(str(gone)))
     finally:
         nvml.close()
 
 
 def _with_own_gpu(jetson: Jetson, listed: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
-    """The Jetson's own GPU as sysfs tells it, then cards in its slots: they have own memory."""
+    """The Jetson's own GPU from sysfs, then cards in its slots: they have own memory."""
     own = next((gpu for gpu in listed if gpu.memory_bytes is None), None)
     in_slots = tuple(gpu for gpu in listed if gpu.memory_bytes is not None)
     if jetson.gpu is None:  # a chip too new for our table
@@ -95,26 +81,30 @@ def _with_own_gpu(jetson: Jetson, listed: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
 
 def _notes(
     system: System, jetson: Jetson | None, gpus: tuple[Gpu, ...], seen: Cards
-) -> tuple[str, ...]:
-    notes = [f"{gpu.name}: {gpu.problem}" for gpu in gpus if gpu.problem is not None]
+) -> tuple[Reason, ...]:
+    notes = [
+        Reason("gpu_problem", name=gpu.name, why=gpu.problem)
+        for gpu in gpus
+        if gpu.problem is not None
+    ]
     if jetson is not None:
         notes += _jetson_notes(jetson)
     elif seen.missing is not None:
         on_bus = card_on_bus(system)
-        notes.append(f"an NVIDIA card is built in; {seen.missing}" if on_bus else seen.missing)
+        notes.append(Reason("card_on_bus", why=seen.missing) if on_bus else seen.missing)
     if any(gpu.mig for gpu in gpus):
-        notes.append("the GPU is split (MIG): only its first instance is used")
+        notes.append(Reason("gpu_split"))
     return tuple(notes)
 
 
-def _jetson_notes(jetson: Jetson) -> list[str]:
+def _jetson_notes(jetson: Jetson) -> list[Reason]:
     notes = []
     if jetson.soc is None:
-        notes.append("a Jetson of an unknown chip: its GPU is not used")
+        notes.append(Reason("jetson_unknown"))
     if jetson.release is None:
-        notes.append("the Jetson Linux release is not told (no /etc/nv_tegra_release)")
+        notes.append(Reason("jetson_release_unknown"))
     if jetson.power_mode is None:
-        notes.append("the power mode is not told (/var/lib/nvpmodel/status, /etc/nvpmodel.conf)")
+        notes.append(Reason("power_mode_unknown"))
     if jetson.gpu is not None and jetson.gpu.problem is None and jetson.gpu.clock_max_hz is None:
-        notes.append("the GPU's devfreq node is not there yet: no clock limit")
+        notes.append(Reason("devfreq_missing"))
     return notes

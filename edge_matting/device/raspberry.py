@@ -1,4 +1,4 @@
-"""Raspberry Pi: what its firmware says of voltage, clock and heat."""
+"""Raspberry Pi: what its firmware reports of voltage, clock and heat."""
 
 from __future__ import annotations
 

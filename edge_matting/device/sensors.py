@@ -46,7 +46,7 @@ def find_sensors(system: System) -> Sensors:
         rails=power.find_rails(system) if jetson else (),
         counters=power.find_counters(system) if jetson else (),
         flags=raspberry.find_flags(system) if family == "raspberry" else None,
-        # NVML tells nothing that sysfs does not, where sysfs tells the load.
+        # NVML adds nothing where sysfs has the load.
         nvml=(gpu is None or gpu.load is None) and worth_asking(system),
     )
 

@@ -1,4 +1,4 @@
-"""Where readings come from: one root for every file, and what no file tells.
+"""Where readings come from: one root for every file, and what no file holds.
 
 Tests hand in a tree of their own, another clock, another NVML; nothing here reads past it.
 """

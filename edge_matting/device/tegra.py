@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from edge_matting.core.device_values import Gpu
+from edge_matting.core.reasons import Reason
 from edge_matting.device import host
 from edge_matting.device.system import System
 from edge_matting.device.tegra_gpu import find_gpu_node
@@ -60,7 +61,7 @@ IGPU_NODES = "dev/nvgpu/igpu0"
 
 @dataclass(frozen=True, slots=True)
 class Jetson:
-    """What a Jetson is and runs; None is what it did not tell."""
+    """What a Jetson is and runs; None is what could not be read."""
 
     soc: str | None
     module: str | None
@@ -102,15 +103,11 @@ def _major(release: str) -> int:
     return int(release.partition(".")[0])
 
 
-def refusal(release: str | None) -> str | None:
+def refusal(release: str | None) -> Reason | None:
     """Why the GPU of this release is not used; None when it is supported or not known."""
     if release is None or _major(release) >= OLDEST_MAJOR:
         return None
-    return (
-        f"JetPack {jetpack(release) or 'before 5'} (R{release}): its GPU is not supported, for its "
-        "GPU runtimes need Python 3.8. Photos are worked on by the processor; for the GPU, install "
-        "JetPack 6 or newer"
-    )
+    return Reason("jetpack_too_old", jetpack=jetpack(release) or "before 5", release=release)
 
 
 def power_mode(system: System) -> str | None:
@@ -138,8 +135,8 @@ def _gpu(system: System, soc: str, release: str | None) -> Gpu:
     )
 
 
-def dead(system: System) -> str | None:
+def dead(system: System) -> Reason | None:
     """The driver's probe failed at boot: its folder is there and its control node is not."""
     if system.exists(IGPU_NODES) and not system.exists(f"{IGPU_NODES}/ctrl"):
-        return f"the GPU driver did not start (/{IGPU_NODES}/ctrl is missing): restart the board"
+        return Reason("gpu_driver_dead", path=f"{IGPU_NODES}/ctrl")
     return None

@@ -1,4 +1,4 @@
-"""The GPU of a Jetson in sysfs: NVML tells only its name."""
+"""The GPU of a Jetson in sysfs: NVML gives only its name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOAD_ALIASES = ("sys/devices/platform/gpu.0/load", "sys/devices/gpu.0/load")
 
 @dataclass(frozen=True, slots=True)
 class GpuNode:
-    """Where load (per mille) and clocks (Hz) are told; a file may still be missing."""
+    """Where load (per mille) and clocks (Hz) are read; a file may still be missing."""
 
     devfreq: str
     load: str | None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edge_matting.device.system import System
 
 NO_READING_BELOW = -100_000
-"""A switched-off Tegra zone says -256000 millidegrees; a gated one answers EAGAIN."""
+"""A switched-off Tegra zone reads -256000 millidegrees; a gated one answers EAGAIN."""
 
 LIKELY_TRIPS = range(40_000, 150_001)
 """Millidegrees; some PCs show writable trip points that stand at 0."""

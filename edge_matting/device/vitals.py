@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from edge_matting.core.device_values import Vitals
+from edge_matting.core.reasons import Reason
 from edge_matting.device import cgroups, host, power, raspberry, tegra, tegra_gpu, thermal
 from edge_matting.device.files import as_int
 from edge_matting.device.gpus import FAULTS, CardState, read_card
@@ -21,7 +22,7 @@ from edge_matting.device.tegra_gpu import GpuState
 Number = TypeVar("Number", int, float)
 
 LOAD_SAMPLES = 5
-"""A Jetson's load is that of an instant and jumps: the mean of as many readings is told."""
+"""A Jetson's load is that of an instant and jumps: the mean of as many readings is reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +98,19 @@ class VitalsReader:
         """Let go of NVML; the next reading opens it again."""
         self._nvml.close()
 
-    def _card(self, sensors: Sensors) -> tuple[CardState, str | None]:
+    def _card(self, sensors: Sensors) -> tuple[CardState, Reason | None]:
         if sensors.family == "jetson":
             state, _why = self._asked(sensors)
             return state, tegra.dead(self._system)
         return self._asked(sensors)
 
-    def _asked(self, sensors: Sensors) -> tuple[CardState, str | None]:
+    def _asked(self, sensors: Sensors) -> tuple[CardState, Reason | None]:
         if not (self._may_ask and sensors.nvml):
             return CardState(), None
         try:
             return read_card(self._nvml), None
         except NvmlGone as gone:
-            return CardState(), str(gone)
+            return CardState(), Reason.of(str(gone))
 
     def _gpu_percent(self, node: GpuState, card: CardState) -> float | None:
         if node.percent is None:

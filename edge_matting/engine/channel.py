@@ -23,6 +23,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from edge_matting.core.reasons import Reason
+
 
 class Reporter:
     """Tells the daemon what happens; never blocks on a daemon that does not listen."""
@@ -32,11 +34,11 @@ class Reporter:
         self._descriptor = descriptor
         self._busy: dict[int, float] = {}
         self._reused = self._made = 0
-        self._obstacles: dict[str, str] = {}
+        self._obstacles: dict[str, Reason] = {}
         self._lock = threading.Lock()
 
     def send(self, event: str, **facts: Any) -> None:
-        line = json.dumps({"event": event, **facts}, default=str) + "\n"
+        line = json.dumps({"event": event, **_coded(facts)}, default=str) + "\n"
         try:
             os.write(self._descriptor, line.encode())
         except BlockingIOError:
@@ -68,7 +70,7 @@ class Reporter:
             else:
                 self._made += 1
 
-    def obstacle(self, place: str, what: str | None) -> None:
+    def obstacle(self, place: str, what: Reason | None) -> None:
         """What keeps work in ``place`` (a hot folder, the ledger) from being done; None: nothing.
 
         Free space alone does not tell: a quota or one large output fills a disk that has room.
@@ -84,9 +86,18 @@ class Reporter:
         with self._lock:
             begun = min(self._busy.values(), default=None)
             counted = {"reused": self._reused, "made": self._made}
-            obstacles = list(self._obstacles.values())
+            obstacles = dict(self._obstacles)
         oldest = 0.0 if begun is None else round(time.monotonic() - begun, 1)
         self.send("alive", oldest=oldest, obstacles=obstacles, **counted, **facts)
+
+
+def _coded(value: Any) -> Any:
+    """Reasons as codes and values: who hears them may speak another language."""
+    if isinstance(value, Reason):
+        return value.coded()
+    if isinstance(value, dict):
+        return {name: _coded(item) for name, item in value.items()}
+    return [_coded(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def listen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -12,9 +13,11 @@ from edge_matting.cache import MatteCache
 from edge_matting.config import Settings
 from edge_matting.core.clock import Clock
 from edge_matting.core.device_values import DeviceProfile
+from edge_matting.core.engine_identity import JOB_SOURCE
 from edge_matting.core.errors import DeviceLost, JobSourceError, SelfTestFailed
 from edge_matting.core.exit_codes import CLEAN, DEVICE_LOST, RECYCLE
 from edge_matting.core.jobs import Claim
+from edge_matting.core.reasons import Reason
 from edge_matting.device import VitalsReader
 from edge_matting.engine.channel import Reporter
 from edge_matting.engine.factory import open_plates
@@ -26,7 +29,7 @@ from edge_matting.engine.models.self_test_schedule import SelfTestSchedule
 from edge_matting.engine.process_tuning import return_free_memory
 from edge_matting.engine.tuning.controller import PlanController
 from edge_matting.engine.tuning.planning import Planning
-from edge_matting.engine.worker import JOB_SOURCE, EngineHooks, Supply, Worker
+from edge_matting.engine.worker import EngineHooks, Supply, Worker
 from edge_matting.models import Catalog
 
 log = logging.getLogger(__name__)
@@ -87,13 +90,20 @@ class Engine:
             now=self._clock.monotonic(),
             test=self._test,
             reopen=self._models.reopen,
-            told=self._report_problem,
+            report=self._report_problem,
         )
-        supply = Supply(parts.jobs, parts.photos, self._models.pool, parts.settings.model)
+        supply = Supply(
+            parts.jobs,
+            parts.photos,
+            self._models.pool,
+            parts.settings.model,
+            self._catalog.model_for,
+        )
         hooks = EngineHooks(
             stopping=lambda: self._loop.stopping,
             device_lost=self._device_lost,
             out_of_memory=self._out_of_memory,
+            abandon=lambda: os._exit(RECYCLE),
         )
         self._worker = Worker(supply, parts.reporter, hooks)
         self._loop = WorkLoop(
@@ -161,7 +171,7 @@ class Engine:
         try:
             claims = self._jobs.claim(limit)
         except JobSourceError as error:
-            self._reporter.obstacle(JOB_SOURCE, str(error))
+            self._reporter.obstacle(JOB_SOURCE, error.reason)
             raise
         self._reporter.obstacle(JOB_SOURCE, None)
         return claims
@@ -176,7 +186,7 @@ class Engine:
         now = self._clock.monotonic()
         if now >= self._next_put_away:
             self._next_put_away = now + PUT_AWAY_SECONDS
-            self._photos.put_away_all()
+            self._photos.put_away_all(self._reporter.alive)
         if now >= self._next_listing:
             self._next_listing = now + LISTING_SECONDS
             models = self._catalog.list()
@@ -216,7 +226,7 @@ class Engine:
             return
         if self._models.pool.unload_one():
             return
-        log.warning("memory is past its budget of %d MiB: a new engine takes over", budget >> 20)
+        log.warning("memory exceeds its budget of %d MiB: starting a new engine", budget >> 20)
         self._recycle()
 
     def _recycle(self) -> None:
@@ -224,7 +234,7 @@ class Engine:
         self._status = RECYCLE
         self._loop.stop()
 
-    def _report_problem(self, problem: str | None) -> None:
+    def _report_problem(self, problem: Reason | None) -> None:
         """Nothing is claimed meanwhile, and the daemon is not ready."""
         if problem is None:
             self._models.announce()
@@ -239,7 +249,7 @@ class Engine:
         """Each photo in work fails so and is refunded; the daemon starts another process."""
         if self._status != DEVICE_LOST:
             log.error("this process cannot use the GPU any more: %s", error)
-            self._reporter.send("problem", message=str(error))
+            self._reporter.send("problem", message=error.reason)
         self._status = DEVICE_LOST
         self._loop.stop()
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from edge_matting.cache import MatteCache
 from edge_matting.cache.plates import PlateStore
-from edge_matting.config import Settings
+from edge_matting.config import Recipe, Settings
 from edge_matting.core.device_values import DeviceProfile
+from edge_matting.core.errors import UnfitModel
 from edge_matting.core.plan import Plan
 from edge_matting.device import probe_device
 from edge_matting.engine.models.loader import LoadedModel, ModelLoader
 from edge_matting.engine.tuning.planning import Planning
 from edge_matting.models import Catalog, Manifest, shipped_models_dir
+from edge_matting.pipeline import PixelBudget, Tools, batched, for_recipe
 from edge_matting.runtimes import Session
 
 
@@ -63,6 +65,30 @@ def load_tools(settings: Settings, plan: Plan, model_id: str) -> tuple[Session, 
     """The model's session and manifest; what is raised, ``ModelLoader.open`` says."""
     opened = open_model(settings, plan, model_id)
     return opened.session, opened.manifest
+
+
+def tools_for_recipe(
+    settings: Settings, plan: Plan, recipe: Recipe, *, cache: MatteCache | None = None
+) -> Tools:
+    """The settings' model, and models for the recipe's other tasks; all share one pixel budget.
+
+    Raises what ``ModelLoader.open`` raises, and ``UnfitModel`` where a task has no model.
+    """
+    gate = PixelBudget(plan.pixels_in_flight)
+    plates = open_plates(settings)
+
+    def loaded(model_id: str, by: Plan) -> Tools:
+        session, manifest = load_tools(settings, by, model_id)
+        session = batched(session, manifest, by.batch)
+        return Tools(session, manifest, gate, lambda _stage: None, cache, plates=plates)
+
+    def model_for(task: str) -> Tools:
+        model_id = open_catalog(settings).model_for(task)
+        if model_id is None:
+            raise UnfitModel(f"the recipe asks for {task}, and there is no model for it")
+        return loaded(model_id, planning_for(settings, probe_device()).plan_of(model_id))
+
+    return for_recipe(recipe, loaded(settings.model, plan), model_for)
 
 
 def record_golden_matte(settings: Settings, model_id: str) -> None:

@@ -124,7 +124,7 @@ class WorkLoop:
             claims = self._claim(free)
         except JobSourceError as error:
             if str(error) != self._logged:
-                log.error("no work can be claimed: %s", error)
+                log.error("no jobs can be claimed: %s", error)
             self._logged = str(error)
             return ()
         self._logged = ""
@@ -153,7 +153,7 @@ class WorkLoop:
             self._changed.notify_all()
         error = future.exception()
         if error is not None:
-            log.critical("a worker broke", exc_info=error)
+            log.critical("a worker thread failed", exc_info=error)
 
     def _wait(self) -> None:
         with self._changed:

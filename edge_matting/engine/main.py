@@ -55,15 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return engine.run()
     except StartError as error:
         log.error("the engine cannot start: %s", error)
-        reporter.send("problem", message=str(error))
+        reporter.send("problem", message=error.reason)
         return START_ERROR
     except DeviceLost as error:
         log.error("this process cannot use the GPU any more: %s", error)
-        reporter.send("problem", message=str(error))
+        reporter.send("problem", message=error.reason)
         return DEVICE_LOST
     except EdgeMattingError as error:
         log.error("the engine cannot work: %s", error)
-        reporter.send("problem", message=str(error))
+        reporter.send("problem", message=error.reason)
         return FAULT
 
 
@@ -84,7 +84,7 @@ def _hot_folders(settings: Settings, identity: EngineIdentity) -> Iterator[HotFo
     """The ledger's jobs and the hot folders' photos."""
     clock = SystemClock()
     with contextlib.suppress(OSError):  # without room there are no thumbnails
-        settings.previews_dir.mkdir(parents=True, exist_ok=True)
+        settings.thumbnails_dir.mkdir(parents=True, exist_ok=True)
     moving = SharedLock(settings.state_dir / "originals.lock") if identity.engines > 1 else None
     with Ledger.open(
         settings.ledger_path,

@@ -32,7 +32,7 @@ def tune_process() -> None:
     cv2.setNumThreads(1)
     library = _c_library()
     if not hasattr(library, "mallopt"):  # musl has no such thing
-        log.debug("the C library lets nobody tune its memory")
+        log.debug("this C library has no memory tuning")
         return
     # Either one that is set stops glibc from moving both by itself, so both are.
     library.mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)

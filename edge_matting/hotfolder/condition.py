@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_matting.config import HotFolder
+from edge_matting.core.errors import FolderUnavailable
+from edge_matting.core.reasons import Reason
 
 
-def folder_problem(folder: HotFolder, min_free_mb: float) -> str | None:
+def folder_problem(folder: HotFolder, min_free_mb: float) -> Reason | None:
     """Why work in this folder must wait, or None.
 
     ``in/`` need not be writable: an original that cannot be moved away is done once and stays.
@@ -18,15 +20,12 @@ def folder_problem(folder: HotFolder, min_free_mb: float) -> str | None:
     return next(_problems(folder, min_free_mb), None)
 
 
-def space_problem(path: Path, min_free_mb: float) -> str | None:
+def space_problem(path: Path, min_free_mb: float) -> Reason | None:
     """Why nothing may be written to the file system of ``path`` any more, or None."""
     free = free_bytes(path)
     if free is None or free >= min_free_mb * 1e6:
         return None
-    return (
-        f"{path} has {free / 1e6:.0f} MB free, limits.min_free_mb asks for {min_free_mb:g}; "
-        "make room, work goes on by itself"
-    )
+    return Reason("little_space", path=str(path), free=round(free / 1e6), asked=min_free_mb)
 
 
 def free_bytes(path: Path) -> int | None:
@@ -37,15 +36,22 @@ def free_bytes(path: Path) -> int | None:
         return None
 
 
-def _problems(folder: HotFolder, min_free_mb: float) -> Iterator[str]:
-    if not folder.inbox.is_dir():
-        yield f"{folder.inbox} is not there; mount it or make it again"
-    elif not os.access(folder.inbox, os.R_OK | os.X_OK):
-        yield f"{folder.inbox} cannot be read; give the service's user the right to"
+def _problems(folder: HotFolder, min_free_mb: float) -> Iterator[Reason]:
+    yield from _part_problems(folder, folder.inbox, os.R_OK | os.X_OK, "folder_unreadable")
     for path in (folder.outbox, folder.review, folder.done, folder.failed):
-        if not path.is_dir():
-            yield f"{path} is not there; mount it or make it again"
-        elif not os.access(path, os.W_OK | os.X_OK):
-            yield f"{path} cannot be written to; it is read-only or belongs to another user"
-        elif (full := space_problem(path, min_free_mb)) is not None:
+        yield from _part_problems(folder, path, os.W_OK | os.X_OK, "folder_unwritable")
+        if (full := space_problem(path, min_free_mb)) is not None:
             yield full
+
+
+def _part_problems(folder: HotFolder, path: Path, right: int, refused: str) -> Iterator[Reason]:
+    try:
+        with folder.door(path).opened() as descriptor:
+            # By its descriptor: the path may lead elsewhere the moment after.
+            allowed = os.access(f"/proc/self/fd/{descriptor}", right)
+    except FolderUnavailable as error:
+        missing = isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
+        yield Reason("folder_gone", path=str(path)) if missing else error.reason
+        return
+    if not allowed:
+        yield Reason(refused, path=str(path))

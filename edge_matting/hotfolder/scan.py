@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from edge_matting.core.durable import blocking
+from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.jobs import Signature
+from edge_matting.core.walks import Unseen, walk
 from edge_matting.hotfolder.ignore import is_ignored, is_ignored_path
 
 
@@ -29,65 +28,28 @@ class ScanProblem:
     reason: str
 
 
-def scan(inbox: Path) -> Iterator[FoundFile | ScanProblem]:
+def scan(inbox: AnchoredFolder, *, stable_inodes: bool = True) -> Iterator[FoundFile | ScanProblem]:
     """Everything to take in ``inbox`` and its sub-folders.
 
-    Raises ``FolderUnavailable`` when ``inbox`` itself cannot be listed. After a scan with
-    problems the absence of a path proves nothing.
+    Without ``stable_inodes`` signatures have none (see `filesystems.has_stable_inodes`). Raises
+    ``FolderUnavailable`` or another ``TemporaryError`` when ``inbox`` itself cannot be listed.
+    After a scan with problems the absence of a path proves nothing.
     """
-    with blocking(f"cannot read the folder {inbox}"):
-        entries = _entries(inbox)
-    folders: list[str] = []
-    yield from _look_through(entries, "", folders)
-    while folders:
-        relative = folders.pop()
-        try:
-            entries = _entries(inbox / relative)
-        except FileNotFoundError:
-            continue  # moved away meanwhile
-        except OSError as error:
-            yield ScanProblem(relative, _reason(error))
-            continue
-        yield from _look_through(entries, relative + "/", folders)
+    for entry in walk(inbox, skip=is_ignored):
+        if isinstance(entry, Unseen):
+            yield ScanProblem(entry.path, entry.reason)
+        elif stat.S_ISREG(entry.status.st_mode):
+            yield FoundFile(entry.path, Signature.of(entry.status, stable_inode=stable_inodes))
 
 
-def look(inbox: Path, path: str) -> FoundFile | None:
+def look(inbox: AnchoredFolder, path: str, *, stable_inodes: bool = True) -> FoundFile | None:
     """The one file at ``path``; None where there is none to take.
 
-    Raises ``FolderUnavailable`` when it cannot be looked at.
+    Raises a ``TemporaryError`` when it cannot be looked at.
     """
     if is_ignored_path(path):
         return None
-    with blocking(f"cannot look at {inbox / path}"):
-        try:
-            status = (inbox / path).lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-    return FoundFile(path, Signature.of(status)) if stat.S_ISREG(status.st_mode) else None
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return [entry for entry in entries if not is_ignored(entry.name)]
-
-
-def _look_through(
-    entries: list[os.DirEntry[str]], prefix: str, folders: list[str]
-) -> Iterator[FoundFile | ScanProblem]:
-    for entry in entries:
-        relative = prefix + entry.name
-        try:
-            status = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            continue  # moved away meanwhile
-        except OSError as error:
-            yield ScanProblem(relative, _reason(error))
-            continue
-        if stat.S_ISREG(status.st_mode):
-            yield FoundFile(relative, Signature.of(status))
-        elif stat.S_ISDIR(status.st_mode):
-            folders.append(relative)
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or type(error).__name__
+    status = inbox.status(path)
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return None
+    return FoundFile(path, Signature.of(status, stable_inode=stable_inodes))

@@ -63,6 +63,10 @@ class SettleTracker:
         """The paths that have to be looked at again before they settle."""
         return list(self._waiting)
 
+    def unsettled(self) -> list[tuple[str, Signature]]:
+        """The files that were not handed out yet, as they were last seen."""
+        return [(path, watched.signature) for path, watched in self._waiting.items()]
+
     def next_check(self, now: float) -> float | None:
         """Seconds until another look could settle a file; None when nothing waits."""
         moments = (watched.since + self._needed(watched) for watched in self._waiting.values())
@@ -73,6 +77,11 @@ class SettleTracker:
         """Treat the path as never seen; it settles and is handed out anew."""
         self._waiting.pop(path, None)
         self._handed_out.pop(path, None)
+
+    def look_again(self, path: str, signature: Signature, now: float) -> None:
+        """Take back what was handed out: it settles once more from ``now`` on."""
+        self.forget(path)
+        self._waiting[path] = _Watched(signature, since=now, last=now)
 
     def retain(self, present: Container[str]) -> None:
         """Forget every path that a complete scan, one without problems, did not find."""

@@ -13,7 +13,7 @@ import errno
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Literal
 
@@ -29,7 +29,11 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from edge_matting.core.durable import blocking, temporary_name
+from edge_matting.core.anchored import AnchoredFolder
+from edge_matting.core.durable import blocking, is_temporary
+from edge_matting.core.errors import TemporaryError
+from edge_matting.core.reasons import Reason
+from edge_matting.core.walks import folder_inodes
 from edge_matting.hotfolder.filesystems import needs_polling
 from edge_matting.hotfolder.ignore import is_ignored_path
 
@@ -44,8 +48,8 @@ _EVENTS: Final[list[type[FileSystemEvent]]] = [
     DirCreatedEvent,
     DirMovedEvent,
 ]
-_RAISE_WATCHES: Final = "raise the limit (sysctl fs.inotify.max_user_watches=524288) and restart"
-_RAISE_INSTANCES: Final = "raise the limit (sysctl fs.inotify.max_user_instances=1024) and restart"
+_RAISE_WATCHES: Final = Reason("raise_watches")
+_RAISE_INSTANCES: Final = Reason("raise_instances")
 _INODE: Final = re.compile(r"^inotify wd:\S+ ino:([0-9a-f]+) ", re.MULTILINE)
 
 
@@ -65,8 +69,10 @@ class FolderWatcher:
         probe_seconds: float = 1.0,
         root: Path = Path("/"),
         make_observer: Callable[[], BaseObserver] = Observer,
+        door: AnchoredFolder | None = None,
     ) -> None:
         self.inbox = inbox
+        self._door = door or AnchoredFolder(inbox)
         self.problem: str | None = None
         self._mode = mode
         self._wake = wake
@@ -75,7 +81,7 @@ class FolderWatcher:
         self._root = root
         self._make_observer = make_observer
         self._observer: BaseObserver | None = None
-        self._why_polling = "not started"
+        self._why_polling = Reason("watch_not_started")
         self._identity: tuple[int, int] | None = None
         self._missed_before = False
 
@@ -84,11 +90,11 @@ class FolderWatcher:
         """Whether events come; where not, the daemon rescans every ``poll_seconds``."""
         return self._observer is not None
 
-    def describe(self) -> str:
+    def describe(self) -> Reason:
         """One line for the status page."""
         if self._observer:
-            return "native events (inotify)"
-        return f"polling every {self.poll_seconds:g} s: {self._why_polling}"
+            return Reason("watch_native")
+        return Reason("watch_polling", seconds=self.poll_seconds or 0.0, why=self._why_polling)
 
     def start(self) -> None:
         """Begin to watch, or fall back to polling. Raises ``FolderUnavailable`` without folder."""
@@ -124,12 +130,12 @@ class FolderWatcher:
         """Fall back to polling when inotify left sub-folders out; call it after a full rescan."""
         missed = self._observer is not None and self._unwatched() > 0
         if missed and self._missed_before:  # once may be a folder that has just been made
-            self._give_up(f"some sub-folders of {self.inbox} are not watched; {_RAISE_WATCHES}")
+            self._give_up(Reason("watch_incomplete", path=str(self.inbox), advice=_RAISE_WATCHES))
         self._missed_before = missed
 
-    def _reason_to_poll(self) -> str | None:
+    def _reason_to_poll(self) -> Reason | None:
         if self._mode == "polling":
-            return "set by intake.watch"
+            return Reason("watch_as_set")
         return needs_polling(self.inbox, self._root) if self._mode == "auto" else None
 
     def _start_native(self) -> None:
@@ -139,24 +145,34 @@ class FolderWatcher:
         try:
             self._observer = self._started(handler)
         except OSError as error:
-            self._give_up(f"cannot watch {self.inbox}: {error.strerror}; {_advice(error)}")
+            self._give_up(
+                Reason(
+                    "watch_refused",
+                    path=str(self.inbox),
+                    why=error.strerror or type(error).__name__,
+                    advice=_advice(error),
+                )
+            )
             return
-        if not probe.answered(self.inbox, self._probe_seconds):
-            self._give_up(f"a test file in {self.inbox} raised no event")
+        except RecursionError:  # watchdog looks for sub-folders so
+            self._give_up(Reason("watch_too_deep", path=str(self.inbox)))
+            return
+        if not probe.answered(self._door, self._probe_seconds):
+            self._give_up(Reason("watch_silent", path=str(self.inbox)))
         elif self._unwatched():
-            self._give_up(f"some sub-folders of {self.inbox} are not watched; {_RAISE_WATCHES}")
+            self._give_up(Reason("watch_incomplete", path=str(self.inbox), advice=_RAISE_WATCHES))
 
     def _started(self, handler: _Handler) -> BaseObserver:
         observer = self._make_observer()
         try:
             observer.schedule(handler, handler.inbox, recursive=True, event_filter=_EVENTS)
             observer.start()
-        except OSError:
+        except (OSError, RecursionError):
             _end(observer)
             raise
         return observer
 
-    def _give_up(self, problem: str) -> None:
+    def _give_up(self, problem: Reason) -> None:
         self.stop()
         self.problem = self._why_polling = problem
 
@@ -166,8 +182,10 @@ class FolderWatcher:
         watchdog swallows the failure to watch a sub-folder.
         """
         watched = set(self._watched_inodes())
-        # the inbox comes first; os.walk leaves out what cannot be listed
-        folders = list(_inodes(folder for folder, _, _ in os.walk(self.inbox)))
+        try:
+            folders = list(folder_inodes(self._door))  # the inbox comes first
+        except TemporaryError:
+            return 0
         if not folders or folders[0] not in watched:  # overlayfs numbers them differently
             return 0
         return len(set(folders) - watched)
@@ -186,20 +204,18 @@ class _Probe:
     """A file that is made to see whether an event tells of it."""
 
     def __init__(self) -> None:
-        self.name = temporary_name()
         self.seen = threading.Event()
 
-    def answered(self, inbox: Path, seconds: float) -> bool:
+    def answered(self, inbox: AnchoredFolder, seconds: float) -> bool:
         """False when no event came in time; True also where no file can be made to find out."""
-        path = inbox / self.name
         try:
-            path.touch(exist_ok=False)
-        except OSError:  # a read-only folder: the daemon reports that elsewhere
+            name = inbox.stage("", b"")
+        except TemporaryError:  # a read-only folder: the daemon reports that elsewhere
             return True
         try:
             return self.seen.wait(seconds)
         finally:
-            path.unlink(missing_ok=True)
+            inbox.discard(name)
 
 
 class _Handler(FileSystemEventHandler):
@@ -212,7 +228,7 @@ class _Handler(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         path = os.path.relpath(os.fsdecode(event.dest_path or event.src_path), self.inbox)
-        if path == self._probe.name:
+        if is_temporary(path):  # the probe's, or another that proves as much
             self._probe.seen.set()
         elif not is_ignored_path(path):
             self._wake(None if event.is_directory else path)
@@ -223,20 +239,12 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _inodes(folders: Iterable[str]) -> Iterator[int]:
-    for folder in folders:
-        try:
-            yield Path(folder).stat().st_ino
-        except FileNotFoundError:  # moved away meanwhile
-            continue
-
-
-def _advice(error: OSError) -> str:
+def _advice(error: OSError) -> Reason:
     if error.errno == errno.ENOSPC:
         return _RAISE_WATCHES
     if error.errno == errno.EMFILE:
         return _RAISE_INSTANCES
-    return "set intake.watch to polling if this stays so"
+    return Reason("set_polling")
 
 
 def _end(observer: BaseObserver) -> None:

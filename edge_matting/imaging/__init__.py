@@ -3,13 +3,17 @@
 from edge_matting.imaging.colour import from_srgb, to_srgb
 from edge_matting.imaging.decode import Photo, decode, decode_pixels
 from edge_matting.imaging.encode import encode
-from edge_matting.imaging.header import Header, check_limits, read_header
-from edge_matting.imaging.metadata import camera_name, output_exif
-from edge_matting.imaging.thumbnail import PREVIEW_HEIGHT, before_after
+from edge_matting.imaging.exif import OutputFacts, camera_name
+from edge_matting.imaging.header import check_limits, read_header
+from edge_matting.imaging.metadata import output_metadata
+from edge_matting.imaging.survey import Header, Metadata
+from edge_matting.imaging.thumbnail import THUMBNAIL_HEIGHT, before_after
 
 __all__ = [
-    "PREVIEW_HEIGHT",
+    "THUMBNAIL_HEIGHT",
     "Header",
+    "Metadata",
+    "OutputFacts",
     "Photo",
     "before_after",
     "camera_name",
@@ -18,7 +22,7 @@ __all__ = [
     "decode_pixels",
     "encode",
     "from_srgb",
-    "output_exif",
+    "output_metadata",
     "read_header",
     "to_srgb",
 ]

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from PIL import Image, ImageCms
 
 from edge_matting.core.arrays import Rgb
-from edge_matting.imaging.icc_matrix import deep_to_srgb
+from edge_matting.imaging.icc_build import with_curve
+from edge_matting.imaging.icc_matrix import deep_to_srgb, grey_curve
 
 _SPACES: Final = {"CMYK": b"CMYK", "L": b"GRAY", "RGB": b"RGB "}
 
@@ -57,6 +58,31 @@ def _converted(
         )
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
+
+
+def lab_to_srgb(lab: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """H x W x 3 of L*a*b* (D50, a* and b* with 128 for zero) as sRGB."""
+    signed = lab ^ np.array((0, 128, 128), np.uint8)  # as Pillow's reader of raw bytes wants it
+    picture = Image.frombytes("LAB", (lab.shape[1], lab.shape[0]), signed.tobytes())
+    source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+    converted = ImageCms.profileToProfile(picture, source, _profile(None), outputMode="RGB")
+    assert converted is not None
+    return np.asarray(converted)
+
+
+def from_grey(rgb: Rgb, icc: bytes) -> Rgb:
+    """A grey picture (H x W x 3, three channels alike) in sRGB, through its grey profile.
+
+    16 bits go through the profile's curve, which is all that a grey profile is made of.
+    """
+    if rgb.dtype == np.uint16:
+        curve = grey_curve(icc)
+        wide = rgb.astype(np.uint16, copy=False)
+        deep = None if curve is None else deep_to_srgb(wide, with_curve(curve))
+        if deep is not None:
+            return deep
+        rgb = (rgb >> 8).astype(np.uint8)
+    return np.asarray(to_srgb_picture(Image.fromarray(np.ascontiguousarray(rgb[:, :, 0])), icc))
 
 
 def _profile(icc: bytes | None) -> ImageCms.ImageCmsProfile:

@@ -12,13 +12,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge_matting.imaging.directory import (
+    ASCII,
     EXIF_IFD,
     GPS_IFD,
     INTEROP_IFD,
     ORIENTATION,
+    RATIONAL,
+    SHORT,
     Directory,
-    Place,
+    Field,
+    FieldPlace,
     Reader,
+    first_integer,
     long,
     rational,
     short,
@@ -34,6 +39,8 @@ _ACROSS, _DOWN, _UNIT = 0x011A, 0x011B, 0x0128
 CREDIT: Final = frozenset({0x013B, 0x8298})
 """Artist and copyright."""
 
+_MAKE, _MODEL = 0x010F, 0x0110
+
 DESCRIPTIVE: Final = CREDIT | {0x010F, 0x0110, _ACROSS, _DOWN, _UNIT, 0x0131, 0x0132}
 """And camera, resolution, software, date: tags that say something of the photo and nothing of how
 its file is laid out, nor who is in it."""
@@ -47,8 +54,16 @@ _DETAILS: Final = frozenset(
 """Exposure, times, lens, scene: of the directory of details."""
 
 
+_LAYOUT: Final = frozenset(
+    {ORIENTATION, EXIF_IFD, GPS_IFD, *range(0xFE, 0x10E), *range(0x111, 0x11E),
+     *range(0x122, 0x128), _UNIT, 0x12D, *range(0x13D, 0x15C), 0x1B5, *range(0x200, 0x215),
+     0x2BC, 0x83BB, 0x8649, 0x8773}
+)  # fmt: skip
+"""How a file's pixels lie in it, and the blocks that have tags of their own."""
+
+
 @dataclass(frozen=True, slots=True)
-class Output:
+class OutputFacts:
     """What is true of the picture that the block will lie in."""
 
     size: tuple[int, int]  # width, height
@@ -67,11 +82,11 @@ def orientation_of(exif: bytes | None) -> int:
     return value if value is not None and 1 <= value <= 8 else 1
 
 
-def first_integer(directory: Directory, tag: int) -> int | None:
-    """The first value of an integer tag; None without one."""
-    entry = directory.get(tag)
-    values = () if entry is None else entry.integers()
-    return int(values[0]) if values else None
+def camera_name(exif: bytes | None) -> str | None:
+    """Maker and model of the camera, as the block names them."""
+    main = _main(exif)
+    names = [main[tag].text().strip("\0 ") for tag in (_MAKE, _MODEL) if tag in main]
+    return " ".join(names) or None
 
 
 def adobe_rgb(exif: bytes | None) -> bool:
@@ -90,7 +105,7 @@ def says_srgb(exif: bytes | None) -> bool:
     return first_integer(_below(exif, EXIF_IFD), COLOUR_SPACE) == SRGB
 
 
-def safe_exif(exif: bytes, output: Output) -> bytes | None:
+def safe_exif(exif: bytes, output: OutputFacts) -> bytes | None:
     """A new block of what may stay, for ``output``; None where nothing of it is there."""
     main, details = safe_directories(exif, output)
     if not main and not details:
@@ -100,9 +115,10 @@ def safe_exif(exif: bytes, output: Output) -> bytes | None:
     return b"II*\x00" + struct.pack("<I", 8) + write_directories(main, below, 8)
 
 
-def safe_directories(exif: bytes, output: Output) -> tuple[Directory, Directory]:
+def safe_directories(exif: bytes, output: OutputFacts) -> tuple[Directory, Directory]:
     """The entries of the main directory and of the one of details that may stay."""
-    main = {tag: entry for tag, entry in _main(exif).items() if tag in DESCRIPTIVE}
+    found = {tag: entry for tag, entry in _main(exif).items() if tag in DESCRIPTIVE}
+    main = {tag: entry for tag, entry in found.items() if _well_formed(tag, entry)}
     details = {tag: e for tag, e in _below(exif, EXIF_IFD).items() if tag in _DETAILS}
     if details:
         details[WIDTH], details[HEIGHT] = long(output.size[0]), long(output.size[1])
@@ -113,22 +129,30 @@ def safe_directories(exif: bytes, output: Output) -> tuple[Directory, Directory]
     return main, details
 
 
-def all_directories(exif: bytes, output: Output) -> tuple[Directory, dict[int, Directory]]:
-    """Every entry that means the same in another file, and the directories below by their tag."""
-    corrected = corrected_exif(exif, output)
-    layout = {ORIENTATION, EXIF_IFD, GPS_IFD, *range(0xFE, 0x10D), *range(0x111, 0x11A),
-              *range(0x11C, 0x124), 0x14A, 0x153, 0x201, 0x202, 0x211, 0x212, 0x213}  # fmt: skip
-    main = {tag: entry for tag, entry in _main(corrected).items() if tag not in layout}
+def _well_formed(tag: int, entry: Field) -> bool:
+    """Whether an entry of the main directory is of its own type: some programs stumble else."""
+    if tag in (_ACROSS, _DOWN):
+        return (entry.kind, entry.count) == (RATIONAL, 1)
+    if tag == _UNIT:
+        return (entry.kind, entry.count) == (SHORT, 1)
+    return entry.kind == ASCII
+
+
+def transplanted(exif: bytes) -> tuple[Directory, dict[int, Directory]]:
+    """The entries of a block that mean the same in a TIFF's own directories: those of the main one
+    and, by the tag that points to them, those below it.
+    """
+    main = {tag: entry for tag, entry in _main(exif).items() if tag not in _LAYOUT}
     below = {}
     for pointer in (EXIF_IFD, GPS_IFD):
-        directory = _below(corrected, pointer)
+        directory = _below(exif, pointer)
         directory.pop(INTEROP_IFD, None)
         if directory:
             below[pointer] = directory
     return main, below
 
 
-def corrected_exif(exif: bytes, output: Output) -> bytes:
+def corrected_exif(exif: bytes, output: OutputFacts) -> bytes:
     """The same bytes, upright and with the output's size and colour space: each value is replaced
     where it lies, so that offsets inside maker notes stay right.
     """
@@ -150,7 +174,7 @@ def corrected_exif(exif: bytes, output: Output) -> bytes:
     return bytes(block)
 
 
-def _all_places(reader: Reader) -> Iterator[Place]:
+def _all_places(reader: Reader) -> Iterator[FieldPlace]:
     try:
         main = list(reader.places(reader.first()))
         yield from main
@@ -165,7 +189,7 @@ def _all_places(reader: Reader) -> Iterator[Place]:
         return
 
 
-def _pointer(reader: Reader, place: Place) -> int:
+def _pointer(reader: Reader, place: FieldPlace) -> int:
     values = reader.entry(place).integers()
     return int(values[0]) if values else 0
 

@@ -41,6 +41,14 @@ def deep_to_srgb(rgb: Deep, icc: bytes) -> Deep | None:
     return result
 
 
+def grey_curve(icc: bytes) -> bytes | None:
+    """The curve of a grey profile, a tag's bytes; None where it has none."""
+    try:
+        return _tags(icc).get(b"kTRC")
+    except (ValueError, struct.error):
+        return None
+
+
 def _encoded(linear: npt.NDArray[np.float32]) -> Deep:
     """Linear light as sRGB's code values, 0 to 65535."""
     inside = np.clip(linear, 0.0, 1.0)

@@ -25,10 +25,15 @@ def safe_iptc(block: bytes) -> bytes | None:
     return b"".join(data for _, data in kept)
 
 
+def photoshop_block(iptc: bytes) -> bytes:
+    """The Photoshop resource that holds ``iptc``."""
+    resource = b"8BIM" + struct.pack(">HHI", _IPTC_RESOURCE, 0, len(iptc))
+    return resource + iptc + b"\x00" * (len(iptc) % 2)
+
+
 def photoshop_segment(iptc: bytes) -> bytes:
     """The body of the JPEG segment APP13 that holds ``iptc``."""
-    resource = b"8BIM" + struct.pack(">HHI", _IPTC_RESOURCE, 0, len(iptc))
-    return _PHOTOSHOP + resource + iptc + b"\x00" * (len(iptc) % 2)
+    return _PHOTOSHOP + photoshop_block(iptc)
 
 
 def from_photoshop(segment: bytes) -> bytes | None:

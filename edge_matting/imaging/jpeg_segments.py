@@ -6,10 +6,12 @@ missing pixels.
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass, field
 from typing import Final
 
+from edge_matting.core.reasons import Reason
 from edge_matting.imaging.iptc import from_photoshop
 
 _EXIF: Final = b"Exif\x00\x00"
@@ -21,6 +23,8 @@ _FRAMES: Final = frozenset({*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9,
 _PROGRESSIVE: Final = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
+_ANY_MARKER: Final = re.compile(rb"\xff[^\x00\xff]")
+_SCAN_END: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # no stuffed byte, no restart
 _COEFFICIENTS: Final = 64
 _UNSENT: Final = 99
 
@@ -45,9 +49,9 @@ class Jpeg:
     ended: bool = False
     notes: list[str] = field(default_factory=list)
     metadata_bytes: int = 0
-    _chunks: dict[int, bytes] = field(default_factory=dict)
-    _chunk_count: int = 0
-    _low_bits: dict[int, list[int]] = field(default_factory=dict)
+    chunks: dict[int, bytes] = field(default_factory=dict)
+    chunk_count: int = 0
+    low_bits: dict[int, list[int]] = field(default_factory=dict)
 
     @property
     def progressive(self) -> bool:
@@ -65,7 +69,7 @@ class Jpeg:
         """
         if not self.progressive:
             return self.scans > 0
-        bands = self._low_bits.values()
+        bands = self.low_bits.values()
         return len(bands) >= self.components and all(not any(band) for band in bands)
 
 
@@ -96,23 +100,30 @@ def read_jpeg(data: bytes, most_scans: int = 1 << 20) -> Jpeg:
     return found
 
 
+def without_profile(data: bytes) -> bytes:
+    """The file without its segments APP2, over whose faults libjpeg-turbo stumbles."""
+    parts, at, start = [data[:2]], 2, 2
+    while (at := _marker(data, at)) >= 0 and at + 4 <= len(data) and data[at + 1] != _SOS:
+        size = (
+            2 if data[at + 1] in _STANDALONE else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        )
+        if data[at + 1] == 0xE2:
+            parts.append(data[start:at])
+            start = at + size
+        at += size
+    return b"".join((*parts, data[start:]))
+
+
 def _marker(data: bytes, at: int) -> int:
     """Where the next marker begins; -1 where there is none. Garbage before it is passed over."""
-    while 0 <= (at := data.find(b"\xff", at)) < len(data) - 1:
-        if data[at + 1] not in (0x00, 0xFF):
-            return at
-        at += 1
-    return -1
+    found = _ANY_MARKER.search(data, at)
+    return -1 if found is None else found.start()
 
 
 def _after_scan(data: bytes, at: int) -> int:
     """Where the first marker behind a scan's entropy-coded data begins."""
-    while 0 <= (at := data.find(b"\xff", at)) < len(data) - 1:
-        following = data[at + 1]
-        if following != 0x00 and following != 0xFF and not 0xD0 <= following <= 0xD7:
-            return at
-        at += 1 if following == 0xFF else 2
-    return len(data)
+    found = _SCAN_END.search(data, at)
+    return len(data) if found is None else found.start()
 
 
 def _take(found: Jpeg, kind: int, body: bytes) -> None:
@@ -132,7 +143,7 @@ def _take_scan(found: Jpeg, body: bytes) -> None:
         return
     first, last, bits = body[1 + 2 * body[0] : 4 + 2 * body[0]]
     for number in range(body[0]):
-        band = found._low_bits.setdefault(body[1 + 2 * number], [_UNSENT] * _COEFFICIENTS)
+        band = found.low_bits.setdefault(body[1 + 2 * number], [_UNSENT] * _COEFFICIENTS)
         for place in range(first, min(last, _COEFFICIENTS - 1) + 1):
             band[place] = bits & 15
 
@@ -145,8 +156,10 @@ def _take_metadata(found: Jpeg, kind: int, body: bytes) -> None:
     elif kind == 0xE1 and body.startswith(_XMP):
         found.xmp = found.xmp or body[len(_XMP) :]
     elif kind == 0xE2 and body.startswith(_ICC) and len(body) > 14:
-        found._chunks.setdefault(body[12], body[14:])
-        found._chunk_count = max(found._chunk_count, body[13])
+        found.chunks.setdefault(body[12], body[14:])
+        found.chunk_count = max(found.chunk_count, body[13])
+    elif kind == 0xE2 and body.startswith(_ICC):
+        found.notes.append(Reason("profile_incomplete"))
     elif kind == 0xE2 and body.startswith(_MPF):
         found.several = True
     elif kind == 0xED:
@@ -159,9 +172,9 @@ def _density(unit: int, across: int, down: int) -> tuple[float, float] | None:
 
 
 def _assemble(found: Jpeg) -> None:
-    if not found._chunks:
+    if not found.chunks:
         return
-    if set(found._chunks) == set(range(1, found._chunk_count + 1)):
-        found.icc = b"".join(found._chunks[number] for number in sorted(found._chunks))
+    if set(found.chunks) == set(range(1, found.chunk_count + 1)):
+        found.icc = b"".join(found.chunks[number] for number in sorted(found.chunks))
     else:
-        found.notes.append("its colour profile is incomplete and was left out")
+        found.notes.append(Reason("profile_incomplete"))

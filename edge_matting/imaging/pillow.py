@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -49,6 +51,8 @@ _PLUGINS: Final = MappingProxyType(
 )
 
 _QUIET_LOCK: Final = threading.Lock()
+_UNKNOWN_WORDS: Final = ("unsupported", "not supported", "not implemented", "not a known",
+                         "reformat failed")  # fmt: skip
 _CUT_WORDS: Final = ("truncated", "premature end", "unexpected end", "not enough data")
 
 
@@ -93,6 +97,20 @@ def _heif_plugin() -> Any:
     return HeifImageFile
 
 
+def deep_heif(data: bytes) -> npt.NDArray[np.uint16] | None:
+    """All bits of a HEIC spread over 16, H x W x 3 or 4, blue first; None where it has 8."""
+    from pillow_heif import open_heif  # noqa: PLC0415  an extra, looked for when needed
+
+    opened = open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, bgr_mode=True)
+    pixels = np.asarray(opened)
+    if pixels.dtype != np.uint16:
+        return None
+    # libheif shifts the bits up and leaves zeros below, where white would have ones
+    unused = int(np.bitwise_or.reduce(pixels, axis=None))
+    empty = (unused & -unused).bit_length() - 1 if unused else 0
+    return pixels | (pixels >> (16 - empty)) if 0 < empty < 8 else pixels
+
+
 def load_picture(picture: ImageFile.ImageFile) -> None:
     """Decode the pixels (of the first frame)."""
     if picture.format in ("TIFF", "GIF"):  # these warn by the process-wide limit when they load
@@ -121,4 +139,8 @@ def job_errors(data: bytes, kind: str, name: str) -> Iterator[None]:
         reason = str(error) or type(error).__name__
         if any(word in reason.lower() for word in _CUT_WORDS) or ends_early(data, kind):
             raise Truncated(f"{name}: the {kind.upper()} data ends too early ({reason})") from error
+        if any(word in reason.lower() for word in _UNKNOWN_WORDS):
+            raise Unsupported(
+                f"{name}: a {kind.upper()} file of a rare kind, which is not read here ({reason})"
+            ) from error
         raise NotAnImage(f"{name}: a broken {kind.upper()} file ({reason})") from error

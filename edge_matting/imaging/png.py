@@ -23,6 +23,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge_matting.imaging.iptc import photoshop_block
+from edge_matting.imaging.survey import Metadata
+
 log = logging.getLogger(__name__)
 
 Pixels: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -38,6 +41,7 @@ _SAMPLE_BYTES: Final = 24 * 1024
 _ISAL_LEVEL: Final = 1
 _ISAL_BEST: Final = 3
 _SMALLEST: Final = 9
+_NOTHING: Final = Metadata()
 
 
 class Rows(Protocol):
@@ -117,7 +121,7 @@ def encode_png(
     pixels: Pixels | Rows,
     *,
     icc: bytes | None = None,
-    exif: bytes | None = None,
+    metadata: Metadata = _NOTHING,
     dpi: Dpi | None = None,
     deflate: Deflate | None = None,
     level: int = 1,
@@ -131,11 +135,11 @@ def encode_png(
     if deflate is None:
         array = whole(pixels)
         _check(_Whole(array))
-        return _through_opencv(array, _ancillary(icc, exif, dpi), level)
+        return _through_opencv(array, _ancillary(icc, metadata, dpi), level)
     picture: Rows = _Whole(pixels) if isinstance(pixels, np.ndarray) else pixels
     _check(picture)
     body = [_chunk(b"IDAT", part) for part in _streamed(_Strips.of(picture), deflate)]
-    extra = _ancillary(icc, exif, dpi)
+    extra = _ancillary(icc, metadata, dpi)
     return b"".join((_SIGNATURE, _header(picture), *extra, *body, _chunk(b"IEND", b"")))
 
 
@@ -159,17 +163,29 @@ def _header(picture: Rows) -> bytes:
     return _chunk(b"IHDR", struct.pack(">IIBBBBB", *fields))
 
 
-def _ancillary(icc: bytes | None, exif: bytes | None, dpi: Dpi | None) -> list[bytes]:
-    """iCCP, pHYs and eXIf, which come between IHDR and IDAT (5.6)."""
+def _ancillary(icc: bytes | None, metadata: Metadata, dpi: Dpi | None) -> list[bytes]:
+    """iCCP, pHYs, eXIf and texts, which come between IHDR and IDAT (5.6)."""
     chunks = []
     if icc is not None:
         chunks.append(_chunk(b"iCCP", b"ICC Profile\x00\x00" + zlib.compress(icc)))
     if dpi is not None:
         across, down = (round(value / _METRES_PER_INCH) for value in dpi)
         chunks.append(_chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
-    if exif is not None:
-        chunks.append(_chunk(b"eXIf", exif))
+    if metadata.exif is not None:
+        chunks.append(_chunk(b"eXIf", metadata.exif))
+    if metadata.xmp is not None:
+        chunks.append(_chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + metadata.xmp))
+    if metadata.iptc is not None:
+        chunks.append(_chunk(b"zTXt", _raw_profile(photoshop_block(metadata.iptc))))
     return chunks
+
+
+def _raw_profile(block: bytes) -> bytes:
+    """ImageMagick's way to IPTC, for which the specification has no chunk."""
+    lines = block.hex()
+    rows = "\n".join(lines[at : at + 72] for at in range(0, len(lines), 72))
+    text = f"\niptc\n{len(block):8d}\n{rows}\n"
+    return b"Raw profile type iptc\x00\x00" + zlib.compress(text.encode())
 
 
 def _chunk(tag: bytes, body: bytes) -> bytes:

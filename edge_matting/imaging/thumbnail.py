@@ -12,16 +12,24 @@ import simplejpeg
 
 from edge_matting.core.arrays import Alpha, Rgb
 
-PREVIEW_HEIGHT = 240  # pixels, at most
+THUMBNAIL_HEIGHT = 240  # pixels, at most
 _LIGHT, _DARK, _SQUARE = 235, 205, 8
-_WIDEST = 4  # a panorama's preview is at most this many times as wide as high
+_INK, _ORANGE = (30, 30, 30), (255, 140, 0)
+_WIDEST = 4  # a panorama's thumbnail is at most this many times as wide as high
 
 
-def before_after(rgb: Rgb, alpha: Alpha, height: int = PREVIEW_HEIGHT) -> bytes:
+def before_after(
+    rgb: Rgb,
+    alpha: Alpha,
+    height: int = THUMBNAIL_HEIGHT,
+    *,
+    doubted: tuple[float, float, float, float] | None = None,
+) -> bytes:
     """A JPEG of the photo (left) and its cut-out over a checkerboard (right).
 
     ``rgb`` is H x W x 3, uint8 or uint16; ``alpha`` float32 H x W in [0, 1]. The result is at most
-    ``height`` pixels high and never larger than the photo.
+    ``height`` pixels high and never larger than the photo. ``doubted``, left, top, width and height
+    in shares of the photo, is framed in it.
     """
     tall, wide = rgb.shape[:2]
     scale = min(1.0, height / tall, height * _WIDEST / wide)
@@ -31,6 +39,8 @@ def before_after(rgb: Rgb, alpha: Alpha, height: int = PREVIEW_HEIGHT) -> bytes:
         photo = (photo >> 8).astype(np.uint8)
     share = _shrunk(alpha, size).reshape(photo.shape[:2])
     over = cv2.blendLinear(photo, _checkerboard(size), share, 1 - share)
+    if doubted is not None:
+        photo = _framed(photo, doubted)
     both = np.hstack([photo, over.reshape(photo.shape)])
     encoded: bytes = simplejpeg.encode_jpeg(
         np.ascontiguousarray(both), quality=85, colorsubsampling="420"
@@ -41,6 +51,19 @@ def before_after(rgb: Rgb, alpha: Alpha, height: int = PREVIEW_HEIGHT) -> bytes:
 def preview_output(*, photo: Rgb, matte: Alpha) -> bytes:
     """The output kind ``preview``: a JPEG file of `before_after`."""
     return before_after(photo, matte)
+
+
+def _framed(
+    photo: npt.NDArray[np.uint8], box: tuple[float, float, float, float]
+) -> npt.NDArray[np.uint8]:
+    """A copy of ``photo`` with an orange frame on a dark one, seen on every ground."""
+    height, width = photo.shape[:2]
+    left, top = round(box[0] * width), round(box[1] * height)
+    right, bottom = round((box[0] + box[2]) * width) - 1, round((box[1] + box[3]) * height) - 1
+    framed: Any = photo.copy()
+    for thick, colour in ((4, _INK), (2, _ORANGE)):
+        cv2.rectangle(framed, (left, top), (right, bottom), colour, thick)
+    return np.asarray(framed, np.uint8)
 
 
 def _shrunk(image: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Final
 
 from edge_matting.core.errors import LedgerError
-from edge_matting.core.jobs import Job, Output, Place
+from edge_matting.core.jobs import Job, Output, Place, Signature
+from edge_matting.core.reasons import Reason
 from edge_matting.core.result_json import result_from_json, result_to_json
 from edge_matting.core.states import TRANSITIONS, JobState
 from edge_matting.ledger import rows, work
@@ -17,36 +18,27 @@ _RETRYABLE: Final = frozenset(
 ) - {JobState.RUNNING}
 
 
-def retry(connection: sqlite3.Connection, job_id: int, model: str | None, now: float) -> Job | None:
+def retry(
+    connection: sqlite3.Connection,
+    job_id: int,
+    model: str | None,
+    now: float,
+    signature: Signature | None = None,
+) -> Job | None:
     """Put a failed or reviewed job back in the queue; None where there is nothing to retry."""
     row = _row(connection, job_id)
     if row is None or JobState(row["state"]) not in _RETRYABLE:
         return None
     _refuse_outdated(connection, row)
     if row["place"] == Place.GONE.value:
-        raise LedgerError(f"the original of job {job_id} is gone", hint="drop the photo again")
+        raise LedgerError(Reason("original_gone", job=job_id), hint=Reason("hint_original_gone"))
     if not row["settled"]:
         # The engine may be moving it this very moment; the new attempt would miss it.
         raise LedgerError(
-            f"the original of job {job_id} is not put away yet", hint="try again in a moment"
+            Reason("original_moving", job=job_id), hint=Reason("hint_original_moving")
         )
-    _requeue(connection, row, model, now)
+    _requeue(connection, row, model, now, signature)
     return work.read(connection, job_id)
-
-
-def retry_failed(connection: sqlite3.Connection, now: float) -> int:
-    """Retry every failed job that `retry` would not refuse."""
-    found = connection.execute(
-        """
-        SELECT id, state FROM jobs AS old
-        WHERE state = 'failed' AND settled = 1 AND place <> 'gone'
-          AND NOT EXISTS (SELECT 1 FROM jobs WHERE name = old.name AND id > old.id)
-        ORDER BY id
-        """
-    ).fetchall()
-    for row in found:
-        _requeue(connection, row, None, now)
-    return len(found)
 
 
 def accept(
@@ -83,13 +75,17 @@ def _refuse_outdated(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
     ).fetchone()
     if newest != row["id"]:
         raise LedgerError(
-            f"job {row['id']} is outdated: a newer photo of the same name is job {newest}",
-            hint=f"use job {newest}, or drop the old photo again under another name",
+            Reason("job_outdated", job=row["id"], newest=newest),
+            hint=Reason("hint_job_outdated", newest=newest),
         )
 
 
 def _requeue(
-    connection: sqlite3.Connection, row: sqlite3.Row, model: str | None, now: float
+    connection: sqlite3.Connection,
+    row: sqlite3.Row,
+    model: str | None,
+    now: float,
+    signature: Signature | None = None,
 ) -> None:
     """Back to the queue; a reviewed result is remembered until another one replaces its files."""
     connection.execute(
@@ -97,8 +93,15 @@ def _requeue(
         UPDATE jobs SET
             state = 'pending', attempts = 0, delays = 0, alone = 0, settled = 0,
             queued_at = :now, due_at = :now, updated_at = :now, finished_at = NULL,
-            model = :model, own = 0, earlier = coalesce(result, earlier), result = NULL
+            model = :model, signature = coalesce(:signature, signature), own = 0,
+            earlier = coalesce(result, earlier), result = NULL
         WHERE id = :id AND state = :state
         """,
-        {"id": row["id"], "state": row["state"], "model": model, "now": now},
+        {
+            "id": row["id"],
+            "state": row["state"],
+            "model": model,
+            "signature": None if signature is None else rows.signature_text(signature),
+            "now": now,
+        },
     )

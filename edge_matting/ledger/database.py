@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from threading import Lock
 from typing import Final
 
 from edge_matting.core.clock import Clock
+from edge_matting.core.durable import sync_folder
 from edge_matting.core.errors import LedgerCorrupt, LedgerError
 from edge_matting.ledger import schema
 
@@ -34,6 +34,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._damage: str | None = None
         self._write_lock = Lock()
         self._read_lock = Lock()
         with _named_errors(path), ExitStack() as stack:
@@ -42,9 +43,11 @@ class Database:
             schema.prepare(self._writer)
             self._reader = _reading(path, stack)
             self._connections = stack.pop_all()
+        self._identity = _identity(path)
+        self._log_bytes = 0  # the most that the write-ahead log had
 
     def close(self) -> None:
-        with self._write_lock, self._read_lock, _named_errors(self.path):
+        with self._write_lock, self._read_lock, self._named_errors():
             self._connections.close()
 
     @contextmanager
@@ -55,7 +58,8 @@ class Database:
         the next synced one of whatever process: the log is written in order. For what comes to the
         same after a restart whether it is known or not.
         """
-        with self._write_lock, _named_errors(self.path):
+        with self._write_lock, self._named_errors():
+            self._check()
             self._writer.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
             self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -67,16 +71,49 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One look at what is committed."""
-        with self._read_lock, _named_errors(self.path):
+        with self._read_lock, self._named_errors():
+            self._check()
             yield self._reader
 
     @contextmanager
     def long_read(self) -> Iterator[sqlite3.Connection]:
         """One snapshot on a connection of its own, which keeps nobody waiting."""
-        with _named_errors(self.path), ExitStack() as stack:
+        self._check()
+        with self._named_errors(), ExitStack() as stack:
             connection = _reading(self.path, stack)
             connection.execute("BEGIN")
             yield connection
+
+    def fault(self) -> str | None:
+        """Why what is open here is not a sound ledger under its name; None when it is."""
+        if self._damage is not None:
+            return self._damage
+        try:
+            if _identity(self.path) != self._identity:
+                return f"{self.path} is another file than the one that was opened"
+        except OSError as error:
+            return f"{self.path} is no longer there: {error.strerror}"
+        size = _size(self.path.with_name(self.path.name + "-wal"))
+        if size < min(self._log_bytes, WAL_BYTES):
+            return f"the log of {self.path} was cut from {self._log_bytes} to {size} bytes"
+        self._log_bytes = size
+        return None
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """Errors that name the file; damage is remembered, for nothing heals it here."""
+        try:
+            with _named_errors(self.path):
+                yield
+        except LedgerCorrupt as error:
+            self._damage = error.message
+            raise
+
+    def _check(self) -> None:
+        """Nothing is written into a file that nobody will find, or read from half a log."""
+        fault = self.fault()
+        if fault is not None:
+            raise LedgerError(fault, hint="it is opened anew; what it knew is found in the folders")
 
 
 def set_aside(path: Path, clock: Clock) -> Path:
@@ -90,21 +127,25 @@ def set_aside(path: Path, clock: Clock) -> Path:
         part = path.with_name(path.name + ending)
         if part.exists():
             part.rename(target.with_name(target.name + ending))
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return target
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _free_name(wanted: Path) -> Path:
     names = (wanted if n == 1 else wanted.with_name(f"{wanted.name}-{n}") for n in count(1))
     return next(name for name in names if not name.exists())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _connect(path: Path, stack: ExitStack) -> sqlite3.Connection:

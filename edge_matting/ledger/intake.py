@@ -61,6 +61,23 @@ def enqueue(connection: sqlite3.Connection, sources: Iterable[Source], now: floa
     return Enqueued(tally[_Case.ADDED], tally[_Case.FOLLOWED], tally[_Case.KNOWN], tuple(busy))
 
 
+def count_new(connection: sqlite3.Connection, sources: Iterable[Source]) -> int:
+    """How many of the files would become new jobs."""
+    return sum(_is_new(connection, source) for source in sources)
+
+
+def _is_new(connection: sqlite3.Connection, source: Source) -> bool:
+    newest = connection.execute(
+        """
+        SELECT jobs.id, state, place, signature, finished_at
+        FROM names CROSS JOIN jobs ON jobs.name = names.id
+        WHERE folder = ? AND source = ? ORDER BY jobs.id DESC LIMIT 1
+        """,
+        (os.fsencode(source.folder), os.fsencode(source.path)),
+    ).fetchone()
+    return _case(newest, rows.signature_text(source.signature)) is _Case.ADDED
+
+
 def _enqueue_one(connection: sqlite3.Connection, source: Source, now: float) -> _Case:
     name = _name(connection, os.fsencode(source.folder), source.path)
     newest = connection.execute(

@@ -60,6 +60,13 @@ class Ledger:
     def close(self) -> None:
         self._database.close()
 
+    kept_as: Path | None = None
+    """Where the damaged ledger lies that this one took the place of."""
+
+    def fault(self) -> str | None:
+        """Why what is open is no sound ledger any more: replaced, deleted, cut, damaged."""
+        return self._database.fault()
+
     def __enter__(self) -> Ledger:
         return self
 
@@ -77,6 +84,21 @@ class Ledger:
         """Make jobs of settled files that are none yet, all in one transaction."""
         with self._database.write() as connection:
             return intake.enqueue(connection, sources, self._clock.now())
+
+    def count_new(self, sources: Sequence[Source]) -> int:
+        """How many of the files are no job yet."""
+        with self._database.read() as connection:
+            return intake.count_new(connection, sources)
+
+    def waiting_in(self, folder: str) -> list[tuple[int, str]]:
+        """Ids and sources of the jobs that wait for a file in the folder's ``in/``."""
+        with self._database.read() as connection:
+            return work.waiting_in(connection, folder)
+
+    def withdraw(self, job_ids: Sequence[int]) -> int:
+        """End waiting jobs whose file was taken away; how many still waited."""
+        with self._database.write() as connection:
+            return work.withdraw(connection, job_ids, self._clock.now())
 
     def announce(self, folder: str, signature: Signature, parameters: str) -> None:
         """Keep the recipe parameters of a file that is about to appear in the folder's ``in/``."""
@@ -128,10 +150,6 @@ class Ledger:
                 connection, self._clock.now(), self._max_attempts, guilty=guilty, owner=owner
             )
 
-    def recover_after_restart(self) -> Recovered:
-        """Take back, refunded, what was claimed when the daemon or the machine went down."""
-        return self.recover_after_engine_death(guilty=False)
-
     # Originals.
 
     def moved(self, job: Job, original: Original) -> bool:
@@ -149,26 +167,29 @@ class Ledger:
         with self._database.read() as connection:
             return originals.misplaced(connection, limit)
 
-    def put_away_before(self, place: Place, before: float, limit: int) -> Sequence[Job]:
-        """Jobs finished before that moment whose original lies in ``place``, oldest first."""
+    def put_away_before(
+        self, place: Place, before: float, limit: int, *, skip: int = 0
+    ) -> Sequence[Job]:
+        """Jobs finished before that moment whose original lies in ``place``, oldest first.
+
+        The oldest ``skip`` of them are left out.
+        """
         with self._database.read() as connection:
-            return originals.put_away_before(connection, place, before, limit)
+            return originals.put_away_before(connection, place, before, limit, skip)
 
     # Actions.
 
-    def retry(self, job_id: int, *, model: str | None = None) -> Job | None:
+    def retry(
+        self, job_id: int, *, model: str | None = None, signature: Signature | None = None
+    ) -> Job | None:
         """Put a failed or reviewed job back in the queue; None if there is no such job.
 
+        ``signature`` is what its original looks like now, where somebody has changed that.
         Raises ``LedgerError`` when a newer photo took its place, or its original is gone or
         still on its way.
         """
         with self._database.write() as connection:
-            return actions.retry(connection, job_id, model, self._clock.now())
-
-    def retry_failed(self) -> int:
-        """Put all failed jobs back in the queue that `retry` would not refuse."""
-        with self._database.write() as connection:
-            return actions.retry_failed(connection, self._clock.now())
+            return actions.retry(connection, job_id, model, self._clock.now(), signature)
 
     def accept(self, job_id: int, outputs: tuple[Output, ...]) -> Job | None:
         """Take a reviewed job's result as good; None if there is no such job.
@@ -188,6 +209,11 @@ class Ledger:
         """At most ``limit`` jobs, newest (highest id) first, with an id below ``before``."""
         with self._database.read() as connection:
             return reading.jobs(connection, state, limit, before)
+
+    def newest(self, folder: str, source: str) -> Job | None:
+        """The newest job of that source."""
+        with self._database.read() as connection:
+            return reading.newest(connection, folder, source)
 
     def result(self, job_id: int) -> Result | None:
         """The result of a job that succeeded or is in review."""
@@ -223,11 +249,6 @@ class Ledger:
         """What finished in each of the last ``slots`` stretches of ``width`` seconds."""
         with self._database.read() as connection:
             return reading.history(connection, slots, width, self._clock.now())
-
-    def has_work(self) -> bool:
-        """Whether a job is running or due."""
-        with self._database.read() as connection:
-            return reading.has_work(connection, self._clock.now())
 
     def next_due(self) -> float | None:
         """When the next pending job becomes due (wall clock); None when none is pending."""

@@ -21,7 +21,8 @@ _RULES: Final = (
         "attempts are counted from 0, and at least 1 once claimed",
         """
         SELECT id FROM jobs
-        WHERE attempts < 0 OR delays < 0 OR attempts < 1 AND state <> 'pending'
+        WHERE attempts < 0 OR delays < 0
+           OR attempts < 1 AND state NOT IN ('pending', 'withdrawn')
         """,
     ),
     (

@@ -53,14 +53,15 @@ def stays(connection: sqlite3.Connection, job: Job, message: str | None, now: fl
 
 
 def put_away_before(
-    connection: sqlite3.Connection, place: Place, before: float, limit: int
+    connection: sqlite3.Connection, place: Place, before: float, limit: int, skip: int = 0
 ) -> list[Job]:
     found = connection.execute(
         """
         SELECT * FROM job_rows
-        WHERE finished_at < ? AND settled = 1 AND place = ? ORDER BY finished_at LIMIT ?
+        WHERE finished_at < ? AND settled = 1 AND place = ?
+        ORDER BY finished_at, id LIMIT ? OFFSET ?
         """,
-        (before, place.value, max(rows.bounded(limit), 0)),
+        (before, place.value, max(rows.bounded(limit), 0), rows.bounded(skip)),
     ).fetchall()
     return [rows.job(row) for row in found]
 

@@ -36,6 +36,15 @@ def jobs(
     return [rows.job(row) for row in found.fetchall()]
 
 
+def newest(connection: sqlite3.Connection, folder: str, source: str) -> Job | None:
+    """The newest job of that source."""
+    row = connection.execute(
+        "SELECT * FROM job_rows WHERE folder = ? AND source = ? ORDER BY id DESC LIMIT 1",
+        (os.fsencode(folder), os.fsencode(source)),
+    ).fetchone()
+    return None if row is None else rows.job(row)
+
+
 def result(connection: sqlite3.Connection, job_id: int) -> Result | None:
     row = connection.execute(
         "SELECT result FROM jobs WHERE id = ? AND result IS NOT NULL", (rows.bounded(job_id),)
@@ -119,15 +128,6 @@ def _soonest(connection: sqlite3.Connection, *, alone: bool, now: float) -> floa
         (alone,),
     ).fetchone()
     return None if due is None else float(due)
-
-
-def has_work(connection: sqlite3.Connection, now: float) -> bool:
-    """Whether a job is running or due."""
-    running = connection.execute(
-        "SELECT 1 FROM jobs INDEXED BY jobs_running WHERE state = 'running' LIMIT 1"
-    ).fetchone()
-    due = next_due(connection, now)
-    return running is not None or (due is not None and due <= now)
 
 
 def find_result(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from edge_matting.core.errors import EngineCrashed, JobError, TemporaryError
-from edge_matting.core.jobs import Job
+from edge_matting.core.errors import EngineCrashed, JobError, SourceGone, TemporaryError
+from edge_matting.core.jobs import Job, Place
 from edge_matting.core.states import JobState
 from edge_matting.ledger.rows import message_text
 
@@ -18,7 +18,7 @@ LONGEST_REFUNDED_DELAY: Final = 60.0
 class RetryDecision:
     """How a running job is put back, or given up."""
 
-    state: JobState  # PENDING or FAILED
+    state: JobState  # PENDING, FAILED or WITHDRAWN
     attempts: int
     delays: int  # how often in all it was put off without being counted
     alone: bool
@@ -46,6 +46,8 @@ def after_crash(job: Job, delays: int, max_attempts: int) -> RetryDecision:
 
 
 def after_error(job: Job, delays: int, error: JobError, max_attempts: int) -> RetryDecision:
+    if isinstance(error, SourceGone) and job.original.place is Place.IN:
+        return replace(_given_up(job, delays, error), state=JobState.WITHDRAWN)
     if not isinstance(error, TemporaryError):
         return _given_up(job, delays, error)
     if error.refund:

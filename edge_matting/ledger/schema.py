@@ -114,7 +114,15 @@ def _add_parameters(connection: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_create, _add_parameters)
+def _withdraw_gone(connection: sqlite3.Connection) -> None:
+    """Photos that were taken away while they waited count as withdrawn, no more as failed."""
+    connection.execute(
+        "UPDATE jobs SET state = 'withdrawn', place = 'gone', settled = 1"
+        " WHERE state = 'failed' AND code = 'source_gone' AND place = 'in' AND result IS NULL"
+    )
+
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_create, _add_parameters, _withdraw_gone)
 """What brings a ledger from version N to N + 1, at position N; entries are only ever added."""
 
 

@@ -6,8 +6,10 @@ not the photo's doing is refunded.
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,6 +81,32 @@ def finish(
         return None
     decided = verdict.after_error(rows.job(row), row["delays"], outcome.error, max_attempts)
     return _put_back(connection, row, decided, now, outcome)
+
+
+def waiting_in(connection: sqlite3.Connection, folder: str) -> list[tuple[int, str]]:
+    """Ids and sources of the jobs that wait for a file in the folder's ``in/``."""
+    found = connection.execute(
+        "SELECT id, source FROM job_rows WHERE state = 'pending' AND place = 'in' AND folder = ?",
+        (os.fsencode(folder),),
+    )
+    return [(row["id"], os.fsdecode(row["source"])) for row in found.fetchall()]
+
+
+def withdraw(connection: sqlite3.Connection, job_ids: Iterable[int], now: float) -> int:
+    """End pending jobs whose file was taken away; how many still waited."""
+    message = rows.message_text(SourceGone("it was moved or deleted while it waited").message)
+    changed = 0
+    for job_id in job_ids:
+        changed += connection.execute(
+            """
+            UPDATE jobs SET
+                state = 'withdrawn', place = 'gone', settled = 1, updated_at = :now,
+                finished_at = :now, code = :code, message = :message
+            WHERE id = :id AND state = 'pending' AND place = 'in'
+            """,
+            {"id": job_id, "now": now, "code": SourceGone.code, "message": message},
+        ).rowcount
+    return changed
 
 
 def recover_after_engine_death(
@@ -206,7 +234,8 @@ def _put_back(
     connection.execute(
         """
         UPDATE jobs SET
-            state = :state, token = NULL, settled = 0, attempts = :attempts, delays = :delays,
+            state = :state, token = NULL, attempts = :attempts, delays = :delays,
+            settled = :gone, place = CASE WHEN :gone THEN 'gone' ELSE place END,
             alone = :alone, queued_at = :now, due_at = :due_at, updated_at = :now,
             finished_at = :finished_at, code = :code, message = :message,
             sha256 = coalesce(:sha256, sha256), seconds = coalesce(:seconds, seconds)
@@ -216,6 +245,7 @@ def _put_back(
             "id": row["id"],
             "token": row["token"],
             "state": decided.state.value,
+            "gone": decided.state is JobState.WITHDRAWN,
             "attempts": decided.attempts,
             "delays": decided.delays,
             "alone": decided.alone,

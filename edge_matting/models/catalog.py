@@ -6,17 +6,20 @@ manifest is written last when a model is added, so it means that the model is co
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
+from itertools import product
 from pathlib import Path
 from typing import Final
 
 from edge_matting.core.durable import durable_remove, read_chunks
 from edge_matting.core.errors import ModelError
+from edge_matting.core.model_ids import current_id
 from edge_matting.models.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -72,6 +75,11 @@ class Catalog:
         """The manifest of a model; ``ModelError`` names the known ones where it is missing."""
         return load_model_manifest(self._folder(model_id))
 
+    def model_for(self, task: str) -> str | None:
+        """A usable model for the task, a shipped one first; None where there is none."""
+        found = (e.id for e in self.list() if e.manifest is not None and e.manifest.task == task)
+        return next(found, None)
+
     def path(self, model_id: str) -> Path:
         """Where the model's file lies; not checked, see ``verify``."""
         folder = self._folder(model_id)
@@ -91,8 +99,7 @@ class Catalog:
 
     def remove(self, model_id: str) -> None:
         """Delete an added model, hidden or not, its manifest first; a shipped one is refused."""
-        self._folder(model_id)  # there is such a model
-        folder = self._added_dir / model_id
+        folder = self._added_dir / self._folder(model_id).name
         if not (folder / MANIFEST_NAME).is_file():
             raise ModelError(f"model {model_id} is shipped with the appliance and stays")
         for path in (folder / MANIFEST_NAME, *sorted(folder.iterdir())):
@@ -107,11 +114,20 @@ class Catalog:
             check_id(model_id)
         except ValueError as error:
             raise ModelError(f"{model_id!r} is no model id: {error}") from error
-        for root in (self._shipped_dir, self._added_dir):
-            if (root / model_id / MANIFEST_NAME).is_file():
-                return root / model_id
-        known = ", ".join(entry.id for entry in self.list()) or "none"
-        raise ModelError(f"there is no model {model_id}", hint=f"known models: {known}")
+        for name, root in product((model_id, current_id(model_id)), self._roots):
+            if (root / name / MANIFEST_NAME).is_file():
+                return root / name
+        raise ModelError(f"there is no model {model_id}", hint=self._known_beside(model_id))
+
+    @property
+    def _roots(self) -> tuple[Path, Path]:
+        return self._shipped_dir, self._added_dir
+
+    def _known_beside(self, model_id: str) -> str:
+        known = [entry.id for entry in self.list()]
+        close = difflib.get_close_matches(model_id, known, n=1, cutoff=0.5)
+        nearest = f"did you mean {close[0]}? " if close else ""
+        return f"{nearest}known models: {', '.join(known) or 'none'}"
 
 
 def load_model_manifest(folder: Path) -> Manifest:

@@ -18,6 +18,7 @@ from edge_matting.core.providers import (
     PrecisionName,
     RuntimeName,
 )
+from edge_matting.core.tasks import MATTING, TaskName
 from edge_matting.core.yaml_text import YAMLError, parse_yaml
 
 MANIFEST_NAME: Final = "manifest.yaml"
@@ -90,7 +91,7 @@ class Manifest(BaseModel):
     id: Annotated[str, AfterValidator(check_id)]
     version: str
     name: str
-    task: str = "matting"
+    task: TaskName = MATTING
     file: FileName
     sha256: Sha256
     backend: RuntimeName = MAIN_RUNTIME

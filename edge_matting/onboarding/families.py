@@ -1,7 +1,7 @@
-"""Known kinds of matting networks, told apart by how they are built.
+"""Known kinds of matting networks, recognised by their structure.
 
 Names and digests of files play no part: re-exported, renamed and trained anew, a network keeps its
-structure. A family gives what the graph does not tell: the usual normalisation, and the side to
+structure. A family gives what the graph does not contain: the usual normalisation, and the side to
 run at where the graph leaves it free. Both are a first guess that the trial may overrule.
 """
 
@@ -28,7 +28,7 @@ class Family:
 
 
 def channels_of(tensor: TensorFacts) -> int | None:
-    """Channels of a picture-like tensor as far as the graph tells them."""
+    """Channels of a picture-like tensor as far as the graph gives them."""
     shape = tensor.shape
     if shape is None or len(shape) not in (3, 4):
         return None

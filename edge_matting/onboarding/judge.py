@@ -1,6 +1,6 @@
 """What a model's answers to the built-in photos say of how it wants to be used.
 
-Pure arithmetic on arrays. Two signs tell the right normalisation from the wrong ones: the mattes
+Pure arithmetic on arrays. Two signs show the right normalisation: the mattes
 agree with those of the shipped model, and the matte of the mirrored photo is the mirrored matte.
 On the three foreign models of the tests, whose normalisation is documented, the sum of both was
 least for the documented one.

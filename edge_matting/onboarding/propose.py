@@ -1,15 +1,17 @@
-"""A manifest proposed from what a graph tells and from its family; a trial settles the rest."""
+"""A manifest proposed from a graph and its family; a trial decides the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from edge_matting.core.errors import ModelError
 from edge_matting.core.model_io import ConstantInput, InputSize, ModelInput, ModelOutput
+from edge_matting.core.providers import RUNTIMES
+from edge_matting.core.tasks import MATTING
 from edge_matting.models.graph.facts import GraphFacts, TensorFacts
 from edge_matting.models.manifest import Manifest
 from edge_matting.onboarding.families import (
@@ -19,7 +21,7 @@ from edge_matting.onboarding.families import (
     channels_of,
     is_photo,
 )
-from edge_matting.onboarding.normalisation import NORMALISATIONS
+from edge_matting.onboarding.normalisation import NORMALISATIONS, Normalisation
 
 PRESETS: Final = (*NORMALISATIONS, *FAMILY_NAMES)
 """What ``--preset`` takes: a normalisation, or a family and with it its normalisation and size."""
@@ -27,16 +29,36 @@ PRESETS: Final = (*NORMALISATIONS, *FAMILY_NAMES)
 _KINDS: Final[MappingProxyType[int, Literal["alpha", "two_class", "rgba"]]] = MappingProxyType(
     {1: "alpha", 2: "two_class", 4: "rgba"}
 )
+GIVEN: Final = "given"
+"""The name of the normalisation that the user has spelled out."""
+
+MAX_PIXELS: Final = 64_000_000
+"""Of one picture that a model may be fed: 12 bytes each, before anything is computed."""
+
 _FREE_MULTIPLE: Final = 32  # what five halvings need; no family asks for more
 
 
 @dataclass(frozen=True, slots=True)
 class OnboardingOptions:
-    """What the user said of the model; None leaves it to the graph, the family and the trial."""
+    """What the user states; None leaves it to the graph, the family and the trial."""
 
     preset: str | None = None
     output: str | None = None
     size: tuple[int, int] | None = None  # width, height
+    normalisation: Normalisation | None = None  # its means and deviations
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> OnboardingOptions:
+        size, own = body["size"], body["normalisation"]
+        return cls(
+            body["preset"],
+            body["output"],
+            None if size is None else (size[0], size[1]),
+            None if own is None else Normalisation.from_json(own),
+        )
 
 
 def propose_manifest(
@@ -59,8 +81,8 @@ def propose_manifest(
         "id": model_id,
         "version": "1",
         "name": path.stem,
-        "task": "matting",
-        "file": f"model{'.onnx' if facts.backend == 'ort' else '.pt2'}",
+        "task": MATTING,
+        "file": f"model{RUNTIMES[facts.backend].suffix}",
         "sha256": sha256,
         "backend": facts.backend,
         "precision": facts.precision,
@@ -74,6 +96,8 @@ def propose_manifest(
 
 def normalisation_name(family: Family, answers: OnboardingOptions) -> str:
     """The normalisation to start from."""
+    if answers.normalisation is not None:
+        return GIVEN
     if answers.preset is None:
         return family.normalisation
     known = next((each for each in FAMILIES if each.name == answers.preset), None)
@@ -85,15 +109,15 @@ def normalisation_name(family: Family, answers: OnboardingOptions) -> str:
 def _inputs(path: Path, facts: GraphFacts) -> tuple[TensorFacts, tuple[ConstantInput, ...]]:
     """The input for the photo, and what the others are fed."""
     photos = [each for each in facts.inputs if is_photo(each)]
-    told = ", ".join(map(str, facts.inputs)) or "none"
+    found = ", ".join(map(str, facts.inputs)) or "none"
     if len(photos) != 1:
-        raise ModelError(f"{path}: expected one input for a photo with 3 channels, found {told}")
+        raise ModelError(f"{path}: expected one input for a photo with 3 channels, found {found}")
     others = [each for each in facts.inputs if each is not photos[0]]
     ranks = {len(each.shape or ()) for each in others}
     if others and (len(others) != 5 or ranks != {1, 4}):
         raise ModelError(
             f"{path}: it wants more than a photo, and its inputs are not those of "
-            f"RobustVideoMatting: {told}",
+            f"RobustVideoMatting: {found}",
             hint="export the part that takes one photo",
         )
     return photos[0], tuple(_constant(each) for each in others)
@@ -126,8 +150,24 @@ def _input(
         batch=photo.shape[0],
         constants=constants,
     )
-    name = normalisation_name(family, answers)
-    return NORMALISATIONS["raw" if photo.dtype == "uint8" else name].applied(spec)
+    if spec.size.width * spec.size.height > MAX_PIXELS:
+        raise ModelError(
+            f"{path}: it takes photos of {spec.size.width} x {spec.size.height}; "
+            f"{MAX_PIXELS / 1e6:.0f} megapixels are the most that a model is fed",
+            hint="export it for a smaller size",
+        )
+    return normalisation_named(normalisation_name(family, answers), photo.dtype, answers).applied(
+        spec
+    )
+
+
+def normalisation_named(name: str, dtype: str, answers: OnboardingOptions) -> Normalisation:
+    """The normalisation of that name; bytes are fed as they are."""
+    if dtype == "uint8":
+        return NORMALISATIONS["raw"]
+    if name == GIVEN and answers.normalisation is not None:
+        return answers.normalisation
+    return NORMALISATIONS[name]
 
 
 def _size(
@@ -157,8 +197,8 @@ def _output(path: Path, facts: GraphFacts, wanted: str | None) -> TensorFacts:
         return found[0]
     possible = [each for each in facts.outputs if _may_be_matte(each)]
     if not possible:
-        told = ", ".join(map(str, facts.outputs))
-        raise ModelError(f"{path}: none of its outputs can be a matte: {told}")
+        outputs = ", ".join(map(str, facts.outputs))
+        raise ModelError(f"{path}: none of its outputs can be a matte: {outputs}")
     return min(possible, key=_unlikeness)
 
 

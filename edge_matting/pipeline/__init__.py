@@ -2,7 +2,8 @@
 
 from edge_matting.pipeline.admission import PixelBudget
 from edge_matting.pipeline.batching import batched
-from edge_matting.pipeline.photo import FinishedPhoto, PhotoTask, Stopwatch, Tools, process_photo
+from edge_matting.pipeline.photo import FinishedPhoto, PhotoTask, Stopwatch, process_photo
+from edge_matting.pipeline.tasks import Tools, for_recipe
 
 __all__ = [
     "FinishedPhoto",
@@ -11,5 +12,6 @@ __all__ = [
     "Stopwatch",
     "Tools",
     "batched",
+    "for_recipe",
     "process_photo",
 ]

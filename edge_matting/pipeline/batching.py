@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from edge_matting.core.errors import InferenceFailed
+from edge_matting.core.tasks import TASKS
 from edge_matting.models import Manifest
 from edge_matting.runtimes import Session, SessionInfo
 from edge_matting.runtimes.session import Tensor
@@ -142,8 +143,9 @@ class BatchedSession:
 
 
 def batched(session: Session, manifest: Manifest, largest: int) -> Session:
-    """``session`` itself where the plan or the model's graph lets no two pictures run together."""
-    alone = largest == 1 or manifest.input.batch is not None
+    """``session`` itself where plan, task or graph lets no two pictures run together."""
+    joins = TASKS[manifest.task].joins_photos
+    alone = largest == 1 or manifest.input.batch is not None or not joins
     return session if alone else BatchedSession(session, largest)
 
 

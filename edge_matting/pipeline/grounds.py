@@ -105,7 +105,7 @@ def learn_from(photo: Photo, matte: Alpha, learned: LearnedPlates) -> None:
 def camera_of(photo: Photo) -> str:
     """Which photos show one set: the camera by its EXIF, and the size it takes."""
     height, width = photo.rgb.shape[:2]
-    return f"{camera_name(photo.exif) or 'unnamed camera'}, {width} x {height}"
+    return f"{camera_name(photo.metadata.exif) or 'unnamed camera'}, {width} x {height}"
 
 
 def doubts_of(wanted: Ground, found: GroundFound | None) -> tuple[str, ...]:

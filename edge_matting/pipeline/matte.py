@@ -5,74 +5,51 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 
 from edge_matting.cache import MatteCache, fingerprint_of
 from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.core.providers import device_class
-from edge_matting.imaging import Photo
 from edge_matting.matting import Look
 from edge_matting.matting.exposure import equalised
 from edge_matting.matting.preprocess import from_output, model_view, to_tensor
 from edge_matting.models import Manifest
 from edge_matting.pipeline.batching import joined
+from edge_matting.pipeline.tasks import ModelRun, Stage
 from edge_matting.runtimes import Session, SessionInfo
 
 PREPROCESSING_VERSION: Final = 3
 """Rises when the same photo would reach the model with other pixels; older mattes are not used."""
 
-Stage: TypeAlias = Callable[[str], AbstractContextManager[None]]
-"""Times what is done within it."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Matted:
-    """A matte at model size (h x w float32 in [0, 1]) and where it came from.
-
-    ``cache`` is ``miss``, ``matte`` or ``perceptual``; ``evidence`` holds the distances to the
-    nominated photo, empty where none was near; with ``miss`` they are why it was refused.
-    """
-
-    alpha: Alpha
-    cache: str
-    evidence: Mapping[str, float] = field(default_factory=dict)
-    batch: int = 1  # photos whose inference ran together; 1 where none ran
-
 
 def matte(
-    photo: Photo,
+    view: Rgb,
+    size: tuple[int, int],
     session: Session,
     manifest: Manifest,
     *,
     cache: MatteCache | None,
     stage: Stage,
     waiting: Callable[[], None],
-    equalise: bool = False,
-) -> Matted:
-    """The photo's matte; of doubles that come at once the others wait for the first.
+) -> ModelRun:
+    """The matte, h x w float32 in [0, 1], of the model's view of a photo.
 
-    ``equalise`` makes a very dark or blown-out view legible for the model.
+    ``size`` is the photo's width and height. Concurrent duplicates wait for the first.
     """
-    info = session.describe()
-    view = model_view(photo.rgb, manifest.input, info.resolution)
-    if equalise:
-        view = equalised(view)
     if cache is None:
         with stage("infer"):
-            return Matted(infer(view, session, manifest), "miss", batch=joined(session))
-    context = matte_context(manifest, info)
+            return ModelRun(infer(view, session, manifest), batch=joined(session))
+    context = matte_context(manifest, session.describe())
     with stage("cache"):
-        mark = fingerprint_of(view, (photo.rgb.shape[1], photo.rgb.shape[0]))
+        mark = fingerprint_of(view, size)
     with cache.turn(context, mark, waiting):
         with stage("cache"):
             answer = cache.find(context, mark, view)
         if answer.alpha is not None:
-            return Matted(answer.alpha, answer.verdict, answer.evidence)
+            return ModelRun(answer.alpha, answer.verdict, answer.evidence)
         begin = time.perf_counter()
         with stage("infer"):
             alpha = infer(view, session, manifest)
@@ -80,7 +57,7 @@ def matte(
         seconds = time.perf_counter() - begin
         with stage("cache"):
             cache.keep(context, mark, view, alpha, seconds)
-    return Matted(alpha, "miss", answer.evidence, together)
+    return ModelRun(alpha, "miss", answer.evidence, together)
 
 
 def infer(rgb: Rgb, session: Session, manifest: Manifest) -> Alpha:

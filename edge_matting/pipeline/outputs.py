@@ -1,13 +1,15 @@
-"""Every output of a recipe from one alpha matte.
+"""Every output of a recipe from the parts that its tasks make, and the parts of matting.
 
-The order of the steps is in ``matting.postprocess``.
+The order of the steps from a matte to its parts is in ``matting.postprocess``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -16,7 +18,7 @@ from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.core.jobs import EncodedOutput
 from edge_matting.core.output_kinds import output_kind
 from edge_matting.core.references import load_reference
-from edge_matting.imaging import Photo, encode, output_exif, to_srgb
+from edge_matting.imaging import Metadata, OutputFacts, Photo, encode, output_metadata, to_srgb
 from edge_matting.matting import (
     Box,
     CutoutRows,
@@ -32,44 +34,65 @@ from edge_matting.matting import (
     natural_shadow,
     subject_box,
 )
+from edge_matting.matting.foreground import without_background
 from edge_matting.matting.ground import KnownGround
 from edge_matting.pipeline.backdrops import make_backdrop, make_shadow
+from edge_matting.pipeline.tasks import Scene
 
 Pixels = npt.NDArray[Any]
 
 Parts: TypeAlias = Mapping[str, Any]
 """The finished parts of a photo that output kinds ask for, by name (``core.output_kinds``)."""
 
-_AT_PHOTO_SIZE: Final = frozenset({"photo", "matte"})
+_EVEN: Final = 2 / 255  # a transparency that changes less is no edge
+_AT_OUTPUT_SIZE: Final = frozenset({"foreground", "alpha", "backdrop", "shadow", "natural_shadow"})
 
 
 def render_outputs(
-    photo: Photo, alpha: Alpha, recipe: Recipe, ground: KnownGround | None = None
+    photo: Photo, matte: Alpha, recipe: Recipe, ground: KnownGround | None = None
 ) -> tuple[EncodedOutput, ...]:
-    """Encode each output that the recipe lists.
+    """Encode each output of a recipe that asks for matting alone.
 
-    ``alpha`` is H x W float32 in [0, 1] at the photo's full, upright size; ``ground`` is what is
-    known of what lies behind. Raises ``Unsupported`` where a format cannot hold an output,
-    ``SourceUnreadable`` for a background picture.
+    ``matte`` is the model's, H x W float32 in [0, 1] at the photo's full, upright size; the
+    transparency that the photo came with is multiplied with it here. Raises ``Unsupported`` where
+    a format cannot hold an output, ``SourceUnreadable`` for a background picture.
     """
+    return encode_outputs(photo, recipe, lambda scene: add_matting_parts(scene, matte, ground))
+
+
+def encode_outputs(
+    photo: Photo, recipe: Recipe, *add_parts: Callable[[Scene], None]
+) -> tuple[EncodedOutput, ...]:
+    """Encode each output that the recipe lists, from the parts that the tasks add."""
     rgb, icc = photo.rgb, photo.icc
     if recipe.colour == "srgb":
         rgb, icc = to_srgb(rgb, icc), None
-    if ground is not None and rgb is not photo.rgb:
-        ground = ground.recoloured()
-    parts = _parts(rgb, alpha, recipe, icc, ground)
-    exif = output_exif(photo.exif, recipe.metadata)
-    dpi = _resolution(photo, recipe)
-    return tuple(_encoded(parts, spec, icc, exif, dpi) for spec in recipe.outputs)
+    needed = frozenset(name for spec in recipe.outputs for name in output_kind(spec.kind).needs)
+    scene = Scene(photo, rgb, icc, recipe, needed)
+    for add in add_parts:
+        add(scene)
+    carried = _Carried(photo.metadata, recipe, icc, _resolution(photo, recipe))
+    return tuple(_encoded(scene.parts, spec, carried) for spec in recipe.outputs)
 
 
-def _encoded(
-    parts: Parts,
-    spec: OutputSpec,
-    icc: bytes | None,
-    exif: bytes | None,
-    dpi: tuple[float, float] | None,
-) -> EncodedOutput:
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """What goes along with the pixels of every output."""
+
+    metadata: Metadata
+    recipe: Recipe
+    icc: bytes | None
+    dpi: tuple[float, float] | None
+
+    def on(self, shape: tuple[int, ...], format_: str) -> Metadata:
+        """The metadata of an output of that shape: its size and colours are true of it."""
+        srgb = self.icc is None or len(shape) == 2
+        about = OutputFacts((shape[1], shape[0]), srgb, self.dpi)
+        policy = self.recipe.metadata
+        return output_metadata(self.metadata, policy, about, format_)
+
+
+def _encoded(parts: Parts, spec: OutputSpec, carried: _Carried) -> EncodedOutput:
     made = make_output(parts, spec)
     if isinstance(made, bytes):
         return EncodedOutput(spec.kind, spec.format, made)
@@ -81,9 +104,9 @@ def _encoded(
         compact=spec.compact,
         premultiplied=spec.premultiplied,
         # A profile describes colours; a grey matte or trimap has none.
-        icc=icc if len(made.shape) == 3 else None,
-        exif=exif,
-        dpi=dpi,
+        icc=carried.icc if len(made.shape) == 3 else None,
+        metadata=carried.on(made.shape, spec.format),
+        dpi=carried.dpi,
     )
     return EncodedOutput(spec.kind, spec.format, data)
 
@@ -99,39 +122,67 @@ def make_output(parts: Parts, spec: OutputSpec) -> Pixels | CutoutRows | bytes:
     return made
 
 
-def _parts(
-    rgb: Rgb, alpha: Alpha, recipe: Recipe, icc: bytes | None, ground: KnownGround | None
-) -> Parts:
-    """The parts that the recipe's outputs need; those at the outputs' size are framed."""
-    needed = {name for spec in recipe.outputs for name in output_kind(spec.kind).needs}
-    alpha = finish_matte(
-        alpha,
+def add_matting_parts(scene: Scene, matte: Alpha, ground: KnownGround | None = None) -> None:
+    """Add what the scene needs of matting; parts at the outputs' size are framed.
+
+    ``matte`` is the model's, H x W float32 in [0, 1] at the photo's size; ``ground`` is what is
+    known of what lies behind the subject.
+    """
+    recipe, rgb, parts = scene.recipe, scene.rgb, scene.parts
+    if ground is not None and rgb is not scene.photo.rgb:
+        ground = ground.recoloured()
+    own = scene.photo.alpha
+    alpha = _finished(matte if own is None else matte * own, recipe)
+    parts |= {"photo": rgb, "matte": alpha}
+    if not scene.needed & _AT_OUTPUT_SIZE:
+        return
+    front = rgb
+    if "foreground" in scene.needed and own is None:
+        front = _foreground(rgb, alpha, recipe, ground)
+    elif "foreground" in scene.needed and own is not None:
+        mixture = _mixture(_finished(matte, recipe), own)
+        front = without_background(_foreground(rgb, mixture, recipe, None), alpha)
+    frame = choose_frame(alpha, recipe)
+    if "backdrop" in scene.needed:
+        parts["backdrop"] = make_backdrop(recipe.background, rgb, alpha, frame, scene.icc)
+    parts["foreground"], parts["alpha"] = framed(front, alpha, frame)
+    parts["natural_shadow"] = _own_shadow(scene, alpha, ground, frame)
+    if "shadow" in scene.needed:
+        shadow = make_shadow(recipe, parts["alpha"], scene.icc, parts["natural_shadow"])
+        parts["shadow"] = shadow
+
+
+def _own_shadow(
+    scene: Scene, alpha: Alpha, ground: KnownGround | None, frame: Frame
+) -> Shadow | None:
+    """The photo's own shadow, where an output shows it and the ground is known."""
+    asked = scene.recipe.shadow
+    laid_under = "shadow" in scene.needed and asked is not None and asked.natural
+    if ground is None or not (laid_under or "natural_shadow" in scene.needed):
+        return None
+    return natural_shadow(ground.shadow, (alpha.shape[1], alpha.shape[0]), frame)
+
+
+def _finished(matte: Alpha, recipe: Recipe) -> Alpha:
+    return finish_matte(
+        matte,
         alpha_threshold=recipe.alpha_threshold,
         erode=recipe.erode,
         feather=recipe.feather,
     )
-    parts: dict[str, Any] = {"photo": rgb, "matte": alpha}
-    if needed <= _AT_PHOTO_SIZE:
-        return parts
-    front = _foreground(rgb, alpha, recipe, ground) if "foreground" in needed else rgb
-    frame = choose_frame(alpha, recipe)
-    if "backdrop" in needed:
-        parts["backdrop"] = make_backdrop(recipe.background, rgb, alpha, frame, icc)
-    parts["foreground"], parts["alpha"] = framed(front, alpha, frame)
-    parts["natural_shadow"] = _own_shadow(alpha, recipe, needed, ground, frame)
-    if "shadow" in needed:
-        parts["shadow"] = make_shadow(recipe, parts["alpha"], icc, parts["natural_shadow"])
-    return parts
 
 
-def _own_shadow(
-    alpha: Alpha, recipe: Recipe, needed: set[str], ground: KnownGround | None, frame: Frame
-) -> Shadow | None:
-    """The photo's own shadow, where an output shows it and the ground is known."""
-    laid_under = "shadow" in needed and recipe.shadow is not None and recipe.shadow.natural
-    if ground is None or not (laid_under or "natural_shadow" in needed):
-        return None
-    return natural_shadow(ground.shadow, (alpha.shape[1], alpha.shape[0]), frame)
+def _mixture(matte: Alpha, own: Alpha) -> Alpha:
+    """How much of each pixel's colour is the subject's, H x W in [0, 1].
+
+    A file's own transparency says nothing of that: its colours are straight already. So the
+    model's matte alone counts, and where the file draws an edge of its own, the colours there are
+    all the subject's.
+    """
+    reach = max(3, min(own.shape) // 128) * 2 + 1
+    kernel = np.ones((reach, reach), np.uint8)
+    changing = cv2.dilate(own, kernel) - cv2.erode(own, kernel) > _EVEN
+    return np.where(changing, np.float32(1.0), matte)
 
 
 def _foreground(rgb: Rgb, alpha: Alpha, recipe: Recipe, ground: KnownGround | None) -> Rgb:

@@ -6,37 +6,36 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
-from edge_matting.cache import MatteCache, content_digest
+from edge_matting.cache import content_digest
 from edge_matting.config import Recipe
-from edge_matting.core.arrays import Alpha
 from edge_matting.core.jobs import EncodedOutput, Execution, GroundFound, Quality, Result
 from edge_matting.core.logs import shown
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 from edge_matting.imaging import (
-    PREVIEW_HEIGHT,
     Header,
     Photo,
-    before_after,
     check_limits,
     decode_pixels,
     read_header,
 )
-from edge_matting.matting import Look, assess, halved, refine
-from edge_matting.matting.ground import KnownGround
-from edge_matting.models import Manifest
-from edge_matting.pipeline.admission import PixelBudget
 from edge_matting.pipeline.batching import on_its_way
-from edge_matting.pipeline.grounds import LearnedPlates, doubts_of, learn_from, look_for_ground
-from edge_matting.pipeline.matte import Matted, matte, second_look
-from edge_matting.pipeline.outputs import render_outputs
-from edge_matting.runtimes import Session
+from edge_matting.pipeline.outputs import encode_outputs
+from edge_matting.pipeline.tasks import (
+    Judgement,
+    ModelRun,
+    TaskSteps,
+    Tools,
+    steps_of,
+    worst,
+)
 
 log = logging.getLogger(__name__)
-
-_SMALL = (PREVIEW_HEIGHT, PREVIEW_HEIGHT)  # least sides; the gate looks at less
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,18 +57,6 @@ class FinishedPhoto:
     files: tuple[EncodedOutput, ...]
     result: Result
     thumbnail: bytes | None = None  # JPEG, before and after side by side
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What the stages work with; made once per engine."""
-
-    session: Session
-    manifest: Manifest
-    gate: PixelBudget
-    progress: Callable[[str], None]
-    cache: MatteCache | None = None
-    plates: LearnedPlates | None = None
 
 
 @dataclass(slots=True)
@@ -123,6 +110,11 @@ def _pixels(header: Header, recipe: Recipe) -> int:
     return pixels * 3 // 2 if header.bits > 8 else pixels
 
 
+def _decoded_pixels(header: Header) -> int:
+    """Pixels by which the time for decoding is judged: developing a camera raw takes longest."""
+    return header.pixels * 4 if header.format == "raw" else header.pixels
+
+
 @dataclass(frozen=True, slots=True)
 class _Rendered:
     """What one photo became in memory."""
@@ -131,70 +123,56 @@ class _Rendered:
     quality: Quality
     files: tuple[EncodedOutput, ...]
     thumbnail: bytes | None
-    matted: Matted
+    run: ModelRun  # of the recipe's first task
     notes: tuple[str, ...]
     ground: GroundFound | None
 
 
-def _render(task: PhotoTask, header: Header, tools: Tools, watch: Stopwatch) -> _Rendered:
-    with on_its_way(tools.session):
-        with watch.stage("decode"):
-            photo = decode_pixels(task.data, header)
-        matted = _matted(photo, task.recipe, tools, watch)
-    with watch.stage("ground"):
-        ground, found = look_for_ground(photo, matted.alpha, task.recipe, tools.plates)
-    with watch.stage("refine"):
-        alpha = _refined(photo, matted.alpha, ground, task.recipe)
-        if photo.alpha is not None:
-            alpha = alpha * photo.alpha  # what was transparent already stays so
-    with watch.stage("assess"):
-        small = (halved(photo.rgb, _SMALL), halved(alpha, _SMALL)) if task.thumbnail else None
-        look = _second_look(photo, task.recipe, tools)
-        quality = assess(
-            photo.rgb,
-            alpha,
-            look,
-            small=small,
-            doubts=doubts_of(task.recipe.ground, found),
-            known_ground=ground is not None,
+@dataclass(frozen=True, slots=True, eq=False)
+class _Running:
+    """One task of the photo's recipe: its steps, its model, and what that made of the photo."""
+
+    steps: TaskSteps
+    tools: Tools
+    run: ModelRun
+    finished: Any
+
+    def judged(self, photo: Photo, task: PhotoTask) -> Judgement:
+        return self.steps.judge(
+            photo, self.finished, task.recipe, self.tools, thumbnail=task.thumbnail
         )
+
+
+def _render(task: PhotoTask, header: Header, tools: Tools, watch: Stopwatch) -> _Rendered:
+    recipe = task.recipe
+    used = [(steps_of(name), tools.of(name)) for name in recipe.tasks]
+    with ExitStack() as coming:
+        for _, each in used:
+            coming.enter_context(on_its_way(each.session))
+        with watch.stage("decode"), tools.decoding(_decoded_pixels(header)):
+            photo = decode_pixels(task.data, header)
+        runs = [
+            steps.run(photo, steps.prepare(photo, recipe, each), each, watch.stage)
+            for steps, each in used
+        ]
+    with watch.stage("refine"):
+        running = [
+            _Running(steps, each, run, steps.finish(photo, run.value, recipe))
+            for (steps, each), run in zip(used, runs, strict=True)
+        ]
+    with watch.stage("assess"):
+        judged = [each.judged(photo, task) for each in running]
     with watch.stage("encode"):
-        files = render_outputs(photo, alpha, task.recipe, ground)
-        thumbnail = None if small is None else before_after(*small)
-    height, width = alpha.shape
+        adders = [partial(each.steps.add_parts, finished=each.finished) for each in running]
+        files = encode_outputs(photo, recipe, *adders)
+        shown_small = judged[0].thumbnail
+        thumbnail = None if shown_small is None else shown_small()
+    height, width = photo.rgb.shape[:2]
     for note in photo.notes:
         log.info("%s: %s", shown(task.name), note)
-    if tools.plates is not None and task.recipe.ground.learns and quality.verdict == "ok":
-        with watch.stage("learn"):
-            learn_from(photo, matted.alpha, tools.plates)
-    return _Rendered((width, height), quality, files, thumbnail, matted, photo.notes, found)
-
-
-def _refined(photo: Photo, matte: Alpha, ground: KnownGround | None, recipe: Recipe) -> Alpha:
-    """The matte at full size; without a known ground it is the network's, refined, and no other."""
-    if ground is None:
-        return refine(photo.rgb, matte, recipe.refinement)
-    return ground.refined(photo.rgb, recipe.refinement)
-
-
-def _second_look(photo: Photo, recipe: Recipe, tools: Tools) -> Look | None:
-    """None for a photo with transparency of its own: the model's matte is not what is judged."""
-    if photo.alpha is not None:
-        return None
-    equalise = recipe.exposure == "auto"
-    return second_look(tools.session, tools.manifest, equalise=equalise)
-
-
-def _matted(photo: Photo, recipe: Recipe, tools: Tools, watch: Stopwatch) -> Matted:
-    return matte(
-        photo,
-        tools.session,
-        tools.manifest,
-        cache=tools.cache,
-        stage=watch.stage,
-        waiting=lambda: tools.progress("wait"),
-        equalise=recipe.exposure == "auto",
-    )
+    quality = worst(each.quality for each in judged)
+    ground = next((each.ground for each in judged if each.ground is not None), None)
+    return _Rendered((width, height), quality, files, thumbnail, runs[0], photo.notes, ground)
 
 
 def _result(
@@ -207,18 +185,18 @@ def _result(
         outputs=(),
         recipe_key=task.recipe.key(),
         model_id=tools.manifest.id,
-        model_sha256=tools.manifest.sha256,
+        model_sha256=tools.identity,
         execution=Execution(
             backend=info.backend,
             provider=info.actual_provider,
             precision=info.precision,
             resolution=info.resolution,
-            batch=rendered.matted.batch,
+            batch=rendered.run.batch,
         ),
-        cache=rendered.matted.cache,
-        cache_evidence=rendered.matted.evidence,
-        notes=rendered.notes,
-        ground=rendered.ground,
+        cache=rendered.run.cache,
+        cache_evidence=rendered.run.evidence,
+        notes=Reason.all_of(rendered.notes),
         quality=rendered.quality,
+        ground=rendered.ground,
         seconds=watch.reading(),
     )

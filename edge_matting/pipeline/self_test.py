@@ -14,20 +14,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge_matting.config import OutputSpec, Recipe
-from edge_matting.core.arrays import Alpha
 from edge_matting.core.errors import InferenceFailed, SelfTestFailed
 from edge_matting.core.providers import PRECISIONS
-from edge_matting.imaging import decode
-from edge_matting.matting import refine
-from edge_matting.pipeline.matte import infer
-from edge_matting.pipeline.outputs import render_outputs
-from edge_matting.pipeline.photo import Tools
+from edge_matting.imaging import Photo, decode, encode
+from edge_matting.pipeline.tasks import Tools, steps_of
 
 SIDE: Final = 64
 """The matte is compared at this size: edges may move a little, the subject may not."""
-
-_RECIPE: Final = Recipe(outputs=(OutputSpec(kind="alpha", format="png"),), refinement="fast")
 
 Matte = npt.NDArray[np.uint8]
 """SIDE x SIDE, alpha in [0, 255]."""
@@ -46,19 +39,23 @@ def sample_bytes() -> bytes:
     return (resources.files("edge_matting") / "data" / "photos" / "astronaut.jpg").read_bytes()
 
 
+def sample_photo() -> Photo:
+    """The built-in photo."""
+    return decode(sample_bytes(), "the built-in photo", max_pixels=10**7)
+
+
 def sample_matte(tools: Tools) -> Matte:
-    """The built-in photo's matte, by every stage that a dropped photo goes through.
+    """The built-in photo's matte (or what its task gives as sample), decoded, run and encoded.
 
     Raises ``SelfTestFailed`` for a matte that is no numbers, and what the stages raise.
     """
-    photo = decode(sample_bytes(), "the built-in photo", max_pixels=10**7)
+    photo = sample_photo()
     try:
-        coarse = infer(photo.rgb, tools.session, tools.manifest)
-        alpha: Alpha = refine(photo.rgb, coarse, _RECIPE.refinement)
+        made = steps_of(tools.manifest.task).sample(photo, tools)
     except InferenceFailed as error:
         raise SelfTestFailed(f"the built-in photo gets no matte: {error.message}") from error
-    (output,) = render_outputs(photo, alpha, _RECIPE)
-    written = cv2.imdecode(np.frombuffer(output.data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    data = np.frombuffer(encode(made, "png"), np.uint8)
+    written = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
     if written is None or written.shape != photo.rgb.shape[:2]:
         raise SelfTestFailed("the built-in photo's matte cannot be read back")
     small: Matte = cv2.resize(written, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.uint8)

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from edge_matting.core.plan import Plan
+from edge_matting.core.reasons import Reason
 from edge_matting.planner.ladder import Cause, next_step
 from edge_matting.planner.signals import Level, Signal
 
@@ -82,7 +83,7 @@ class Change:
 
     cause: Cause
     direction: Direction
-    why: str
+    why: Reason
 
 
 def deepest(plan: Plan) -> dict[Cause, int]:
@@ -116,7 +117,7 @@ def observe(
 
 
 def happened(
-    state: Adaptation, cause: Cause, why: str, now: float, deepest_of: int
+    state: Adaptation, cause: Cause, why: Reason, now: float, deepest_of: int
 ) -> tuple[Adaptation, tuple[Change, ...]]:
     """The state after an event that no reading shows: a photo ran out of memory."""
     state, change = _seen(state, cause, Signal(Level.TOO_MUCH, why), now, deepest_of)
@@ -170,7 +171,7 @@ def _raised(state: Adaptation, now: float) -> tuple[Adaptation, Change | None]:
         held, depth=held.depth - 1, raised_at=now, patience=1.0 if calm else held.patience
     )
     state = replace(state.with_held(cause, raised), raised_at=now)
-    return state, Change(cause, "up", f"at ease for {now - since:.0f} s")
+    return state, Change(cause, "up", Reason("at_ease", seconds=round(now - since)))
 
 
 def _due(state: Adaptation, now: float) -> Iterator[tuple[float, Cause]]:

@@ -18,6 +18,7 @@ from edge_matting.core.providers import (
     exact_first,
     is_processor,
 )
+from edge_matting.core.reasons import Reason
 from edge_matting.planner.model_requirements import ModelNeeds, Resolution
 
 MAX_THREADS: Final = 16
@@ -45,7 +46,7 @@ def choices(
     model: ModelNeeds,
     settings: Settings,
     available: tuple[str, ...],
-    reasons: list[str],
+    reasons: list[Reason],
 ) -> Choices:
     """The choices on this device, adding the reasons for what is fixed."""
     backend = _backend(model, settings, reasons)
@@ -66,79 +67,81 @@ def choices(
     )
 
 
-def _backend(model: ModelNeeds, settings: Settings, reasons: list[str]) -> str:
+def _backend(model: ModelNeeds, settings: Settings, reasons: list[Reason]) -> str:
     wanted, accelerator = settings.device.backend, settings.device.accelerator
     offered = tuple(dict.fromkeys(backend for backend, _ in model.files))
     backend = choose_runtime(wanted, accelerator, offered)
     if wanted not in (AUTO, backend):
-        reasons.append(f"{backend}: the model has no file for device.backend {wanted}")
+        reasons.append(Reason("backend_without_file", backend=backend, wanted=wanted))
     elif wanted != AUTO:
-        reasons.append(f"{backend}: set by device.backend")
+        reasons.append(Reason("set_by", what=backend, key="device.backend"))
     elif backend != offered[0]:
-        reasons.append(f"{backend}: device.accelerator {accelerator} is its provider")
+        reasons.append(Reason("backend_of_provider", backend=backend, wanted=accelerator))
     return backend
 
 
 def _provider(
-    profile: DeviceProfile, settings: Settings, available: tuple[str, ...], reasons: list[str]
+    profile: DeviceProfile, settings: Settings, available: tuple[str, ...], reasons: list[Reason]
 ) -> str:
-    reasons += [f"{gpu.name} is not used: {gpu.problem}" for gpu in profile.gpus if gpu.problem]
+    reasons += [
+        Reason("gpu_not_used", name=gpu.name, why=gpu.problem)
+        for gpu in profile.gpus
+        if gpu.problem
+    ]
     wanted = settings.device.accelerator
     if wanted != AUTO:
-        reasons.append(f"{wanted}: set by device.accelerator")
+        reasons.append(Reason("set_by", what=wanted, key="device.accelerator"))
         return wanted
     if not profile.usable_gpus:
-        reasons.append(f"{PROCESSOR}: no usable GPU found")
+        reasons.append(Reason("no_usable_gpu", provider=PROCESSOR))
         return PROCESSOR
     name = profile.usable_gpus[0].name
     usual = automatic_gpu_providers()
     found = next((each for each in usual if each.name in available), None)
     if found is None:
-        labels = " and no ".join(each.label for each in usual)
-        reasons.append(f"{PROCESSOR}: {name} found, but the installed runtime has no {labels}")
+        labels = ", ".join(each.label for each in usual)
+        reasons.append(Reason("runtime_lacks", provider=PROCESSOR, name=name, labels=labels))
         return PROCESSOR
-    reasons.append(f"{found.name}: {name} found and the runtime has {found.label}")
+    reasons.append(Reason("gpu_found", provider=found.name, name=name, label=found.label))
     return found.name
 
 
 def _precisions(
-    backend: str, provider: str, model: ModelNeeds, settings: Settings, reasons: list[str]
+    backend: str, provider: str, model: ModelNeeds, settings: Settings, reasons: list[Reason]
 ) -> tuple[str, ...]:
     """Precisions to choose from, the exact ones first; never empty."""
     wanted = settings.device.precision
     offered = model.precisions(backend)
     if wanted != AUTO:
         if wanted in offered or wanted in computed_precisions(backend, provider):
-            reasons.append(f"{wanted}: set by device.precision")
+            reasons.append(Reason("set_by", what=wanted, key="device.precision"))
             return (wanted,)
-        reasons.append(
-            f"{offered[0]}: the model has no {wanted} file, device.precision is not used"
-        )
+        reasons.append(Reason("precision_without_file", precision=offered[0], wanted=wanted))
         return offered[:1]
     native = [each for each in PROVIDERS[provider].precisions if each in offered]
     return tuple(native) or offered[:1]
 
 
 def _without_int8(
-    precisions: tuple[str, ...], settings: Settings, reasons: list[str]
+    precisions: tuple[str, ...], settings: Settings, reasons: list[Reason]
 ) -> tuple[str, ...]:
     """Only the user, or a model with nothing else, has int8 where its sums are not exact."""
     integer = next((each for each in precisions if PRECISIONS[each].is_integer), None)
     if integer is None:
         return precisions
     others = tuple(each for each in precisions if not PRECISIONS[each].is_integer)
-    why = "this processor has no VNNI, without which sums of 8-bit products saturate"
+    why = Reason("no_vnni")
     if others:
-        reasons.append(f"{integer} is not used: {why}")
+        reasons.append(Reason("precision_not_used", precision=integer, why=why))
         return others
     by_user = settings.device.precision in precisions
-    set_by = "device.precision" if by_user else "the model's only file"
-    reasons.append(f"{integer} by {set_by} costs quality here: {why}")
+    who = "device.precision" if by_user else Reason("only_file")
+    reasons.append(Reason("costs_quality", precision=integer, who=who, why=why))
     return precisions
 
 
 def _ways(
-    precisions: tuple[str, ...], model: ModelNeeds, settings: Settings, reasons: list[str]
+    precisions: tuple[str, ...], model: ModelNeeds, settings: Settings, reasons: list[Reason]
 ) -> tuple[tuple[str, Resolution], ...]:
     """Allowed pairs of precision and size, the best picture first; never empty."""
     fixed = _fixed_resolution(model, settings, reasons)
@@ -149,7 +152,7 @@ def _ways(
         return tuple((each, fixed) for each in known or precisions[:1])
     pairs = [(each, size) for each in precisions for size in model.good_enough(each)]
     if not pairs:
-        reasons.append("the size the model was made for: no other is known to be good enough")
+        reasons.append(Reason("models_own_size"))
         return ((precisions[0], model.resolution),)
     order = {each: place for place, each in enumerate(precisions)}
     return tuple(sorted(pairs, key=lambda way: (-(model.iou(*way) or 0.0), order[way[0]], way[1])))
@@ -164,18 +167,18 @@ def _reaches_floor(model: ModelNeeds, precision: str, size: Resolution) -> bool:
 
 
 def _fixed_resolution(
-    model: ModelNeeds, settings: Settings, reasons: list[str]
+    model: ModelNeeds, settings: Settings, reasons: list[Reason]
 ) -> Resolution | None:
     wanted = settings.device.resolution
     width, height = model.resolution
     if model.multiple is None:
-        unused = "" if wanted == "auto" else "; device.resolution is not used"
-        reasons.append(f"{width} x {height}: fixed by the model{unused}")
+        code = "size_fixed" if wanted == "auto" else "size_fixed_unused"
+        reasons.append(Reason(code, size=f"{width} x {height}"))
         return width, height
     if wanted == "auto":
         return None
     side = max(model.multiple, round(wanted / model.multiple) * model.multiple)
-    reasons.append(f"{side} x {side}: device.resolution, as a multiple of {model.multiple}")
+    reasons.append(Reason("size_set", size=f"{side} x {side}", multiple=model.multiple))
     return side, side
 
 

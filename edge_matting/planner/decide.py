@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edge_matting.config import Settings
 from edge_matting.core.device_values import DeviceProfile, Gpu, Vitals
 from edge_matting.core.plan import Fallbacks, Plan
+from edge_matting.core.reasons import Reason
 from edge_matting.planner.candidates import Choices, choices
 from edge_matting.planner.measurements import Line, Measurements, Timing, fit
 from edge_matting.planner.memory import (
@@ -18,7 +19,7 @@ from edge_matting.planner.memory import (
     budget_of,
 )
 from edge_matting.planner.model_requirements import ModelNeeds, Resolution
-from edge_matting.planner.workers import split_workers, wanted_workers
+from edge_matting.planner.workers import wanted_workers
 
 EQUAL = 0.05
 """Speeds that differ by less are the same: the better picture decides."""
@@ -43,7 +44,7 @@ def make_plan(
     of another model, device or runtime must not be handed in. Never raises; the same arguments
     give the same plan.
     """
-    reasons: list[str] = []
+    reasons: list[Reason] = []
     allowed = choices(profile, model, settings, available, reasons)
     precision, resolution, threads = _way(allowed, model, measurements, reasons)
     footprint = footprint_of(model, settings, allowed.gpu)
@@ -51,17 +52,13 @@ def make_plan(
     budget = budget_of(profile, allowed.gpu, vitals, least)
     workers = footprint.workers(wanted_workers(profile), resolution, budget)
     threads = threads or max(1, int(profile.usable_cpus) // workers)
-    known = "" if measurements is not None else ", not measured"
-    reasons.append(
-        f"{_counted(workers, 'photo')} in flight, {_counted(threads, 'session thread')}{known}: "
-        f"{_counted(profile.usable_cpus, 'usable processor')}"
-    )
+    known = "in_flight_unmeasured" if measurements is None else "in_flight"
+    reasons.append(Reason(known, photos=workers, threads=threads, cpus=profile.usable_cpus))
     batch = 1 if settings.device.batch == "auto" else settings.device.batch
     reasons.append(_batch_reason(batch, workers, measurements, (precision, resolution)))
     most = workers * settings.limits.max_pixels
     pixels = min(most, footprint.pixels(resolution, workers, budget))
     reasons += _memory_reasons(pixels, budget)
-    prefetch, encoders = split_workers(workers, allowed.provider)
     return Plan(
         backend=allowed.backend,
         provider=allowed.provider,
@@ -73,8 +70,6 @@ def make_plan(
         session_threads=threads,
         memory_bytes=min(budget.main, footprint.needed(resolution, workers, most)),
         reasons=tuple(reasons),
-        prefetch=prefetch,
-        encode_workers=encoders,
         fallbacks=Fallbacks(
             providers=allowed.fallbacks,
             precisions=allowed.precisions,
@@ -120,7 +115,7 @@ def _way(
     allowed: Choices,
     model: ModelNeeds,
     measurements: Measurements | None,
-    reasons: list[str],
+    reasons: list[Reason],
 ) -> tuple[str, Resolution, int | None]:
     """Precision and size, and the session's threads where they were measured."""
     timings = () if measurements is None else measurements.timings
@@ -130,27 +125,28 @@ def _way(
         return (*_unmeasured_way(allowed, model, reasons), None)
     way = (best.precision, best.resolution)
     reasons.append(
-        f"{_named(way)}: {_quality(model, way)}; measured here at "
-        f"{best.photo_seconds * 1000:.1f} ms a photo, {best.alone_seconds * 1000:.1f} ms alone: "
-        f"fastest of {len(timings)} ways tried, among equals the better picture"
+        Reason(
+            "way_measured",
+            way=_named(way),
+            quality=_quality(model, way),
+            ms=f"{best.photo_seconds * 1000:.1f}",
+            alone=f"{best.alone_seconds * 1000:.1f}",
+            n=len(timings),
+        )
     )
     return best.precision, best.resolution, best.threads
 
 
 def _unmeasured_way(
-    allowed: Choices, model: ModelNeeds, reasons: list[str]
+    allowed: Choices, model: ModelNeeds, reasons: list[Reason]
 ) -> tuple[str, Resolution]:
     """The exact precision at its smallest good size: nothing was timed on this device yet."""
     exact = allowed.precisions[0]
     sizes = [size for precision, size in allowed.ways if precision == exact]
     way = (exact, min(sizes, key=lambda size: (size[0] * size[1], size)))
-    choice = ", the least work; not measured on this device" if len(allowed.ways) > 1 else ""
-    reasons.append(f"{_named(way)}: {_quality(model, way)}{choice}")
+    choice = "way_least_work" if len(allowed.ways) > 1 else "way_only"
+    reasons.append(Reason(choice, way=_named(way), quality=_quality(model, way)))
     return way
-
-
-def _counted(number: float, what: str) -> str:
-    return f"{number:g} {what}" if number == 1 else f"{number:g} {what}s"
 
 
 def _named(way: tuple[str, Resolution]) -> str:
@@ -158,12 +154,13 @@ def _named(way: tuple[str, Resolution]) -> str:
     return f"{precision}, {width} x {height}"
 
 
-def _quality(model: ModelNeeds, way: tuple[str, Resolution]) -> str:
+def _quality(model: ModelNeeds, way: tuple[str, Resolution]) -> Reason:
     iou = model.iou(*way)
     if iou is None:
-        return "quality not measured"
-    floor = "" if model.quality_floor is None else f", floor {model.quality_floor:g}"
-    return f"IoU {iou:.3f}{floor}"
+        return Reason("quality_unknown")
+    if model.quality_floor is None:
+        return Reason("quality_iou", iou=f"{iou:.3f}")
+    return Reason("quality_floor", iou=f"{iou:.3f}", floor=model.quality_floor)
 
 
 def _resolution_fallbacks(allowed: Choices, resolution: Resolution) -> tuple[Resolution, ...]:
@@ -180,13 +177,16 @@ def _halves(batch: int) -> tuple[int, ...]:
 
 def _batch_reason(
     batch: int, workers: int, measurements: Measurements | None, way: tuple[str, Resolution]
-) -> str:
+) -> Reason:
     line = _line(measurements, way)
-    known = "" if line is None else f"; n photos take {line.a * 1e3:.1f} n + {line.b * 1e3:.1f} ms"
+    known: str = ""
+    if line is not None:
+        slope, fixed = f"{line.a * 1e3:.1f}", f"{line.b * 1e3:.1f}"
+        known = Reason("batch_takes", slope=slope, fixed=fixed)
     if batch == 1:
-        return f"batch 1: the engine gives the model one photo at a time{known}"
-    full = f"; {_counted(workers, 'photo')} in flight never fill it" if batch > workers else ""
-    return f"batch at most {batch}, of photos that wait at the same time: device.batch{full}{known}"
+        return Reason("batch_one", known=known)
+    full = Reason("batch_never_full", photos=workers) if batch > workers else ""
+    return Reason("batch_set", batch=batch, full=full, known=known)
 
 
 def _line(measurements: Measurements | None, way: tuple[str, Resolution]) -> Line | None:
@@ -196,9 +196,9 @@ def _line(measurements: Measurements | None, way: tuple[str, Resolution]) -> Lin
     return fit((t.batch, t.alone_seconds) for t in mine if t.threads in batched)
 
 
-def _memory_reasons(pixels: int, budget: Budget) -> list[str]:
+def _memory_reasons(pixels: int, budget: Budget) -> list[Reason]:
     problem = [] if budget.problem is None else [budget.problem]
     return [
         *problem,
-        f"at most {pixels / 1e6:.1f} megapixels in flight: {budget.why}; a larger photo runs alone",
+        Reason("pixels_in_flight", megapixels=f"{pixels / 1e6:.1f}", why=budget.why),
     ]

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from edge_matting.core.plan import Plan
 from edge_matting.core.providers import FULL_PRECISION, PRECISIONS, is_processor, runtime_with
-from edge_matting.planner.workers import split_workers
+from edge_matting.core.reasons import Reason
 
 T = TypeVar("T")
 
@@ -42,9 +42,20 @@ class Step:
     plan: Plan
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Reason:
         """As a person reads it: ``batch 8 -> 4: out of memory``."""
-        return f"{self.what} {self.before} -> {self.after}: {self.cause.value.replace('_', ' ')}"
+        return Reason(
+            "lowered",
+            what=Reason(f"knob_{self.what}"),
+            before=self.before,
+            after=self.after,
+            cause=Reason(f"cause_{self.cause.value}"),
+        )
+
+
+def is_step_of(reason: Reason, what: str) -> bool:
+    """Whether ``reason`` is that of a step that changed ``what``."""
+    return reason.code == "lowered" and reason.values["what"] == Reason(f"knob_{what}")
 
 
 def next_step(plan: Plan, cause: Cause) -> Step | None:
@@ -94,12 +105,9 @@ def _fewer_workers(plan: Plan, workers: int) -> Lowered | None:
     if plan.workers <= 1:
         return None
     workers = max(1, workers)
-    prefetch, encoders = split_workers(workers, plan.provider)
     lowered = replace(
         plan,
         workers=workers,
-        encode_workers=encoders,
-        prefetch=prefetch,
         pixels_in_flight=max(1, plan.pixels_in_flight * workers // plan.workers),
     )
     return "workers", str(plan.workers), str(workers), lowered
@@ -143,14 +151,11 @@ def _next_provider(plan: Plan) -> Lowered | None:
     exact = plan.fallbacks.precisions[:1] == (FULL_PRECISION,)
     halved = is_processor(provider) and PRECISIONS[plan.precision].is_half and exact
     precision = FULL_PRECISION if halved else plan.precision
-    prefetch, encoders = split_workers(plan.workers, provider)
     lowered = replace(
         plan,
         backend=runtime_with(provider, plan.backend),
         provider=provider,
         precision=precision,
-        prefetch=prefetch,
-        encode_workers=encoders,
     )
     return "provider", plan.provider, provider, lowered
 

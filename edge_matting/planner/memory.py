@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_matting.core.device_values import DeviceProfile, Gpu, Vitals
+from edge_matting.core.reasons import Reason
 
 BYTES_PER_PIXEL = 40
 """Peak of one photo in flight over decoding, finishing and encoding. ``tools/bench/memory.py``
@@ -46,8 +47,8 @@ class Budget:
 
     main: int  # of the engine process; on a Jetson the GPU's part is in it
     gpu: int | None  # of a card with memory of its own
-    problem: str | None  # why even the least is more than the device has
-    why: str
+    problem: Reason | None  # why even the least is more than the device has
+    why: Reason
 
 
 def budget_of(profile: DeviceProfile, gpu: Gpu | None, vitals: Vitals | None, least: int) -> Budget:
@@ -58,20 +59,17 @@ def budget_of(profile: DeviceProfile, gpu: Gpu | None, vitals: Vitals | None, le
     """
     memory = profile.memory_bytes
     share = max(int(memory * MEMORY_SHARE), memory - RESERVED_BYTES if memory < 2**30 else 0)
-    why = f"{share >> 20} of {memory >> 20} MiB memory"
+    why = Reason("memory_share", share=share >> 20, all=memory >> 20)
     available = None if vitals is None else vitals.memory_available_bytes
     if available is not None and int(available * 0.8) < share:
         share = int(available * 0.8)
-        why = f"{share >> 20} MiB, four fifths of the memory that others leave"
+        why = Reason("memory_left_by_others", share=share >> 20)
     if share < least:
         share = min(least, memory)
-        why = f"{share >> 20} MiB, the least that it can work with"
+        why = Reason("memory_least", share=share >> 20)
     problem = None
     if least > memory:
-        problem = (
-            f"this device has {memory >> 20} MiB of memory, about {least >> 20} MiB are needed: "
-            "it may be slow or fail"
-        )
+        problem = Reason("memory_too_little", all=memory >> 20, least=least >> 20)
     own = None if gpu is None else gpu.memory_bytes
     return Budget(share, None if own is None else int(own * GPU_SHARE), problem, why)
 

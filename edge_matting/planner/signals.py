@@ -9,6 +9,7 @@ from typing import Final
 
 from edge_matting.core.device_values import DeviceProfile, Vitals
 from edge_matting.core.providers import is_processor
+from edge_matting.core.reasons import Reason
 from edge_matting.planner.ladder import Cause
 
 DERATE_HEADROOM_CELSIUS: Final = 10.0
@@ -44,7 +45,7 @@ class Signal:
     """A level, and the reading behind it as a person reads it."""
 
     level: Level
-    why: str
+    why: Reason
 
 
 def signals(vitals: Vitals, profile: DeviceProfile, provider: str) -> Mapping[Cause, Signal]:
@@ -61,11 +62,11 @@ def signals(vitals: Vitals, profile: DeviceProfile, provider: str) -> Mapping[Ca
 def _heat(vitals: Vitals) -> Signal | None:
     words = _slowed(vitals, HOT_WORDS)
     if words:
-        return Signal(Level.TOO_MUCH, f"the device slows itself down: {', '.join(words)}")
+        return Signal(Level.TOO_MUCH, Reason("slowed_down", words=", ".join(words)))
     headroom = vitals.passive_headroom_celsius
     if headroom is None:
-        return None if vitals.slowdowns is None else Signal(Level.AT_EASE, "no slowdown")
-    why = f"{headroom:.1f} °C below the point where it slows itself down"
+        return None if vitals.slowdowns is None else Signal(Level.AT_EASE, Reason("no_slowdown"))
+    why = Reason("headroom", celsius=f"{headroom:.1f}")
     if headroom <= DERATE_HEADROOM_CELSIUS:
         return Signal(Level.TOO_MUCH, why)
     at_ease = headroom >= RESTORE_HEADROOM_CELSIUS
@@ -77,8 +78,8 @@ def _power(vitals: Vitals) -> Signal | None:
         return None
     words = _slowed(vitals, POWER_WORDS)
     if words:
-        return Signal(Level.TOO_MUCH, f"the device slows itself down: {', '.join(words)}")
-    return Signal(Level.AT_EASE, "no slowdown")
+        return Signal(Level.TOO_MUCH, Reason("slowed_down", words=", ".join(words)))
+    return Signal(Level.AT_EASE, Reason("no_slowdown"))
 
 
 def _slowed(vitals: Vitals, words: Iterable[str]) -> tuple[str, ...]:
@@ -93,8 +94,8 @@ def _memory(vitals: Vitals, profile: DeviceProfile) -> Signal | None:
     little = min(int(profile.memory_bytes * LITTLE_MEMORY_SHARE), LITTLE_MEMORY_BYTES)
     enough = min(int(profile.memory_bytes * ENOUGH_MEMORY_SHARE), 2 * LITTLE_MEMORY_BYTES)
     if stall is not None and stall >= STALLED_PERCENT:
-        return Signal(Level.TOO_MUCH, f"all tasks waited for memory {stall:.0f} % of the time")
-    why = "no stall" if free is None else f"{free >> 20} MiB of memory available"
+        return Signal(Level.TOO_MUCH, Reason("memory_stalled", percent=round(stall)))
+    why = Reason("memory_flows") if free is None else Reason("memory_left", megabytes=free >> 20)
     if free is not None and free < little:
         return Signal(Level.TOO_MUCH, why)
     flowing = stall is None or stall <= FLOWING_PERCENT
@@ -107,5 +108,5 @@ def _provider(vitals: Vitals, provider: str) -> Signal | None:
     if is_processor(provider) and vitals.gpu_problem is None:
         return None
     if vitals.gpu_problem is not None:
-        return Signal(Level.TOO_MUCH, vitals.gpu_problem)
-    return Signal(Level.AT_EASE, "the GPU answers")
+        return Signal(Level.TOO_MUCH, Reason.of(vitals.gpu_problem))
+    return Signal(Level.AT_EASE, Reason("gpu_answers"))

@@ -1,29 +1,37 @@
 """What leaves the appliance: outputs, sidecars and originals, each whole or not at all."""
 
 from edge_matting.publish.accept import accept_result
-from edge_matting.publish.originals import build_report, dispose
+from edge_matting.publish.originals import dispose
+from edge_matting.publish.publication import digest_of
+from edge_matting.publish.report import build_report
 from edge_matting.publish.results import (
     copy_result,
-    named_outputs,
     publish_result,
     remove_result,
     remove_stale,
-    renamed_outputs,
     result_intact,
 )
-from edge_matting.publish.sidecar import build_sidecar, sidecar_name
+from edge_matting.publish.sidecar import (
+    describe_result,
+    published_stem,
+    read_sidecar,
+    sidecar_name,
+    sidecar_outputs,
+)
 
 __all__ = [
     "accept_result",
     "build_report",
-    "build_sidecar",
     "copy_result",
+    "describe_result",
+    "digest_of",
     "dispose",
-    "named_outputs",
     "publish_result",
+    "published_stem",
+    "read_sidecar",
     "remove_result",
     "remove_stale",
-    "renamed_outputs",
     "result_intact",
     "sidecar_name",
+    "sidecar_outputs",
 ]

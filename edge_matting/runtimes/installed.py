@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import metadata
 
+from edge_matting.core.reasons import Reason
+
 
 @dataclass(frozen=True, slots=True)
 class InstalledRuntime:
@@ -24,18 +26,15 @@ def installed_runtimes() -> tuple[InstalledRuntime, ...]:
     return tuple(InstalledRuntime(name, version) for name, version in sorted(found.items()))
 
 
-def runtime_problem(runtimes: tuple[InstalledRuntime, ...]) -> str | None:
+def runtime_problem(runtimes: tuple[InstalledRuntime, ...]) -> Reason | None:
     """What is wrong with the set of installed runtimes, or None.
 
     The CPU and the GPU wheel unpack into the same folder: the one installed last wins silently,
     and removing either deletes the folder of both.
     """
     if not runtimes:
-        return "no onnxruntime is installed; install one: pip install edge-matting[cpu]"
+        return Reason("no_runtime")
     if len(runtimes) > 1:
         names = " and ".join(f"{runtime.distribution} {runtime.version}" for runtime in runtimes)
-        return (
-            f"{names} are both installed and overwrite each other; "
-            "uninstall all of them, then install one"
-        )
+        return Reason("two_runtimes", names=names)
     return None

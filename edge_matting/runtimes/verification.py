@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge_matting.core.providers import is_processor
+from edge_matting.core.reasons import Reason
 from edge_matting.runtimes.session import Session, SessionInfo, Tensor
 
 RUNS: Final = 3
@@ -21,7 +22,7 @@ class Proof:
 
     requested: str  # a provider of the table
     actual: str
-    reason: str | None  # why they differ
+    reason: Reason | None  # why they differ
     nodes: tuple[tuple[str, int], ...]  # graph nodes by provider; () where the runtime is silent
     seconds: float  # of one inference; on an accelerator the fastest of a few
     cpu_seconds: float | None  # the same on the processor; None when that is what is used
@@ -31,14 +32,19 @@ class Proof:
         return not is_processor(self.actual)
 
     @property
-    def missing(self) -> str | None:
+    def missing(self) -> Reason | None:
         """What to say when the accelerator asked for is not in use."""
         if self.requested == self.actual:
             return None
-        return f"{self.requested} was asked for, {self.actual} is in use: {self.reason}"
+        return Reason(
+            "provider_missing",
+            wanted=self.requested,
+            actual=self.actual,
+            why=self.reason or "",
+        )
 
     @property
-    def doubts(self) -> tuple[str, ...]:
+    def doubts(self) -> tuple[Reason, ...]:
         """What speaks against the accelerator although its provider was registered."""
         if not self.is_accelerated:
             return ()
@@ -46,11 +52,15 @@ class Proof:
         total = sum(count for _, count in self.nodes)
         on_cpu = sum(count for name, count in self.nodes if is_processor(name))
         if total and on_cpu > (1 - _LEAST_SHARE) * total:
-            found.append(f"{on_cpu} of {total} nodes run on the processor, not on {self.actual}")
+            found.append(Reason("nodes_on_cpu", on_cpu=on_cpu, total=total, actual=self.actual))
         if self.cpu_seconds is not None and self.seconds > self.cpu_seconds:
             found.append(
-                f"{self.actual} takes {self.seconds * 1000:.0f} ms for one picture, "
-                f"the processor alone {self.cpu_seconds * 1000:.0f} ms"
+                Reason(
+                    "slower_than_cpu",
+                    actual=self.actual,
+                    ms=round(self.seconds * 1000),
+                    cpu_ms=round(self.cpu_seconds * 1000),
+                )
             )
         return tuple(found)
 
@@ -81,7 +91,7 @@ def prove(
     return Proof(
         requested=info.requested_provider,
         actual=info.actual_provider,
-        reason=info.reason,
+        reason=None if info.reason is None else Reason.of(info.reason),
         nodes=info.nodes,
         seconds=seconds,
         cpu_seconds=cpu_seconds,

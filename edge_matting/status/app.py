@@ -13,11 +13,12 @@ from werkzeug.exceptions import HTTPException
 
 from edge_matting.core.clock import Clock
 from edge_matting.core.errors import EdgeMattingError
+from edge_matting.core.reasons import Reason
 from edge_matting.status.api import Api
 from edge_matting.status.interfaces import ActionRefused, ApplianceInterface, JobReader
-from edge_matting.status.metrics import registry
 from edge_matting.status.pages import Pages
-from edge_matting.status.render import dump
+from edge_matting.status.redaction import public_text
+from edge_matting.status.render import coded, dump
 from edge_matting.status.response_cache import ResponseCache
 from edge_matting.status.security import HEADERS, Guard
 from edge_matting.status.transfer import Transfer
@@ -33,35 +34,37 @@ def create_app(
     appliance: ApplianceInterface,
     jobs: JobReader,
     *,
-    previews_dir: Path,
+    thumbnails_dir: Path,
     token: str | None,
     clock: Clock,
     allowed_hosts: Iterable[str],
+    sessions_file: Path | None = None,
 ) -> Flask:
     """The status page of one appliance.
 
     ``token`` comes from ``security.read_token``, ``allowed_hosts`` from ``security.usual_hosts``;
-    ``ConfigError`` for a token too short to protect anything.
+    ``ConfigError`` for a token too short to protect anything. Sessions are kept in
+    ``sessions_file`` over a restart.
     """
-    guard = Guard.of(token, allowed_hosts)
+    guard = Guard.of(token, allowed_hosts, clock, sessions_file)
     app = Flask("edge_matting.status", static_folder=None)  # assets by name only, see pages.py
     app.url_map.strict_slashes = True
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    app.register_blueprint(Pages(appliance, jobs, registry(appliance, jobs)).blueprint())
+    app.register_blueprint(Pages(appliance, jobs, guard).blueprint())
     app.register_blueprint(
         Api(
             appliance,
             jobs,
             guard=guard,
             answers=ResponseCache(clock),
-            previews_dir=previews_dir,
+            thumbnails_dir=thumbnails_dir,
             clock=clock,
         ).blueprint()
     )
     app.register_blueprint(Transfer(appliance, jobs, guard).blueprint())
     app.before_request(lambda: guard.check_host(request))
     app.after_request(_harden)
-    _answer_errors(app, Faults(clock))
+    _answer_errors(app, Faults(clock), guard)
     return app
 
 
@@ -71,16 +74,25 @@ def _harden(response: Response) -> Response:
     return response
 
 
-def _answer_errors(app: Flask, faults: Faults) -> None:
+def _answer_errors(app: Flask, faults: Faults, guard: Guard) -> None:
+    def unavailable(error: EdgeMattingError) -> Response:
+        """The appliance could not answer for a reason it knows, such as a locked ledger."""
+        if guard.trusts(request):
+            return error_json(error.code, error.what, HTTPStatus.SERVICE_UNAVAILABLE)
+        return error_json(error.code, public_text(str(error)), HTTPStatus.SERVICE_UNAVAILABLE)
+
     app.register_error_handler(ActionRefused, _refused)
-    app.register_error_handler(EdgeMattingError, _unavailable)
+    app.register_error_handler(EdgeMattingError, unavailable)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, faults.answer)
 
 
 def error_json(code: str, message: str, status: int) -> Response:
-    """The one form of every error."""
-    body = dump({"error": {"code": code, "message": message}})
+    """The one form of every error; ``error_coded`` beside it to word it in another language."""
+    told: dict[str, object] = {"error": {"code": code, "message": message}}
+    if isinstance(message, Reason):
+        told["error_coded"] = coded(message)
+    body = dump(told)
     answer = Response(body, int(status), mimetype="application/json")
     answer.headers["Cache-Control"] = "no-store"
     return answer
@@ -93,11 +105,6 @@ def _refused(error: ActionRefused) -> Response:
     if error.retry_seconds is not None:
         answer.headers["Retry-After"] = str(error.retry_seconds)
     return answer
-
-
-def _unavailable(error: EdgeMattingError) -> Response:
-    """The appliance could not answer for a reason it knows, such as a locked ledger."""
-    return error_json(error.code, str(error), HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def _http(error: HTTPException) -> Response:

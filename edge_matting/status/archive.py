@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import RawIOBase
-from pathlib import Path
 from typing import IO, Final, cast
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
-from edge_matting.core.durable import read_chunks
+from edge_matting.core.anchored import AnchoredFile
+from edge_matting.core.errors import TemporaryError
 from edge_matting.status.render import display
 
 MISSING_NAME: Final = "missing.txt"
@@ -21,7 +21,7 @@ _LARGE_BYTES: Final = 1 << 31  # from here on an entry's sizes need 64 bits
 class ArchiveEntry:
     """A file on disk and its name in the archive."""
 
-    path: Path
+    file: AnchoredFile
     name: str
     moment: float  # seconds since the epoch, UTC
 
@@ -37,10 +37,11 @@ def zip_stream(entries: Iterable[ArchiveEntry]) -> Iterator[bytes]:
     with ZipFile(cast("IO[bytes]", pipe), "w", ZIP_STORED) as archive:
         for entry in entries:
             try:
-                size = entry.path.lstat().st_size
-                chunks = read_chunks(entry.path)
+                status = entry.file.status()
+                size = 0 if status is None else status.st_size
+                chunks = entry.file.chunks()
                 first = next(chunks, b"")
-            except OSError:
+            except (OSError, TemporaryError):
                 missing.append(entry.name)
                 continue
             with archive.open(_info(entry), "w", force_zip64=size >= _LARGE_BYTES) as file:

@@ -10,13 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Protocol
 
+from prometheus_client import Metric
+
+from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.device_values import DeviceProfile, Vitals
 from edge_matting.core.jobs import Job, Result, TimeBucket
 from edge_matting.core.plan import Plan
 from edge_matting.core.plate_notes import PlateNote
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 
 
@@ -39,15 +42,21 @@ class ActionRefused(Exception):
 
 
 class ApplianceState(str, Enum):
-    """The appliance in one word; the values are part of the public interface."""
+    """The appliance in one word; the values are part of the public interface.
 
-    STARTING = "starting"
+    `core.reasons.states` says of each what happens by itself and what a person has to do.
+    """
+
+    STARTING = "starting"  # for the first time since the start; photos wait
     WORKING = "working"
     IDLE = "idle"
-    PAUSED = "paused"
-    DEGRADED = "degraded"
-    STOPPED = "stopped"
-    STUCK = "stuck"
+    PAUSED = "paused"  # by a person, until a person resumes
+    RECOVERING = "recovering"  # the engine is being replaced; nobody has to do anything
+    PARTLY_BLOCKED = "partly_blocked"  # one of several folders or engines; the rest works
+    BLOCKED = "blocked"  # a full disk, a folder gone: resumes once that is put right
+    NOT_READY = "not_ready"  # no usable model or runtime: a person has to act
+    DEGRADED = "degraded"  # works without the accelerator, where the settings call that a fault
+    STUCK = "stuck"  # without progress; systemd restarts the service
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +66,12 @@ class ExecutionReport:
     requested: str
     actual: str | None  # None until a session is warm
     precision: str | None
-    cause: str | None  # why they differ
+    cause: Reason | None  # why they differ
     nodes: Mapping[str, int] = field(default_factory=dict)  # of the graph, by provider
     seconds: float | None = None  # of one picture through the model
     cpu_seconds: float | None = None  # the same on the processor, where another is in use
     self_test: float | None = None  # difference to the known matte, mean absolute, 0 to 1
-    notes: tuple[str, ...] = ()  # what was given up and why, and what speaks against the proof
+    notes: tuple[Reason, ...] = ()  # what was given up and why, and what speaks against the proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,7 @@ class QueueReport:
     counts: Mapping[JobState, int]
     oldest_pending_seconds: float | None
     eta_seconds: float | None  # None when there is nothing to estimate from
+    arriving: int = 0  # files in in/ that are no jobs yet: still being written, or work is blocked
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +102,16 @@ class CacheReport:
     memory_bytes: int = 0
     disk_bytes: int = 0
     evictions: int = 0  # since the start of the work process
-    problem: str | None = None  # why the disk is not used, if it should be
+    problem: Reason | None = None  # why the disk is not used, if it should be
 
 
 @dataclass(frozen=True, slots=True)
 class FolderReport:
     path: str
     recipe: str
-    watch: str  # how it is watched, in words: "native", "polling: file system is nfs"
+    watch: Reason  # how it is watched
     free_bytes: int | None
-    problem: str | None
+    problem: Reason | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +134,7 @@ class AdaptationCount:
 class AdaptationReport:
     """How the plan is adapted to the device while it runs."""
 
-    lowered: tuple[str, ...] = ()  # steps in force, in words: "workers 4 -> 2: heat"
+    lowered: tuple[Reason, ...] = ()  # steps in force, in words: "workers 4 -> 2: heat"
     counts: tuple[AdaptationCount, ...] = ()
 
 
@@ -161,15 +171,7 @@ class UploadReport:
     received: int
     part_bytes: int  # the most that one request may bring
     file: str | None  # its name in in/, once all is there
-
-
-@dataclass(frozen=True, slots=True)
-class Distribution:
-    """How often values fell between bounds, for a histogram."""
-
-    bounds: tuple[float, ...]
-    counts: tuple[int, ...]  # one more than bounds: the last counts what is above all of them
-    total: float  # sum of the values
+    job: int | None = None  # that it became, then; None where the ledger could not be written
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +180,7 @@ class WorkReport:
 
     finished: Mapping[tuple[JobState, str], int]  # by state and reason; "" without a reason
     cache: Mapping[str, int]  # results by what the cache did: miss, exact, matte, perceptual
-    end_to_end: Distribution  # seconds from being taken in to being finished
-    seconds: Distribution  # in work
-    batch: Distribution  # photos that went through the model together
-    stages: Mapping[str, Distribution]  # seconds, of photos that were not answered from the cache
+    histograms: tuple[Metric, ...]  # of whole jobs, stages and batches, as Prometheus wants them
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +188,10 @@ class StatusSnapshot:
     """The whole appliance at one moment."""
 
     state: ApplianceState
-    reasons: tuple[str, ...]  # why it is in this state, where that needs saying
+    by_itself: Reason  # what happens without anybody doing anything
+    to_do: Reason  # what a person has to do, if anything
+    paused: bool  # by a person, whatever else is the matter
+    reasons: tuple[Reason, ...]  # why it is in this state, where that needs saying
     version: str
     started_at: float  # seconds since the epoch, UTC
     uptime_seconds: float
@@ -209,16 +211,16 @@ class StatusSnapshot:
     recipes: tuple[RecipeReport, ...] = ()
     plates: tuple[PlateNote, ...] = ()  # learned, the latest first
     max_file_bytes: int = 0  # a larger upload is refused
-    state_free_bytes: int | None = None  # where the ledger and the previews lie
+    state_free_bytes: int | None = None  # where the ledger and the thumbnails lie
 
 
 class ApplianceInterface(Protocol):
     """The running appliance; actions raise ``ActionRefused`` or an ``EdgeMattingError``."""
 
-    def health(self) -> tuple[str, ...]:
+    def health(self) -> tuple[Reason, ...]:
         """Reasons why it is stuck; empty when it makes progress or is idle."""
 
-    def readiness(self) -> tuple[str, ...]:
+    def readiness(self) -> tuple[Reason, ...]:
         """Reasons why it cannot work now; empty when it can."""
 
     def snapshot(self) -> StatusSnapshot:
@@ -236,7 +238,7 @@ class ApplianceInterface(Protocol):
     def accept(self, job_id: int) -> Job:
         """Move a reviewed job's result to ``out/``."""
 
-    def results_folder(self, job: Job) -> Path | None:
+    def results_folder(self, job: Job) -> AnchoredFolder | None:
         """Where the files of the job's result lie; None where its hot folder is not known now."""
 
     def begin_upload(

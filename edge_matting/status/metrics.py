@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
-    HistogramMetricFamily,
     Metric,
 )
 from prometheus_client.registry import Collector
@@ -20,28 +18,32 @@ from edge_matting.status.interfaces import (
     ApplianceInterface,
     ApplianceState,
     CacheReport,
-    Distribution,
     FolderReport,
     JobReader,
     StatusSnapshot,
     WorkReport,
 )
+from edge_matting.status.redaction import short_names
 from edge_matting.status.render import display
 
 
-def registry(appliance: ApplianceInterface, jobs: JobReader) -> CollectorRegistry:
-    """A registry of its own for each app: two apps in one process do not meet."""
+def registry(appliance: ApplianceInterface, jobs: JobReader, *, trusted: bool) -> CollectorRegistry:
+    """A registry of its own for each app: two apps in one process do not meet.
+
+    The folders' labels are their paths for who is ``trusted``, and names for everybody else.
+    """
     own = CollectorRegistry(auto_describe=False)
-    own.register(ApplianceCollector(appliance, jobs))
+    own.register(ApplianceCollector(appliance, jobs, trusted=trusted))
     return own
 
 
 class ApplianceCollector(Collector):
     """Reads one snapshot a scrape, so that the figures fit together."""
 
-    def __init__(self, appliance: ApplianceInterface, jobs: JobReader) -> None:
+    def __init__(self, appliance: ApplianceInterface, jobs: JobReader, *, trusted: bool) -> None:
         self._appliance = appliance
         self._jobs = jobs
+        self._trusted = trusted
 
     def collect(self) -> Iterator[Metric]:
         snapshot = self._appliance.snapshot()
@@ -53,7 +55,7 @@ class ApplianceCollector(Collector):
         yield from _finished(work)
         yield from _cache(snapshot.cache, work)
         yield from _engine(snapshot)
-        yield from _folders(snapshot.folders)
+        yield from _folders(snapshot.folders, trusted=self._trusted)
         yield _gauge(
             "state_free_bytes", "Free space where the ledger lies", snapshot.state_free_bytes
         )
@@ -113,15 +115,7 @@ def _finished(work: WorkReport) -> Iterator[Metric]:
     for (state, reason), number in known.items():
         finished.add_metric([state.value, display(reason)], number)
     yield finished
-    yield _histogram("end_to_end_seconds", "From taken in to finished", work.end_to_end)
-    yield _histogram("job_seconds", "Time in work of a finished job, last attempt", work.seconds)
-    yield _histogram("batch_size", "Photos through the model together", work.batch)
-    stages = HistogramMetricFamily(
-        "edge_matting_stage_seconds", "Time of one stage of a photo", labels=["stage"]
-    )
-    for stage, spread in work.stages.items():
-        stages.add_metric([stage], _buckets(spread), spread.total)
-    yield stages
+    yield from work.histograms
 
 
 def _engine(snapshot: StatusSnapshot) -> Iterator[Metric]:
@@ -162,10 +156,12 @@ def _engine(snapshot: StatusSnapshot) -> Iterator[Metric]:
         )
 
 
-def _folders(folders: Iterable[FolderReport]) -> Iterator[Metric]:
-    known = [(f.path, f.free_bytes) for f in folders]
+def _folders(folders: Sequence[FolderReport], *, trusted: bool) -> Iterator[Metric]:
+    paths = [f.path for f in folders]
+    names = {path: path for path in paths} if trusted else short_names(paths)
+    known = [(names[f.path], f.free_bytes) for f in folders]
     yield _labelled("folder_free_bytes", "Free space where the folder lies", "folder", known)
-    usable = [(f.path, f.problem is None) for f in folders]
+    usable = [(names[f.path], f.problem is None) for f in folders]
     yield _labelled("folder_usable", "0 when the folder has a problem", "folder", usable)
 
 
@@ -232,17 +228,6 @@ def _labelled(
         if value is not None:
             family.add_metric([display(key)], float(value))
     return family
-
-
-def _histogram(name: str, text: str, spread: Distribution) -> Metric:
-    return HistogramMetricFamily(
-        f"edge_matting_{name}", text, buckets=_buckets(spread), sum_value=spread.total
-    )
-
-
-def _buckets(spread: Distribution) -> list[tuple[str, float]]:
-    bounds = [*map(str, spread.bounds), "+Inf"]
-    return list(zip(bounds, accumulate(spread.counts), strict=True))
 
 
 def _ratio(percent: float | None) -> float | None:

@@ -16,12 +16,16 @@ from flask import (
     request,
     send_from_directory,
 )
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from edge_matting.core.reasons import Reason
 from edge_matting.status.interfaces import ActionRefused, ApplianceInterface, JobReader
-from edge_matting.status.render import dump
+from edge_matting.status.metrics import registry
+from edge_matting.status.redaction import public
+from edge_matting.status.render import coded, dump, plain
 from edge_matting.status.request_validation import JOB
-from edge_matting.status.texts import NAMES, SAID, TEXTS
+from edge_matting.status.security import Guard
+from edge_matting.status.texts import NAMES, TEXTS, reason_texts
 
 ASSETS: Final = MappingProxyType(
     {
@@ -44,12 +48,11 @@ LANGUAGE_SECONDS: Final = 365 * 24 * 3600
 class Pages:
     """The answers behind the routes; each method is one route."""
 
-    def __init__(
-        self, appliance: ApplianceInterface, jobs: JobReader, metrics: CollectorRegistry
-    ) -> None:
+    def __init__(self, appliance: ApplianceInterface, jobs: JobReader, guard: Guard) -> None:
         self._appliance = appliance
         self._jobs = jobs
-        self._metrics = metrics
+        self._guard = guard
+        self._metrics = {kind: registry(appliance, jobs, trusted=kind) for kind in (False, True)}
 
     def blueprint(self) -> Blueprint:
         pages = Blueprint("pages", __name__)
@@ -66,7 +69,9 @@ class Pages:
 
     def job(self, job_id: int) -> Response:
         if self._jobs.get(job_id) is None:
-            raise ActionRefused("no_such_job", f"there is no job {job_id}", HTTPStatus.NOT_FOUND)
+            raise ActionRefused(
+                "no_such_job", Reason("no_such_job", job=job_id), HTTPStatus.NOT_FOUND
+            )
         return _localised("job.html", job_id=job_id)
 
     def asset(self, name: str) -> Response:
@@ -76,16 +81,34 @@ class Pages:
         return send_from_directory(folder, name, mimetype=ASSETS[name])
 
     def healthz(self) -> Response:
-        return _health_answer("healthy", "stuck", self._appliance.health())
+        return self._health_answer("healthy", "stuck", self._appliance.health())
 
     def readyz(self) -> Response:
-        return _health_answer("ready", "not_ready", self._appliance.readiness())
+        return self._health_answer("ready", "not_ready", self._appliance.readiness())
 
     def metrics(self) -> Response:
-        text = generate_latest(self._metrics)
+        text = generate_latest(self._metrics[self._guard.trusts(request)])
         return Response(
             text, content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"}
         )
+
+    def _health_answer(self, good: str, bad: str, reasons: tuple[Reason, ...]) -> Response:
+        body = plain(
+            {
+                "status": bad if reasons else good,
+                "reasons": reasons,
+                "reasons_coded": coded(reasons),
+            }
+        )
+        if not self._guard.trusts(request):
+            body = public(body, {})
+        answer = Response(
+            dump(body),
+            HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK,
+            mimetype="application/json",
+        )
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
 
 
 def _localised(template: str, **values: Any) -> Response:
@@ -100,7 +123,7 @@ def _localised(template: str, **values: Any) -> Response:
         language=language,
         languages=NAMES.items(),
         t=TEXTS[language],
-        said=SAID[language],
+        reasons=reason_texts(language),
         **values,
     )
     answer = Response(html, mimetype="text/html")
@@ -122,14 +145,4 @@ def _choose(language: str) -> Response:
     answer.set_cookie(
         LANGUAGE_COOKIE, language, max_age=LANGUAGE_SECONDS, httponly=True, samesite="Strict"
     )
-    return answer
-
-
-def _health_answer(good: str, bad: str, reasons: tuple[str, ...]) -> Response:
-    answer = Response(
-        dump({"status": bad if reasons else good, "reasons": reasons}),
-        HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK,
-        mimetype="application/json",
-    )
-    answer.headers["Cache-Control"] = "no-store"
     return answer

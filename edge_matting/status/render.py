@@ -7,11 +7,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from edge_matting.core.clock import iso_utc
 from edge_matting.core.jobs import Job, Result
+from edge_matting.core.reasons import WORDS, Reason
 from edge_matting.core.states import JobState
 from edge_matting.status.interfaces import StatusSnapshot
 
@@ -34,7 +36,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        body = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        told = {f"{name}_coded": coded(getattr(value, name)) for name in _reasons(type(value))}
+        return body | told
     if isinstance(value, Mapping):
         return {str(plain(key)): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -44,12 +48,25 @@ def plain(value: Any) -> Any:
     return display(str(value)) if isinstance(value, (str, Path)) else value
 
 
+@cache
+def _reasons(kind: type) -> tuple[str, ...]:
+    """The fields of a dataclass that hold reasons; an answer has ``NAME_coded`` beside them."""
+    return tuple(field.name for field in fields(kind) if "Reason" in str(field.type))
+
+
+def coded(value: Any) -> Any:
+    """Reasons by code and values, for clients that word them in their own language."""
+    if isinstance(value, (list, tuple)):
+        return [coded(item) for item in value]
+    return None if value is None else plain(Reason.of(value).coded())
+
+
 def dump(value: Any) -> bytes:
     """ASCII JSON, one line."""
     return json.dumps(plain(value), allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 
-def status_json(snapshot: StatusSnapshot, not_ready: tuple[str, ...]) -> dict[str, Any]:
+def status_json(snapshot: StatusSnapshot, not_ready: tuple[Reason, ...]) -> dict[str, Any]:
     """The answer of ``/api/v1/status``."""
     body: dict[str, Any] = plain(snapshot)
     body["device"] = body.pop("profile")
@@ -60,6 +77,7 @@ def status_json(snapshot: StatusSnapshot, not_ready: tuple[str, ...]) -> dict[st
     body["finished"] = every_state(snapshot.finished)
     body["ready"] = not not_ready
     body["not_ready"] = plain(not_ready)
+    body["not_ready_coded"] = coded(not_ready)
     return body
 
 
@@ -68,15 +86,31 @@ def every_state(counts: Mapping[JobState, int]) -> dict[str, int]:
     return {state.value: counts.get(state, 0) for state in JobState}
 
 
-def job_json(job: Job, *, preview: str | None) -> dict[str, Any]:
-    """A job as the API tells it; ``preview`` is the address of its picture."""
+def job_json(job: Job, *, thumbnail: str | None) -> dict[str, Any]:
+    """A job as the API tells it; ``thumbnail`` is the address of its small picture."""
     body: dict[str, Any] = plain(job)
     body["size"] = body.pop("signature")["size"]
     for moment in ("created_at", "updated_at", "finished_at"):
         body[moment] = None if body[moment] is None else iso_utc(body[moment])
     body["parameters"] = None if job.parameters is None else json.loads(job.parameters)
-    body["preview"] = preview
+    body["preview"] = thumbnail
+    reasons = reasons_of(job)
+    body["reasons"], body["reasons_coded"] = plain(reasons), coded(reasons)
     return body
+
+
+def reasons_of(job: Job) -> tuple[Reason, ...]:
+    """Why the job failed, waits or is doubted, and what to do, worded by its codes."""
+    if job.code is None or job.state is JobState.SUCCEEDED:
+        return ()
+    codes = [job.code]
+    if job.state is JobState.REVIEW:  # the gate's reasons, the first of which is the job's code
+        codes = (job.message or job.code).split(", ")
+    known = [code for code in codes if code in WORDS]
+    if not known:
+        return (Reason.of(job.message or job.code),)
+    hints = [f"hint_{code}" for code in known if f"hint_{code}" in WORDS]
+    return tuple(map(Reason, [*known, *hints]))
 
 
 def result_json(result: Result) -> dict[str, Any]:

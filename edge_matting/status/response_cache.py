@@ -32,6 +32,7 @@ class CachedResponse:
         answer = Response(self.body, mimetype="application/json")
         answer.set_etag(self.etag, weak=True)
         answer.headers["Cache-Control"] = "no-cache"
+        answer.vary.update(("Authorization", "Cookie"))  # who is trusted reads more
         answer.make_conditional(request.environ)
         return answer
 

@@ -1,12 +1,13 @@
 """Who may see and do what over HTTP.
 
-Everybody who reaches the port may read the status, the metrics and the job lists. Actions and
-previews (people's photos) are for those who are *trusted*:
+Everybody who reaches the port may read names and states: the status, the metrics and the job lists
+without paths, process ids and digests (``redaction.py``). Those, actions and pictures (people's
+photos) are for those who are *trusted*:
 
-* with a token set: who shows it, as ``Authorization: Bearer TOKEN`` or by the cookie that the
-  page gets for it; from this machine too.
-* without one: requests that come from this machine. A request that a proxy forwarded counts as
-  foreign; a proxy that hides that it is one needs a token to be set.
+* with a token set: who shows it, as ``Authorization: Bearer TOKEN`` or by the cookie of a session
+  that the page opens with it; from this machine too.
+* without one: requests that come from this machine. A request with any header of those that
+  proxies add counts as foreign; a proxy that hides that it is one needs a token to be set.
 
 Host header, against DNS rebinding: an attacker's page can only make a browser send a *name* that
 he controls, so any literal IP address is accepted, and of the names ``localhost``, the host set
@@ -19,9 +20,10 @@ that matches the Host.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
+import logging
 import os
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,13 +34,33 @@ from urllib.parse import urlsplit
 
 from flask import Request, Response
 
+from edge_matting.core.clock import Clock, SystemClock
 from edge_matting.core.errors import ConfigError
+from edge_matting.core.reasons import Reason
 from edge_matting.status.interfaces import ActionRefused
+from edge_matting.status.sessions import SESSION_SECONDS, Sessions
+from edge_matting.status.token_attempts import TokenAttempts
+
+log = logging.getLogger(__name__)
 
 COOKIE = "edge_matting_session"
-COOKIE_SECONDS = 30 * 24 * 3600
 MIN_TOKEN_LENGTH = 16  # long enough that guessing over the network is hopeless
-FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+
+DELAY_KEY = "edge_matting.delay_seconds"
+"""In the environment of a request: how long the server is to wait with its answer."""
+
+_TRUSTED_KEY = "edge_matting.trusted"
+
+FORWARDED = re.compile(
+    r"forwarded|(^|-)via$|(client|real|connecting|remote|source|cluster|user|original)-?(ip|addr)|"
+    r"^(x-)?(original|envoy|azure|amzn|amz|appengine|proxy)|^x-host$|"
+    r"^(cf|cdn|fastly|fly|ali|akamai|true|wl|incap|sucuri|x-vercel|x-sucuri|x-arr|tailscale)-|"
+    r"^x-(scheme|request-start|varnish|cache-forward)",
+    re.IGNORECASE,
+)
+"""Names of headers that proxies and load balancers add; a client on this machine sends none."""
+
+FIX = "chmod 600"
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -64,8 +86,11 @@ def read_token(path: Path, environ: Mapping[str, str] = os.environ) -> str:
         path = credential
     try:
         token = path.read_text("utf-8").strip()
+        others = path.stat().st_mode & 0o006
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"status.token_file: cannot read {path}: {error}") from error
+    if others:
+        log.warning("%s: every user of this machine may read or change the token: %s", path, FIX)
     return check_token(token)
 
 
@@ -105,15 +130,29 @@ def _is_ip(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Decides about one request at a time; keeps no state of its own."""
+    """Decides about one request at a time."""
 
     token: str | None
     hosts: frozenset[str]
+    sessions: Sessions
+    attempts: TokenAttempts
 
     @classmethod
-    def of(cls, token: str | None, hosts: Iterable[str]) -> Guard:
+    def of(
+        cls,
+        token: str | None,
+        hosts: Iterable[str],
+        clock: Clock | None = None,
+        sessions_file: Path | None = None,
+    ) -> Guard:
+        clock = clock or SystemClock()
         checked = None if token is None else check_token(token)
-        return cls(checked, frozenset(host.lower() for host in hosts))
+        return cls(
+            checked,
+            frozenset(host.lower() for host in hosts),
+            Sessions(checked or "", clock, None if checked is None else sessions_file),
+            TokenAttempts(clock),
+        )
 
     def check_host(self, request: Request) -> None:
         """Refuse a request that was meant for another name."""
@@ -130,14 +169,19 @@ class Guard:
             )
 
     def trusts(self, request: Request) -> bool:
-        """Whether the sender may act and see photos."""
+        """Whether the sender may act, see photos and read where things lie."""
+        known: bool | None = request.environ.get(_TRUSTED_KEY)
+        if known is None:  # asked several times, while a wrong token counts once
+            known = request.environ[_TRUSTED_KEY] = self._trusts(request)
+        return known
+
+    def _trusts(self, request: Request) -> bool:
         if self.token is None:
-            forwarded = any(name in request.headers for name in FORWARDED)
-            return is_loopback(request.remote_addr) and not forwarded
+            return is_loopback(request.remote_addr) and not was_forwarded(request)
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self.is_token(given.strip()):
-            return True
-        return _same(request.cookies.get(COOKIE, ""), self._cookie())
+        if scheme.lower() == "bearer":
+            return self._is_token(request, given.strip())
+        return self.sessions.knows(request.cookies.get(COOKIE, ""))
 
     def check_trusted(self, request: Request) -> None:
         if self.trusts(request):
@@ -176,18 +220,28 @@ class Guard:
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             raise _cross_site("asked for by a page of another site")
 
-    def is_token(self, given: str) -> bool:
-        return self.token is not None and _same(given, self.token)
+    def log_in(self, request: Request, given: object) -> str:
+        """Change the token for a new session; what the browser is to keep of it."""
+        if not (isinstance(given, str) and self._is_token(request, given.strip())):
+            raise ActionRefused("wrong_token", Reason("token_wrong"), HTTPStatus.UNAUTHORIZED)
+        return self.sessions.open()
 
-    def remember(self, response: Response) -> None:
-        """Let the browser keep a proof of the token that is not the token itself."""
-        response.set_cookie(
-            COOKIE, self._cookie(), max_age=COOKIE_SECONDS, httponly=True, samesite="Strict"
-        )
+    def _is_token(self, request: Request, given: str) -> bool:
+        if self.token is not None and _same(given, self.token):
+            return True
+        if given:
+            request.environ[DELAY_KEY] = self.attempts.wrong(request.remote_addr or "")
+        return False
 
-    def _cookie(self) -> str:
-        key = (self.token or "").encode()
-        return hmac.new(key, b"edge-matting status page v1", hashlib.sha256).hexdigest()
+
+def remember(response: Response, session: str) -> None:
+    """Let the browser keep the session, which is not the token."""
+    response.set_cookie(COOKIE, session, max_age=SESSION_SECONDS, httponly=True, samesite="Strict")
+
+
+def was_forwarded(request: Request) -> bool:
+    """Whether any header shows that a proxy stands between the sender and this machine."""
+    return any(FORWARDED.search(name) for name in request.headers.keys())  # noqa: SIM118  werkzeug
 
 
 def forget(response: Response) -> None:

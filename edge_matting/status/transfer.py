@@ -11,15 +11,16 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from itertools import chain
-from pathlib import Path
 from typing import Any, Final
 
 from flask import Blueprint, Response, request
 
-from edge_matting.core.durable import read_chunks
+from edge_matting.core.anchored import AnchoredFile, AnchoredFolder
+from edge_matting.core.errors import TemporaryError
 from edge_matting.core.jobs import Job
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
-from edge_matting.publish import sidecar_name
+from edge_matting.publish import published_stem, sidecar_name
 from edge_matting.status.archive import ArchiveEntry, archive_name, zip_stream
 from edge_matting.status.interfaces import PART_BYTES, ActionRefused, ApplianceInterface, JobReader
 from edge_matting.status.render import plain
@@ -42,6 +43,7 @@ the page needs the others."""
 RETRY_SECONDS: Final = 5
 
 MAX_SELECTED: Final = 500
+DAY_SECONDS: Final = 24 * 3600.0
 WITH_RESULT: Final = frozenset({JobState.SUCCEEDED, JobState.REVIEW})
 FORMATS: Final = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
 
@@ -105,22 +107,22 @@ class Transfer:
             raise _missing(f"job {job_id} has {len(job.outputs)} outputs")
         output = job.outputs[position]
         kind = FORMATS.get(output.format, "application/octet-stream")
-        return self._sent(folder / output.file, output.file, kind)
+        return self._sent(folder.file(output.file), kind)
 
     def sidecar(self, job_id: int) -> Response:
         self._check_reader()
         job, folder = self._with_result(job_id)
-        name = sidecar_name(job.stem)
-        return self._sent(folder / name, name, "application/json")
+        name = sidecar_name(published_stem(job.stem, job.outputs))
+        return self._sent(folder.file(name), "application/json")
 
     def archive(self) -> Response:
         """The outputs and sidecars of some jobs, or of all that succeeded on a day."""
         self._check_reader()
-        only({"jobs", "day"}, set(request.args))
+        only({"jobs", "day", "since", "until"}, set(request.args))
         listed, day = request.args.get("jobs"), request.args.get("day")
         if (listed is None) == (day is None):
             raise bad_request("name either jobs=1,2,3 or day=2026-01-31")
-        ids = _ids(listed) if listed is not None else self._finished_on(_day(day or ""))
+        ids = _ids(listed) if listed is not None else self._finished_on(_span(day or ""))
         name = f"edge-matting-{day or time.strftime('%Y-%m-%d')}.zip"
         self._take_slot()
         answer = Response(zip_stream(self._entries(ids)), mimetype="application/zip")
@@ -128,14 +130,15 @@ class Transfer:
         _as_download(answer, name)
         return answer
 
-    def _sent(self, path: Path, name: str, mimetype: str) -> Response:
-        """A file below a folder of ours; a symlink is not followed."""
-        chunks = read_chunks(path)
+    def _sent(self, file: AnchoredFile, mimetype: str) -> Response:
+        """A file below a folder of ours; no link is followed."""
+        chunks = file.chunks()
         try:
-            size = path.lstat().st_size
+            status = file.status()
             first = next(chunks, b"")
-        except OSError as error:
+        except (OSError, TemporaryError) as error:
             raise _missing("the file is no longer there") from error
+        size = 0 if status is None else status.st_size
         large = size > SMALL_BYTES
         if large:
             self._take_slot()
@@ -143,14 +146,14 @@ class Transfer:
         if large:
             answer.call_on_close(self._downloads.release)
         answer.content_length = size
-        _as_download(answer, archive_name(name).rpartition("/")[2])
+        _as_download(answer, archive_name(file.relative).rpartition("/")[2])
         return answer
 
     def _take_slot(self) -> None:
         if not self._downloads.acquire(blocking=False):
             raise ActionRefused(
                 "busy",
-                f"{DOWNLOADS_AT_ONCE} downloads are running; try again when one has ended",
+                Reason("downloads_busy", n=DOWNLOADS_AT_ONCE),
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 retry_seconds=RETRY_SECONDS,
             )
@@ -168,10 +171,12 @@ class Transfer:
         """Ids only: a busy day has many jobs, and they are read while the archive is sent."""
         return [job_id for job_id, _ in self._jobs.finished(*span)]
 
-    def _with_result(self, job_id: int) -> tuple[Job, Path]:
+    def _with_result(self, job_id: int) -> tuple[Job, AnchoredFolder]:
         job = self._jobs.get(job_id)
         if job is None:
-            raise ActionRefused("no_such_job", f"there is no job {job_id}", HTTPStatus.NOT_FOUND)
+            raise ActionRefused(
+                "no_such_job", Reason("no_such_job", job=job_id), HTTPStatus.NOT_FOUND
+            )
         folder = self._appliance.results_folder(job) if job.state in WITH_RESULT else None
         if folder is None:
             raise _missing(f"job {job_id} has no result now")
@@ -183,11 +188,12 @@ class Transfer:
         self._guard.check_trusted(request)
 
 
-def _entries_of(job: Job, folder: Path) -> Iterator[ArchiveEntry]:
+def _entries_of(job: Job, folder: AnchoredFolder) -> Iterator[ArchiveEntry]:
     # The job's number leads, for two hot folders may hold results of the same name.
     moment = job.finished_at or job.updated_at
-    for file in (*(output.file for output in job.outputs), sidecar_name(job.stem)):
-        yield ArchiveEntry(folder / file, f"{job.id}/{archive_name(file)}", moment)
+    sidecar = sidecar_name(published_stem(job.stem, job.outputs))
+    for file in (*(output.file for output in job.outputs), sidecar):
+        yield ArchiveEntry(folder.file(file), f"{job.id}/{archive_name(file)}", moment)
 
 
 def _as_download(answer: Response, name: str) -> None:
@@ -208,6 +214,25 @@ def _ids(listed: str) -> list[int]:
     if len(ids) > MAX_SELECTED:
         raise bad_request(f"jobs: at most {MAX_SELECTED}")
     return list(dict.fromkeys(ids))
+
+
+def _span(day: str) -> tuple[float, float]:
+    """The day, or what of it ``since`` and ``until`` say: a browser may be in another time zone."""
+    begin, end = _day(day)
+    since, until = request.args.get("since"), request.args.get("until")
+    if since is None and until is None:
+        return begin, end
+    span = _moment("since", since or ""), _moment("until", until or "")
+    if not -DAY_SECONDS <= span[0] - begin <= DAY_SECONDS or span[1] - span[0] > 2 * DAY_SECONDS:
+        raise bad_request("since and until: expected the bounds of that day in some time zone")
+    return span
+
+
+def _moment(name: str, text: str) -> float:
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise bad_request(f"{name}: expected a moment such as 2026-01-31T23:00:00Z") from None
 
 
 def _day(text: str) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from urllib.parse import unquote_to_bytes
 
 from edge_matting.status.connections import Connection, Connections, Peer, Phase
 from edge_matting.status.interfaces import PART_BYTES
+from edge_matting.status.security import DELAY_KEY
 
 THREADS: Final = 12
 HEALTH_PATHS: Final = frozenset({"/healthz", "/readyz"})
@@ -63,6 +64,9 @@ class WsgiBridge:
         environ = wsgi_environ(scope, body)
         loop = asyncio.get_running_loop()
         rest = await loop.run_in_executor(pool, answer.give, self._app, environ)
+        if delay := environ.get(DELAY_KEY):
+            connection.enter(Phase.IDLE, self._connections.now())  # others may have its place
+            await asyncio.sleep(delay)
         if rest is not None:
             await answer.finish(rest)
 

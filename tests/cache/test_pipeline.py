@@ -96,7 +96,6 @@ def test_a_new_photo_is_a_miss_and_its_time_is_told():
     assert done.result.cache == "miss"
     assert done.result.cache_evidence == {}
     assert set(done.result.seconds) >= {"cache", "infer"}
-    assert house.cache.answers().requests["miss"] == 1
 
 
 def test_the_same_pixels_in_another_file_get_the_stored_matte(house):
@@ -146,15 +145,11 @@ def test_an_edit_is_refused_inferred_and_its_distances_told(house):
     assert done.result.cache == "miss"
     assert done.result.cache_evidence["difference"] > 7
     assert house.session.runs == 2
-    assert house.cache.answers().requests["rejected"] == 1
 
 
 def test_a_photo_unlike_any_other_is_plainly_a_miss(house):
     done = house.do(jpeg(np.ascontiguousarray(RGB[::-1])))
     assert (done.result.cache, done.result.cache_evidence) == ("miss", {})
-    assert house.cache.answers().requests == {
-        "exact": 0, "matte": 0, "perceptual": 0, "miss": 2, "rejected": 0,
-    }  # fmt: skip
 
 
 def test_likeness_can_be_switched_off():
@@ -231,7 +226,6 @@ def test_the_same_bytes_are_answered_by_the_note_where_the_ledger_knows_nothing(
     (stored,) = house.shelf.copied
     assert isinstance(stored, StoredResult)
     assert (stored.state, stored.root) == (JobState.SUCCEEDED, "/out")
-    assert house.cache.answers().requests["exact"] == 1
 
 
 def test_outputs_that_are_gone_are_made_anew_from_the_stored_matte(house):

@@ -211,14 +211,12 @@ def test_everything_is_synced_before_the_source_leaves_the_inbox(appliance):
     assert box.stop() == 0
 
     calls = traced_calls(trace)
-    moved = position(calls, 0, "renameat2", f'{box.inbox}/a.jpg"', f'{box.done}/a.jpg"')
+    moved = position(calls, 0, "renameat2", f'{box.inbox}>, "a.jpg"', f'{box.done}>, "a.jpg"')
     calls = [call for call in calls[: moved + 1] if call[0] == calls[moved][0]]  # one thread's
     here = 0
     for name in ("a.png", "a.json"):
-        path = box.outbox / name
-        published = position(calls, here, "rename", f'{path}"')
-        temporary = calls[published][2].split('"')[1]
-        assert Path(temporary).parent == box.outbox
+        published = position(calls, here, "renameat2", f'{box.outbox}>, "{name}"')
+        temporary = box.outbox / calls[published][2].split('"')[1]
         here = position(calls, here, "write", f"{temporary}>")
         here = position(calls, here, "fsync", f"{temporary}>")
         assert here < published
@@ -374,7 +372,7 @@ def test_a_worker_whose_claim_was_given_to_another_changes_nothing(tmp_path):
     """CASES 18."""
     folder = HotFolder(path=tmp_path / "hot")
     settings = Settings(state_dir=tmp_path, hot_folders=(folder,))
-    settings.previews_dir.mkdir()
+    settings.thumbnails_dir.mkdir()
     with Ledger.open(settings.ledger_path, clock=SystemClock(), max_attempts=3) as ledger:
         stale = claimed(ledger, folder)
         others: list[Claim] = []
@@ -393,7 +391,7 @@ def test_a_worker_whose_claim_was_given_to_another_changes_nothing(tmp_path):
         assert (job.state, job.attempts, job.original.place) == (JobState.RUNNING, 1, Place.IN)
         assert ledger.holds(other)
         assert (folder.inbox / "a.jpg").read_bytes() == WHOLE
-        assert files(folder.outbox) == files(folder.done) == files(settings.previews_dir) == []
+        assert files(folder.outbox) == files(folder.done) == files(settings.thumbnails_dir) == []
         assert ledger.check() == []
 
         # The rightful one is not disturbed.

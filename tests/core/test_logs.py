@@ -80,7 +80,7 @@ def test_the_same_words_are_held_back_and_counted() -> None:
 def test_lines_that_differ_are_never_held_back_and_memory_is_bounded() -> None:
     told = Repeats(ManualClock().monotonic)
     assert all(told(record("done job %d", logging.INFO, number)) for number in range(5000))
-    assert len(told._said) <= MAX_REMEMBERED
+    assert len(told._repeated) <= MAX_REMEMBERED
 
 
 def test_a_path_is_one_safe_line() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -34,7 +35,7 @@ from edge_matting.daemon.housekeeping import (
     DAY,
     FIRST_SECONDS,
     KEPT_ENGINES,
-    KEPT_PREVIEWS,
+    KEPT_THUMBNAILS,
     PERIOD_SECONDS,
     Housekeeping,
 )
@@ -42,8 +43,11 @@ from edge_matting.daemon.page.actions import Actions
 from edge_matting.engine.jobs.hotfolder_source import HotFolderSource
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.ledger import Ledger
+from edge_matting.models import shipped_models_dir
 from edge_matting.status.interfaces import ActionRefused
 from tools.waiting import wait_for
+
+SHA256 = hashlib.sha256(PHOTO.read_bytes()).hexdigest()
 
 
 class Box:
@@ -59,7 +63,7 @@ class Box:
             },
             root,
         )
-        self.settings.previews_dir.mkdir(parents=True)
+        self.settings.thumbnails_dir.mkdir(parents=True)
         self.folder = self.settings.hot_folders[0]
         prepare(self.folder)
         self.ledger = Ledger.open(self.settings.ledger_path, clock=self.clock, max_attempts=3)
@@ -83,12 +87,21 @@ class Box:
     def _result(self, stem: str, state: JobState) -> Result:
         root = self.folder.review if state is JobState.REVIEW else self.folder.outbox
         picture = EncodedOutput("cutout", "png", b"a picture")
-        sidecar = json.dumps({"source_sha256": "s", "quality": {"verdict": "review"}}).encode()
-        outputs = publish(root, stem, [picture], lambda _outputs: sidecar)
+        content = {"source_sha256": SHA256, "quality": {"verdict": "review"}}
+        outputs = publish(root, stem, [picture], content)
         execution = Execution("ort", "cpu", "fp32", (320, 320), 1)
         quality = Quality("review", ("no_subject",), 0.0, 0.0, 0.0)
         return Result(
-            "s", (1, 1), outputs, "key", "default", "m", execution, "miss", quality, {"total": 1.0}
+            SHA256,
+            (1, 1),
+            outputs,
+            "key",
+            "default",
+            "m",
+            execution,
+            "miss",
+            quality,
+            {"total": 1.0},
         )
 
 
@@ -147,17 +160,17 @@ def test_an_original_that_somebody_replaced_is_not_deleted(make_box):
     assert files(box.folder.done) == ["a.jpg"]
 
 
-def test_previews_are_trimmed_to_the_newest(make_box):
+def test_thumbnails_are_trimmed_to_the_newest(make_box):
     box = make_box()
-    for number in range(KEPT_PREVIEWS + 3):
-        (box.settings.previews_dir / f"{number}.jpg").touch()
+    for number in range(KEPT_THUMBNAILS + 3):
+        (box.settings.thumbnails_dir / f"{number}.jpg").touch()
     upkeep = Housekeeping(box.settings, box.ledger, box.clock)
     upkeep.step()
-    assert (box.settings.previews_dir / "0.jpg").exists()
+    assert (box.settings.thumbnails_dir / "0.jpg").exists()
     box.clock.time += FIRST_SECONDS
     upkeep.step()
-    left = sorted(int(path.stem) for path in box.settings.previews_dir.iterdir())
-    assert left == list(range(3, KEPT_PREVIEWS + 3))
+    left = sorted(int(path.stem) for path in box.settings.thumbnails_dir.iterdir())
+    assert left == list(range(3, KEPT_THUMBNAILS + 3))
 
 
 def test_the_compiled_engines_used_last_are_kept(make_box):
@@ -323,10 +336,14 @@ def test_a_missing_accelerator_is_shown_or_ends_the_start_as_set(appliance):
     assert "cuda was asked for, cpu is in use" in done.stderr
 
 
-def test_a_model_that_is_missing_keeps_the_appliance_up_and_not_ready(appliance):
-    box = appliance(model="nowhere")
+def test_a_model_whose_file_is_missing_keeps_the_appliance_up_and_not_ready(appliance):
+    box = appliance(model="mine")
+    folder = box.state_dir / "models" / "mine"
+    folder.mkdir(parents=True)
+    manifest = (shipped_models_dir() / "small" / "manifest.yaml").read_text("utf-8")
+    (folder / "manifest.yaml").write_text(manifest.replace("id: small", "id: mine"))
     box.start(ready=False)
-    wait_for(lambda: "no model nowhere" in " ".join(box.readiness() or []), "the reason")
+    wait_for(lambda: "cannot be read" in " ".join(box.readiness() or []), "the reason")
     assert box.get("/healthz")[0] == 200
     box.drop("a.jpg")
     wait_for(lambda: box.counts()["pending"] == 1, "the photo in the ledger")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from edge_matting.config import parse_settings
 from edge_matting.core.device_values import DeviceProfile, Gpu
 from edge_matting.core.engine_identity import EngineIdentity
 from edge_matting.core.exit_codes import DEVICE_LOST, FAULT, RECYCLE, START_ERROR
+from edge_matting.core.reasons import Reason
 from edge_matting.daemon.engine_process import EngineStatus, _own_gpu
+from edge_matting.daemon.engine_supervision import SECOND_LOOK_SECONDS, EngineCondition
 from edge_matting.daemon.supervisor import Supervisor, cards
 from edge_matting.ledger.work import Recovered
 
@@ -51,6 +54,9 @@ class FakeEngine:
 
     def close(self) -> None:
         """Its pipes are none."""
+
+    def was_killed_for_memory(self) -> bool:
+        return False
 
     def death_is_the_photos_fault(self) -> bool:
         return self.status == FAULT
@@ -104,7 +110,7 @@ def test_the_second_engine_waits_for_the_proof_of_the_first() -> None:
     shop.step()
     assert shop.identities() == [0]
     assert shop.started[0].identity == EngineIdentity(0, 2, "GPU-0")
-    assert shop.supervisor.is_starting()
+    assert shop.supervisor.condition() is EngineCondition.LOADING
     shop.step()
     assert shop.identities() == [0]
     shop.newest(0).ready()
@@ -151,10 +157,10 @@ def test_a_dead_engine_gives_back_its_own_photos_and_the_other_goes_on(two) -> N
 def test_the_engines_are_asked_and_told_as_one(two) -> None:
     for number, engine in enumerate(two.started):
         engine.events.reused, engine.events.made = number, 10
-        engine.events.obstacles = ("the disk is full",)
+        engine.events.obstacles = {"/srv/hot": Reason("disk_full")}
     supervisor = two.supervisor
     assert supervisor.answers() == (1, 20)
-    assert supervisor.obstacles() == ("the disk is full",)
+    assert supervisor.obstacles() == {"/srv/hot": "The disk is full."}
     assert len(supervisor.engines) == 2
     assert supervisor.partial_problems() == ()
     assert supervisor.comes_up()
@@ -177,17 +183,17 @@ def test_one_engine_alone_is_as_before() -> None:
     assert shop.identities() == [0]
     assert shop.supervisor.partial_problems() == ()
     shop.newest(0).status = START_ERROR
-    shop.newest(0).events.problem = "no runtime"
+    shop.newest(0).events.problem = Reason("no_runtime")
     shop.step()
     shop.step()
-    assert shop.supervisor.start_error == "no runtime"
-    assert shop.supervisor.problem() == "no runtime"
+    assert shop.supervisor.start_error == Reason("no_runtime")
+    assert shop.supervisor.problem() == Reason("no_runtime")
     assert shop.identities() == [0]
 
 
 def lose(shop: Shop, *, finished: int = 0) -> None:
     engine = shop.newest(0)
-    engine.events.problem = "CUDA failure 700"
+    engine.events.problem = Reason.of("CUDA failure 700")
     engine.events.made = finished
     engine.status = DEVICE_LOST
     shop.step()
@@ -226,3 +232,53 @@ def test_which_cards_get_an_engine() -> None:
     assert cards(bare, SETTINGS, {}) == ()
     assert cards(pair, no_gpu, {}) == ()
     assert cards(pair, SETTINGS, {"CUDA_VISIBLE_DEVICES": "1"}) == ()
+
+
+def silent(engine: FakeEngine) -> None:
+    """The engine has given no sign of life for longer than it may."""
+    engine.events.heard = time.monotonic() - SETTINGS.engine.stall_seconds - 5
+
+
+def test_an_engine_without_progress_at_one_look_is_replaced_at_a_second_look_only() -> None:
+    """The first may come before what the engine said is read: the daemon itself was held."""
+    shop = Shop()
+    shop.step()
+    engine = shop.newest(0)
+    engine.ready("cpu")
+    silent(engine)
+    for _ in range(3):
+        shop.step()
+    assert (engine.status, len(shop.started)) == (None, 1)
+    time.sleep(SECOND_LOOK_SECONDS)
+    shop.step()
+    assert engine.status == -9
+    assert shop.ledger.recovered[-1] == (True, "0")
+    shop.step()
+    assert len(shop.started) == 2
+
+
+def test_an_engine_that_goes_on_in_between_is_looked_at_twice_again() -> None:
+    shop = Shop()
+    shop.step()
+    engine = shop.newest(0)
+    engine.ready("cpu")
+    silent(engine)
+    shop.step()
+    engine.events.heard = time.monotonic()
+    shop.step()
+    time.sleep(SECOND_LOOK_SECONDS)
+    silent(engine)
+    shop.step()
+    assert (engine.status, len(shop.started)) == (None, 1)
+
+
+def test_an_engine_that_is_held_is_replaced_at_the_first_look(monkeypatch) -> None:
+    shop = Shop()
+    shop.step()
+    engine = shop.newest(0)
+    engine.ready("cpu")
+    silent(engine)
+    monkeypatch.setattr(engine, "stopped_by_signal", lambda: True)
+    shop.step()
+    assert engine.status == -9
+    assert shop.ledger.recovered[-1] == (False, "0")  # nobody's fault here

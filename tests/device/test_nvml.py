@@ -24,7 +24,7 @@ def test_a_desktop_card_tells_what_it_is(tmp_path):
     assert gpu.uuid == "GPU-NVIDIA GeForce GTX 1650"
     assert (profile.driver, profile.cuda_driver) == ("580.95.05", (13, 0))
     assert profile.notes == ()
-    assert not profile.unified_memory
+    assert not profile.gpus[0].integrated
     assert device.nvml.opened == device.nvml.closed == 1
 
 

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from fake_model import MANIFEST, FakeSession
 from fakes import QuietReporter
 from harness import PHOTO
 
@@ -29,6 +31,7 @@ from edge_matting.engine.models.pool import KEPT, ModelPool
 from edge_matting.engine.worker import EngineHooks, Supply, Worker
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.ledger import Ledger
+from edge_matting.pipeline import PixelBudget, Tools
 from tools.waiting import wait_until
 
 JOB = Job(
@@ -210,7 +213,7 @@ def test_a_worker_that_breaks_is_told_and_frees_its_slot(caplog):
     with at_work(loop):
         wait_until(lambda: work.done == 2, 10, 0.01)
     assert work.done == 2
-    assert "a worker broke" in caplog.text
+    assert "a worker thread failed" in caplog.text
 
 
 def test_sessions_stay_loaded_and_the_least_recent_falls_out():
@@ -358,7 +361,7 @@ def test_a_stale_worker_changes_nothing(box):
     """CASES 18, at the worker."""
     made = box(raising(Truncated("late")))
     claim = made.drop("a.jpg")
-    made.ledger.recover_after_restart()
+    made.ledger.recover_after_engine_death(guilty=False)
     (second,) = made.ledger.claim(1)
     made.perform(claim)
     job = made.ledger.get(claim.job.id)
@@ -367,7 +370,8 @@ def test_a_stale_worker_changes_nothing(box):
 
 
 def test_a_folder_that_left_the_configuration_costs_no_attempt(box):
-    made = box(lambda _model_id: None)
+    tools = Tools(FakeSession(np.zeros((32, 32))), MANIFEST, PixelBudget(1), lambda _stage: None)
+    made = box(lambda _model_id: tools)
     claim = made.drop("a.jpg")
     stranger = replace(claim, job=replace(claim.job, folder="/elsewhere"))
     made.perform(stranger)

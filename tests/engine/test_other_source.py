@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,8 +71,11 @@ class MemorySource:
     def put_away(self, job: Job) -> None:
         self.put_away_jobs.append(job.id)
 
-    def put_away_all(self) -> None:
+    def put_away_all(self, progress: Callable[[], None]) -> None:
         """Nothing waits."""
+
+    def may_still_grow(self, job: Job) -> bool:
+        return False
 
     def _job(self, number: int) -> Job:
         return Job(

@@ -9,7 +9,7 @@ import pytest
 from permissions import without_root
 
 from edge_matting.config.settings import HotFolder
-from edge_matting.core.errors import FolderUnavailable
+from edge_matting.core.errors import PathRefused
 from edge_matting.hotfolder.condition import folder_problem, free_bytes
 from edge_matting.hotfolder.filesystems import needs_polling
 from edge_matting.hotfolder.layout import overlaps, prepare, recipe_for
@@ -27,7 +27,7 @@ def test_the_five_folders_are_made_and_again_without_harm(tmp_path: Path) -> Non
 
 def test_folders_that_cannot_be_made_are_unavailable(tmp_path: Path) -> None:
     (tmp_path / "hot").write_bytes(b"")
-    with pytest.raises(FolderUnavailable, match="cannot make the folder"):
+    with pytest.raises(PathRefused, match="cannot make the folder"):
         prepare(HotFolder(path=tmp_path / "hot"))
 
 
@@ -38,6 +38,15 @@ def test_a_first_level_sub_folder_names_the_recipe() -> None:
     assert recipe_for("deep/passport/a.jpg", recipes, "cutout") == "cutout"
     assert recipe_for("passport", recipes, "cutout") == "cutout"
     assert recipe_for("other/a.jpg", recipes, "cutout") == "cutout"
+
+
+def test_a_sub_folder_names_its_recipe_in_any_case_that_tells_no_two_apart() -> None:
+    assert recipe_for("Passport/a.jpg", ["cutout", "passport"], "cutout") == "passport"
+    assert recipe_for("PASSPORT/deep/a.jpg", ["cutout", "passport"], "cutout") == "passport"
+    both = ["cutout", "Shop", "shop"]
+    assert recipe_for("Shop/a.jpg", both, "cutout") == "Shop"
+    assert recipe_for("shop/a.jpg", both, "cutout") == "shop"
+    assert recipe_for("SHOP/a.jpg", both, "cutout") == "cutout"
 
 
 def test_folders_apart_do_not_overlap(tmp_path: Path) -> None:

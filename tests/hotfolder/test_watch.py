@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from permissions import without_root
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, EventEmitter
 
+from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.errors import FolderUnavailable
-from edge_matting.hotfolder.watch import FolderWatcher, _inodes, _Probe
+from edge_matting.hotfolder.watch import FolderWatcher, _Probe
 from tools.waiting import wait_for
 
 
@@ -322,16 +324,25 @@ def test_where_the_kernel_does_not_tell_nothing_is_held_against_it(
         watcher.stop()
 
 
-def test_a_folder_that_vanishes_while_they_are_counted_is_left_out(inbox: Path) -> None:
-    assert list(_inodes([str(inbox / "gone"), str(inbox)])) == [inbox.stat().st_ino]
+def test_a_folder_that_takes_no_test_file_is_trusted(open_folder: Path) -> None:
+    with without_root():
+        assert _Probe().answered(AnchoredFolder(open_folder), 0.0)
+    assert os.listdir(open_folder) == []
 
 
-def test_a_folder_that_takes_no_test_file_is_trusted(inbox: Path, hints: Hints) -> None:
-    (inbox / "probe").write_bytes(b"")
-    probe = _Probe()
-    probe.name = "probe"  # cannot be made, as in a read-only folder
-    assert probe.answered(inbox, 0.0)
-    assert os.listdir(inbox) == ["probe"]
+def test_a_tree_too_deep_to_be_watched_is_polled(inbox: Path, hints: Hints) -> None:
+    here = os.open(inbox, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    watcher = FolderWatcher(inbox, "auto", hints)
+    watcher.start()
+    watcher.check()
+    watcher.stop()
+    subprocess.run(["rm", "-rf", str(inbox / "d")], check=True)
 
 
 def test_folders_made_later_are_watched_too(

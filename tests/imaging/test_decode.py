@@ -233,10 +233,14 @@ def test_a_camera_raw_file_is_refused_rather_than_its_thumbnail_shown() -> None:
         read_header(data, "IMG.NEF")
 
 
-def test_floating_point_pixels_are_refused() -> None:
-    data = saved(Image.new("F", (8, 8)), "TIFF")
-    with pytest.raises(Unsupported, match="sky"):
-        decode(data, "sky", max_pixels=LIMIT)
+def test_floating_point_pixels_are_read_by_their_range() -> None:
+    for top, notes in ((1.0, 0), (4.0, 1)):
+        rows = np.linspace(0, top, 64, dtype=np.float32).reshape(8, 8)
+        photo = decode(saved(Image.fromarray(rows), "TIFF"), "sky", max_pixels=100)
+        assert photo.rgb.dtype == np.uint16
+        assert photo.rgb[0, 0, 0] == 0
+        assert photo.rgb[7, 7, 0] == 65535
+        assert len(photo.notes) == notes
 
 
 def test_resolution_and_exif_travel_with_the_photo() -> None:
@@ -245,8 +249,8 @@ def test_resolution_and_exif_travel_with_the_photo() -> None:
     for kind in ("JPEG", "PNG", "TIFF"):
         photo = photo_of(saved(upright(), kind, dpi=(300, 300), exif=exif.tobytes()))
         assert photo.dpi == pytest.approx((300, 300), abs=0.1)
-        assert photo.exif is not None
-        assert b"An Artist" in photo.exif
+        assert photo.metadata.exif is not None
+        assert b"An Artist" in photo.metadata.exif
 
 
 def test_the_extension_of_the_name_is_never_believed() -> None:

@@ -15,7 +15,7 @@ from readers import with_opencv
 
 import edge_matting
 from edge_matting.core.errors import Unsupported
-from edge_matting.imaging import before_after, decode, encode
+from edge_matting.imaging import Metadata, before_after, decode, encode
 
 PHOTO = Path(edge_matting.__file__).parent / "data" / "photos" / "astronaut.jpg"
 LIMIT = 50_000_000
@@ -53,7 +53,7 @@ def test_a_png_carries_profile_exif_and_resolution_in_valid_chunks(profile: byte
     exif = Image.Exif()
     exif[0x013B] = "An Artist"
     block = exif.tobytes().removeprefix(b"Exif\0\0")
-    data = encode(pixels(4, np.uint8), "png", icc=profile, exif=block, dpi=(72, 144))
+    data = encode(pixels(4, np.uint8), "png", icc=profile, metadata=Metadata(block), dpi=(72, 144))
     with Image.open(io.BytesIO(data)) as picture:
         picture.verify()  # checks every chunk's CRC
     with Image.open(io.BytesIO(data)) as picture:
@@ -67,7 +67,7 @@ def test_other_formats_carry_profile_and_exif_too(kind: str, profile: bytes) -> 
     exif = Image.Exif()
     exif[0x013B] = "An Artist"
     block = exif.tobytes().removeprefix(b"Exif\0\0")
-    data = encode(pixels(3, np.uint8), kind, icc=profile, exif=block)
+    data = encode(pixels(3, np.uint8), kind, icc=profile, metadata=Metadata(block))
     with Image.open(io.BytesIO(data)) as picture:
         assert picture.info["icc_profile"] == profile
         assert picture.getexif()[0x013B] == "An Artist"
@@ -124,7 +124,7 @@ def test_any_size_survives_the_way_out_and_in_again(width, height, channels, dep
         assert np.array_equal(np.rint(photo.alpha * top), source[:, :, 3])
 
 
-def test_the_preview_shows_the_photo_left_and_a_checkerboard_right() -> None:
+def test_the_thumbnail_shows_the_photo_left_and_a_checkerboard_right() -> None:
     rgb = decode(PHOTO.read_bytes(), "photo", max_pixels=LIMIT).rgb
     jpeg = before_after(rgb, np.zeros(rgb.shape[:2], np.float32), height=100)
     with Image.open(io.BytesIO(jpeg)) as picture:
@@ -136,8 +136,57 @@ def test_the_preview_shows_the_photo_left_and_a_checkerboard_right() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (100, 20_000), (5_000, 3), (50, 50)])
-def test_a_preview_can_be_made_of_any_size(shape: tuple[int, int]) -> None:
+def test_a_thumbnail_can_be_made_of_any_size(shape: tuple[int, int]) -> None:
     jpeg = before_after(np.zeros((*shape, 3), np.uint16), np.ones(shape, np.float32))
     with Image.open(io.BytesIO(jpeg)) as picture:
         assert picture.height <= 240
         assert picture.width <= 2 * 4 * 240
+
+
+def test_the_doubted_place_is_framed_in_the_photo_and_not_in_the_cut_out() -> None:
+    rgb, alpha = np.full((100, 100, 3), 90, np.uint8), np.ones((100, 100), np.float32)
+    plain = decode(before_after(rgb, alpha), "plain.jpg", max_pixels=10**6).rgb.astype(int)
+    told = decode(
+        before_after(rgb, alpha, doubted=(0.2, 0.3, 0.5, 0.4)), "told.jpg", max_pixels=10**6
+    ).rgb.astype(int)
+    changed = np.abs(told - plain).max(axis=2) > 60
+    rows, columns = np.nonzero(changed)
+    assert changed[30, 45]
+    assert not changed[50, 45]
+    assert columns.max() < 76
+    assert 17 <= columns.min() <= 21
+    assert 27 <= rows.min() <= 31
+
+
+def cut_out(colour: tuple[int, int, int], dtype: type) -> np.ndarray:
+    """A disc over a background of one colour, its edge soft; the background is still there."""
+    rows, columns = np.mgrid[:64, :64]
+    alpha = np.clip((24 - np.hypot(rows - 32, columns - 32)) / 6, 0, 1)
+    rgba = np.empty((64, 64, 4), dtype)
+    top = np.iinfo(dtype).max
+    rgba[..., :3] = np.array(colour) * (top // 255)
+    rgba[alpha > 0, :3] = np.array((40, 160, 80)) * (top // 255)
+    rgba[..., 3] = np.rint(alpha * top)
+    return rgba
+
+
+@pytest.mark.parametrize("quality", [50, 92, 100])
+@pytest.mark.parametrize("format_", ["webp", "avif"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_nothing_of_the_background_can_be_seen_under_alpha_0(format_, quality, dtype) -> None:
+    shown = []
+    for colour in ((255, 0, 0), (0, 0, 255)):
+        data = encode(cut_out(colour, dtype), format_, quality=quality)
+        with Image.open(io.BytesIO(data)) as picture:
+            shown.append(np.asarray(picture.convert("RGBA")))
+    assert np.array_equal(*shown)
+    hidden = shown[0][shown[0][:, :, 3] == 0][:, :3]
+    assert hidden.mean() < 2
+
+
+@pytest.mark.parametrize("quality", [10, 60, 92])
+@pytest.mark.parametrize("format_", ["webp", "avif"])
+def test_the_matte_is_exact_in_lossy_formats(format_: str, quality: int) -> None:
+    rgba = cut_out((0, 0, 0), np.uint8)
+    with Image.open(io.BytesIO(encode(rgba, format_, quality=quality))) as picture:
+        assert np.array_equal(np.asarray(picture.convert("RGBA"))[:, :, 3], rgba[:, :, 3])

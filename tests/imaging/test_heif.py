@@ -51,8 +51,8 @@ def test_a_heic_picture_comes_upright_with_its_profile_and_its_credit(orientatio
     assert photo.format == "heic"
     assert np.abs(photo.rgb - wanted).mean() < 4
     assert photo.icc == DISPLAY_P3
-    assert photo.exif is not None
-    assert b"An Artist" in photo.exif
+    assert photo.metadata.exif is not None
+    assert b"An Artist" in photo.metadata.exif
 
 
 def test_a_heic_picture_over_the_limit_is_refused_from_its_header() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import struct
+import sys
 import time
 import tracemalloc
 import zlib
@@ -134,7 +135,7 @@ def test_flipped_bits_end_in_a_picture_or_a_job_error(name: str) -> None:
         (b"PK\x03\x04 docx", "ZIP"),
         (b"\x7fELF\x02\x01", "program"),
         (bytes(random.Random(3).randbytes(500)), "unknown"),
-        (b"RIFF\x10\0\0\0WAVEfmt ", "unknown"),
+        (b"RIFF\x10\0\0\0WAVEfmt ", "sound"),
     ],
 )
 def test_what_is_no_picture_is_named(data: bytes, words: str) -> None:
@@ -148,7 +149,6 @@ def test_what_is_no_picture_is_named(data: bytes, words: str) -> None:
     [
         (b"8BPS\0\x01", "Photoshop"),
         (b"\xff\x0a\0\0", "JPEG XL"),
-        (b"II*\x00\x10\0\0\0CR\x02\0", "raw"),
         (b"<svg xmlns=''>", "SVG"),
     ],
 )
@@ -230,3 +230,17 @@ def test_an_exif_directory_that_points_to_itself_ends() -> None:
 def test_running_out_of_memory_is_said_as_such() -> None:
     with pytest.raises(OutOfMemory, match="big"), job_errors(b"", "png", "big.png"):
         raise MemoryError
+
+
+def test_a_camera_raw_file_is_named_and_told_what_reads_it(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    for data, words in (
+        (b"II*\x00\x10\0\0\0CR\x02\0", "a Canon CR2 raw file"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\0", "a Canon CR3 raw file"),
+        (b"IIRO\x08\0\0\0", "an Olympus ORF raw file"),
+        (b"FOVb\0\0\2\0", "a Sigma X3F raw file"),
+    ):
+        with pytest.raises(Unsupported, match=words) as caught:
+            decode(data, "x", max_pixels=LIMIT)
+        assert "raw" in caught.value.hint
+        assert "TIFF or JPEG" in caught.value.hint

@@ -24,7 +24,7 @@ from PIL import Image, ImageCms
 from readers import with_opencv
 
 import edge_matting
-from edge_matting.imaging import decode, encode
+from edge_matting.imaging import Metadata, decode, encode
 from edge_matting.imaging.png import encode_png, isal_deflate
 from edge_matting.matting import CutoutRows, cutout
 
@@ -135,7 +135,7 @@ def test_pngcheck_finds_no_fault(tmp_path: Path, deflate, depth, channels: int) 
     data = encode_png(
         noise(channels, depth, 700, 500),  # several strips, several IDAT chunks
         icc=profile if channels > 1 else None,
-        exif=exif.tobytes().removeprefix(b"Exif\0\0"),
+        metadata=Metadata(exif.tobytes().removeprefix(b"Exif\0\0")),
         dpi=(300, 300),
         deflate=deflate,
     )
@@ -147,7 +147,9 @@ def test_pngcheck_finds_no_fault(tmp_path: Path, deflate, depth, channels: int) 
 
 @WRITERS
 def test_chunks_come_in_the_order_the_specification_wants(cut: np.ndarray, deflate) -> None:
-    data = encode_png(cut, icc=b"profile", exif=b"MM\0*", dpi=(72, 72), deflate=deflate)
+    data = encode_png(
+        cut, icc=b"profile", metadata=Metadata(b"MM\0*"), dpi=(72, 72), deflate=deflate
+    )
     tags = [tag for tag, _ in chunks(data)]
     assert tags[:4] == [b"IHDR", b"iCCP", b"pHYs", b"eXIf"]
     assert set(tags[4:-1]) == {b"IDAT"}

@@ -69,8 +69,6 @@ def finished(data: bytes, colour: str, kind: str = "foreground", format_: str = 
     """The file that a recipe makes of ``data`` where everything is subject."""
     photo = decode(data, "photo", max_pixels=10**6)
     alpha = np.ones(photo.rgb.shape[:2], np.float32)
-    if photo.alpha is not None:
-        alpha = photo.alpha
     recipe = Recipe.model_validate(
         {"outputs": ({"kind": kind, "format": format_},), "colour": colour, "foreground": False}
     )

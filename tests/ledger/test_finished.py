@@ -11,6 +11,7 @@ from ledger_jobs import (
     REVIEW,
     RUNNING,
     SUCCEEDED,
+    WITHDRAWN,
     a_result,
     claim_one,
     failed,
@@ -98,7 +99,6 @@ def test_a_retry_is_refused_when_a_newer_photo_has_the_name(ledger: Ledger) -> N
     ledger.enqueue([source(version=2)])
     with pytest.raises(LedgerError, match="newer photo of the same name is job 2"):
         ledger.retry(old.id)
-    assert ledger.retry_failed() == 0
 
 
 def test_a_retry_is_refused_while_the_original_is_on_its_way_or_gone(ledger: Ledger) -> None:
@@ -109,14 +109,6 @@ def test_a_retry_is_refused_while_the_original_is_on_its_way_or_gone(ledger: Led
     ledger.moved(job, Original(Place.GONE, ""))
     with pytest.raises(LedgerError, match=r"gone \(drop the photo again\)"):
         ledger.retry(job.id)
-    assert ledger.retry_failed() == 0
-
-
-def test_all_failed_jobs_are_retried_at_once(ledger: Ledger) -> None:
-    given_up(ledger, "a.jpg")
-    given_up(ledger, "b.jpg")
-    assert ledger.retry_failed() == 2
-    assert len(ledger.claim(9)) == 2
 
 
 def test_an_accepted_review_succeeds_with_its_verdict_kept(ledger: Ledger) -> None:
@@ -163,21 +155,28 @@ def test_what_is_not_there_is_none(ledger: Ledger) -> None:
 
 def test_numbers_for_the_status_page(ledger: Ledger, clock: ManualClock) -> None:
     assert ledger.counts() == dict.fromkeys(JobState, 0)
-    assert (ledger.oldest_pending(), ledger.next_due(), ledger.has_work()) == (None, None, False)
+    assert (ledger.oldest_pending(), ledger.next_due()) == (None, None)
     began = clock.time
     ledger.enqueue([source("a.jpg"), source("b.jpg"), source("c.jpg")])
     clock.time += 10
     first, second = ledger.claim(2)
     assert ledger.oldest_pending() == began
-    assert (ledger.next_due(), ledger.has_work()) == (began, True)
+    assert ledger.next_due() == began
     finished(ledger, first, SUCCEEDED)
     clock.time += 60
     failed(ledger, second, NotAnImage("no"))
-    assert ledger.counts() == {PENDING: 1, RUNNING: 0, SUCCEEDED: 1, REVIEW: 0, FAILED: 1}
-    assert ledger.rate(30) == {SUCCEEDED: 0, REVIEW: 0, FAILED: 1}
-    assert ledger.rate(90) == {SUCCEEDED: 1, REVIEW: 0, FAILED: 1}
+    assert ledger.counts() == {
+        PENDING: 1,
+        RUNNING: 0,
+        SUCCEEDED: 1,
+        REVIEW: 0,
+        FAILED: 1,
+        WITHDRAWN: 0,
+    }
+    assert ledger.rate(30) == {SUCCEEDED: 0, REVIEW: 0, FAILED: 1, WITHDRAWN: 0}
+    assert ledger.rate(90) == {SUCCEEDED: 1, REVIEW: 0, FAILED: 1, WITHDRAWN: 0}
     claim_one(ledger)
-    assert (ledger.oldest_pending(), ledger.next_due(), ledger.has_work()) == (None, None, True)
+    assert (ledger.oldest_pending(), ledger.next_due()) == (None, None)
 
 
 def test_what_finished_is_listed_with_its_moment_and_as_a_history(

@@ -11,7 +11,7 @@ from fakes import ManualClock
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from ledger_jobs import a_result
+from ledger_jobs import FOLDER, a_result
 
 from edge_matting.core.errors import (
     DiskFull,
@@ -37,7 +37,7 @@ from edge_matting.core.states import FINISHED, JobState
 from edge_matting.ledger import Ledger
 
 MAX_ATTEMPTS = 3
-PENDING, RUNNING, SUCCEEDED, REVIEW, FAILED = JobState
+PENDING, RUNNING, SUCCEEDED, REVIEW, FAILED, WITHDRAWN = JobState
 PATHS = ["a.jpg", "a.png", "a.alpha.jpg", "sub/a.jpg", "b\udcff.jpg"]
 RESULT = a_result("a.png")
 OUTCOMES: list[Outcome] = [
@@ -79,8 +79,13 @@ class Expected:
         else:
             self.wait(now, 2.0**self.attempts)
 
+    def withdraw(self) -> None:
+        self.state, self.place, self.settled = WITHDRAWN, Place.GONE, True
+
     def fail(self, error: JobError, now: float) -> None:
-        if not isinstance(error, TemporaryError):
+        if isinstance(error, SourceGone) and self.place is Place.IN:
+            self.withdraw()
+        elif not isinstance(error, TemporaryError):
             self.state = FAILED
         elif error.refund:
             self.delays += 1
@@ -205,6 +210,19 @@ class LedgerMachine(RuleBasedStateMachine):
             expected.fail(outcome.error, self.clock.time)
         assert job is not None
 
+    @rule(path=st.sampled_from(PATHS))
+    def somebody_takes_a_waiting_photo_away(self, path: str) -> None:
+        waiting = [
+            job
+            for job in self.model.jobs.values()
+            if job.path == path and job.state is PENDING and job.place is Place.IN
+        ]
+        found = [number for number, source in self.ledger.waiting_in(FOLDER) if source == path]
+        assert found == [job.id for job in waiting]
+        assert self.ledger.withdraw(found) == len(waiting)
+        for job in waiting:
+            job.withdraw()
+
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
@@ -241,7 +259,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def daemon_restarts(self) -> None:
         self.ledger.close()
         self.ledger = self._open()
-        self.ledger.recover_after_restart()
+        self.ledger.recover_after_engine_death(guilty=False)
         for job in self.model.running():
             job.refund(self.clock.time)
 
@@ -280,18 +298,6 @@ class LedgerMachine(RuleBasedStateMachine):
         if job is not None:
             assert allowed
             self._retried(expected)
-
-    @rule()
-    def retry_failed(self) -> None:
-        failed = [
-            job
-            for job in self.model.jobs.values()
-            if job.state is FAILED and job.settled and job.place is not Place.GONE
-            if self.model.newest(job.path) is job
-        ]
-        assert self.ledger.retry_failed() == len(failed)
-        for job in failed:
-            self._retried(job)
 
     def _retried(self, job: Expected) -> None:
         job.attempts, job.delays, job.alone, job.settled = 0, 0, False, False
@@ -339,12 +345,10 @@ class LedgerMachine(RuleBasedStateMachine):
     def no_healthy_job_is_forgotten(self) -> None:
         now = self.clock.time
         jobs = self.model.jobs.values()
-        due = [job for job in jobs if job.is_due(now)]
-        assert self.ledger.has_work() == bool(due or self.model.running())
         next_due = self.ledger.next_due()
+        assert (next_due is not None and next_due <= now) == any(job.is_due(now) for job in jobs)
         pending = [job for job in jobs if job.state is PENDING]
         assert (next_due is None) == (not pending)
-        assert next_due is None or (next_due <= now) == bool(due)
 
 
 def _seen(job: Job) -> tuple[object, ...]:

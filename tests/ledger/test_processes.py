@@ -140,7 +140,7 @@ def test_what_a_killed_process_committed_is_there(tmp_path: Path, burst: float) 
             if len(event) == 2:  # the last line may be cut short
                 assert event[1] in jobs
                 assert event[0] != "finished" or jobs[event[1]].state in FINISHED
-        ledger.recover_after_restart()
+        ledger.recover_after_engine_death(guilty=False)
         assert ledger.counts()[JobState.RUNNING] == 0
         for claim in ledger.claim(100_000):
             assert claim.job.attempts == 1

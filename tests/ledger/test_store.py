@@ -10,6 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 import pytest
+from disk_calls import disk_calls
 from fakes import ManualClock
 from ledger_jobs import a_result
 
@@ -97,7 +98,7 @@ def test_after_a_power_cut_a_claim_that_was_not_synced_is_as_if_taken_back(
     (before,) = ledger.claim(1)
     assert log_of(path).stat().st_size > synced
     with open_ledger(after_power_cut(path, synced)) as after:
-        assert after.recover_after_restart().returned == ()
+        assert after.recover_after_engine_death(guilty=False).returned == ()
         (again,) = after.claim(1)
         assert again.job == before.job
         assert not after.holds(before)
@@ -171,7 +172,7 @@ def test_a_reader_does_not_wait_for_a_burst_that_is_being_written(ledger: Ledger
     with ledger._database.write() as connection:
         connection.execute("DELETE FROM jobs")
         assert ledger.counts()[JobState.PENDING] == 1
-        assert ledger.has_work()
+        assert ledger.next_due() is not None
 
 
 def test_a_locked_ledger_is_reported(path: Path, ledger: Ledger, raw: sqlite3.Connection) -> None:
@@ -215,6 +216,17 @@ def test_damage_inside_the_file_is_found_by_the_audit(path: Path) -> None:
         assert ledger.check()[0].startswith("the file is damaged: ")
 
 
+def test_a_ledger_set_aside_stays_so_after_a_power_cut(path: Path, ledger: Ledger) -> None:
+    """Its log goes first: left beside a new ledger it would be played into it."""
+    ledger.enqueue(sources(1))
+    before = {file.name: file for file in path.parent.iterdir()}
+    assert set(before) == {"ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"}
+    with disk_calls() as calls:
+        aside = set_aside(path, ManualClock())
+    names = [("rename", f"{aside.name}{ending}") for ending in ("-wal", "-shm", "")]
+    assert calls == [*names, ("sync", path.parent.name)]
+
+
 def test_a_damaged_ledger_is_set_aside_with_its_log_and_a_new_one_starts_empty(
     path: Path,
 ) -> None:
@@ -245,7 +257,7 @@ def test_setting_aside_overwrites_nothing(path: Path) -> None:
 
 
 def test_a_new_ledger_has_the_newest_version(raw: sqlite3.Connection) -> None:
-    assert version(raw) == len(MIGRATIONS) == 2
+    assert version(raw) == len(MIGRATIONS) == 3
 
 
 def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_is(
@@ -253,7 +265,7 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_is(
 ) -> None:
     raw.execute("PRAGMA user_version = 7")
     with pytest.raises(
-        LedgerError, match=r"ledger\.sqlite has version 7, this program knows up to 2"
+        LedgerError, match=r"ledger\.sqlite has version 7, this program knows up to 3"
     ):
         open_ledger(path)
     assert version(raw) == 7
@@ -287,6 +299,28 @@ def test_a_ledger_from_before_parameters_keeps_its_jobs(path: Path) -> None:
         (claim,) = ledger.claim(1)
         assert (claim.job.recipe, claim.job.parameters) == ("cutout", None)
         ledger.announce("/srv/hot", Signature(9, 9, 9), '{"feather":1}')
+        assert ledger.check() == []
+
+
+def test_photos_that_were_taken_away_are_no_failures_of_the_older_ledger_any_more(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "old.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        old.row_factory = sqlite3.Row
+        migrate(old, MIGRATIONS[:2])
+        old.execute("INSERT INTO names VALUES (1, x'2f', x'61', x'61'), (2, x'2f', x'62', x'62')")
+        for name, code in ((1, "source_gone"), (2, "not_an_image")):
+            old.execute(
+                "INSERT INTO jobs (name, signature, recipe, state, attempts, queued_at, due_at,"
+                " original, settled, code, created_at, updated_at, finished_at)"
+                " VALUES (?, '1:2:3', 'cutout', 'failed', 1, 0, 0, x'61', 1, ?, 0, 0, 1)",
+                (name, code),
+            )
+    with open_ledger(path) as ledger:
+        states = {job.code: job.state for job in ledger.jobs(None, 9)}
+        assert states == {"source_gone": JobState.WITHDRAWN, "not_an_image": JobState.FAILED}
+        assert ledger.counts()[JobState.WITHDRAWN] == 1
         assert ledger.check() == []
 
 
@@ -392,13 +426,13 @@ def test_hot_statements_use_indexes(ledger: Ledger) -> None:
     ledger.find_result("s", "r", "m")
     ledger.previous_outputs("/srv/hot", "0/p0.jpg", 9)
     ledger.counts()
-    ledger.has_work()
+    ledger.next_due()
     ledger.oldest_pending()
     ledger.rate(60)
     ledger.jobs(JobState.PENDING, 9)
     ledger.misplaced(9)
     ledger.stays(job)
-    ledger.recover_after_restart()
+    ledger.recover_after_engine_death(guilty=False)
     for connection in (database._writer, database._reader):
         connection.set_trace_callback(None)
     looked_at = [text for text in statements if re.match(r"\s*(SELECT|UPDATE|DELETE)\b", text)]

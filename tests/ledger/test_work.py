@@ -6,10 +6,12 @@ import pytest
 from fakes import ManualClock
 from ledger_jobs import (
     FAILED,
+    FOLDER,
     PENDING,
     REVIEW,
     RUNNING,
     SUCCEEDED,
+    WITHDRAWN,
     a_result,
     claim_one,
     failed,
@@ -21,7 +23,7 @@ from ledger_jobs import (
 )
 
 from edge_matting.core.errors import DiskFull, NotAnImage, SourceGone, Truncated
-from edge_matting.core.jobs import Done, Failed
+from edge_matting.core.jobs import Done, Failed, Place
 from edge_matting.engine.jobs.source import EarlierResults, JobSource, Originals
 from edge_matting.ledger import Ledger
 
@@ -70,7 +72,7 @@ def test_a_released_job_is_as_if_never_claimed(ledger: Ledger) -> None:
 def test_a_stale_claim_changes_nothing(ledger: Ledger) -> None:
     ledger.enqueue([source()])
     stale = claim_one(ledger)
-    ledger.recover_after_restart()
+    ledger.recover_after_engine_death(guilty=False)
     fresh = claim_one(ledger)
     assert ledger.finish(stale, Done(SUCCEEDED, a_result("a.png"))) is None
     assert ledger.finish(stale, Failed(NotAnImage("no"))) is None
@@ -85,7 +87,6 @@ def test_a_clock_jump_delays_no_waiting_job(
     ledger.enqueue([source("old.jpg")])
     clock.time += jump
     ledger.enqueue([source("new.jpg")])
-    assert ledger.has_work()
     assert ledger.next_due() is not None
     assert [claim.job.source for claim in ledger.claim(2)] == ["old.jpg", "new.jpg"]
 
@@ -93,9 +94,8 @@ def test_a_clock_jump_delays_no_waiting_job(
 def test_a_delay_ends_when_the_clock_jumps_back(ledger: Ledger, clock: ManualClock) -> None:
     ledger.enqueue([source()])
     failed(ledger, claim_one(ledger), DiskFull("full"))
-    assert not ledger.has_work()
+    assert ledger.claim(1) == []
     clock.time -= YEAR
-    assert ledger.has_work()
     assert len(ledger.claim(1)) == 1
 
 
@@ -172,9 +172,30 @@ def test_a_file_listed_just_before_it_was_moved_leaves_no_job(ledger: Ledger) ->
     assert claim_one(ledger).job.id == 3  # an id is never given again
 
 
-def test_a_file_that_somebody_took_away_fails(ledger: Ledger) -> None:
+def test_a_file_that_somebody_took_away_is_withdrawn_and_not_failed(ledger: Ledger) -> None:
     ledger.enqueue([source()])
-    assert failed(ledger, claim_one(ledger), SourceGone("gone")).code == "source_gone"
+    job = failed(ledger, claim_one(ledger), SourceGone("gone"))
+    assert (job.state, job.code, job.original.place) == (WITHDRAWN, "source_gone", Place.GONE)
+    assert (ledger.misplaced(9), ledger.retry(job.id)) == ([], None)
+    assert ledger.check() == []
+
+
+def test_a_withdrawn_photo_that_comes_back_is_a_new_job(ledger: Ledger) -> None:
+    ledger.enqueue([source()])
+    ((number, path),) = ledger.waiting_in(FOLDER)
+    assert (path, ledger.withdraw([number]), ledger.withdraw([number])) == ("a.jpg", 1, 0)
+    assert ledger.count_new([source()]) == 1
+    assert ledger.enqueue([source()]).added == 1
+    assert ledger.count_new([source()]) == 0
+    assert ledger.counts()[WITHDRAWN] == 1
+    assert ledger.check() == []
+
+
+def test_a_photo_in_work_is_not_withdrawn_under_its_engine(ledger: Ledger) -> None:
+    ledger.enqueue([source()])
+    claim = claim_one(ledger)
+    assert ledger.withdraw([claim.job.id]) == 0
+    assert finished(ledger, claim, SUCCEEDED).state is SUCCEEDED
 
 
 def test_a_retry_whose_original_was_taken_away_fails(ledger: Ledger) -> None:
@@ -257,4 +278,6 @@ def test_an_engines_death_gives_back_its_own_jobs_alone(tmp_path):
         assert (recovered.returned[0].attempts, recovered.returned[0].alone) == (1, True)
         assert first.holds(theirs)
         assert not first.holds(mine)
-        assert [job.id for job in first.recover_after_restart().returned] == [theirs.job.id]
+        assert [job.id for job in first.recover_after_engine_death(guilty=False).returned] == [
+            theirs.job.id
+        ]

@@ -192,6 +192,28 @@ def test_a_cutout_with_its_shadow_composes_as_the_composite_does(depth) -> None:
 
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_colours_with_a_shadow_are_rounded_to_the_nearest(depth) -> None:
+    """Cut off instead, each would be half a level too dark on average."""
+    rng = np.random.default_rng(2)
+    top = np.iinfo(depth).max
+    photo = rng.integers(0, top, (80, 60, 3), dtype=depth, endpoint=True)
+    alpha = rng.random((80, 60), np.float32)
+    shadow = drop_shadow(alpha, colour=(0.3, 0.2, 0.6), opacity=0.7, blur=4.0, offset=(3, 3))
+    front, both = with_shadow(photo, alpha, shadow)
+    shaded = composite(photo, alpha, Flat((0.2, 0.9, 0.4)), shadow=shadow)
+
+    share = alpha.astype(float)[:, :, np.newaxis]
+    dark = shadow.opacity_of(0, 80).astype(float)[:, :, np.newaxis]
+    under = np.array((0.2, 0.9, 0.4)) * (1 - dark) + shadow.colour * dark
+    exact = photo * share + under * top * (1 - share)
+    assert np.abs(shaded - exact).max() <= 0.51
+    part = share / (share + dark * (1 - share))
+    exact = photo * part + shadow.colour * top * (1 - part)
+    assert np.abs(front - exact).max() <= 0.51
+    assert np.abs(both - (share + dark * (1 - share))[:, :, 0]).max() < 1e-6
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
 def test_premultiplied_colours_are_colour_times_alpha(depth) -> None:
     rng = np.random.default_rng(1)
     top = np.iinfo(depth).max

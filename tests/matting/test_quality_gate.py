@@ -10,6 +10,7 @@ from harness import PHOTO
 from edge_matting.matting import assess, halved
 from edge_matting.matting.quality_gate.features import Reduced, disagreement, measure
 from edge_matting.matting.quality_gate.gate import REASONS, predicted_error, reasons
+from edge_matting.matting.quality_gate.place import doubted_box
 from edge_matting.matting.quality_gate.weights import DOUBT, FIRST, LIMIT, SECOND, Weights
 
 
@@ -186,3 +187,35 @@ def test_the_sample_photo_goes_out_and_not_to_review() -> None:
     photo = decode(PHOTO.read_bytes(), "photo", max_pixels=10**7)
     alpha = refine(photo.rgb, infer(photo.rgb, session, manifest))
     assert assess(photo.rgb, alpha, second_look(session, manifest)).verdict == "ok"
+
+
+def test_the_place_of_the_doubt_is_where_a_second_look_sees_another_thing() -> None:
+    alpha = np.zeros((100, 200), np.float32)
+    alpha[20:80, 40:100] = 1
+    other = np.full_like(alpha, np.nan)
+    other[10:90, 30:190] = alpha[10:90, 30:190]
+    other[40:70, 140:170] = 1  # a second person, seen only now
+    box = doubted_box(alpha, other)
+    assert box is not None
+    left, top, width, height = box
+    assert 0.6 < left < 0.7
+    assert left + width < 0.92
+    assert 0.3 < top < 0.4
+    assert top + height < 0.78
+
+
+def test_without_a_second_look_the_undecided_part_is_the_place() -> None:
+    alpha = np.zeros((100, 200), np.float32)
+    alpha[20:80, 40:100] = 1
+    alpha[30:60, 150:180] = 0.5
+    box = doubted_box(alpha, None)
+    assert box is not None
+    assert 0.68 < box[0] < 0.76
+
+
+def test_a_soft_edge_alone_is_no_place_of_doubt() -> None:
+    alpha = np.zeros((150, 150), np.float32)
+    alpha[40:110, 40:110] = 1
+    alpha[39, 39:111] = alpha[110, 39:111] = 0.5
+    assert doubted_box(alpha, None) is None
+    assert doubted_box(alpha, alpha.copy()) is None

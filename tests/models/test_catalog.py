@@ -15,6 +15,9 @@ from edge_matting.models.manifest import load_manifest, parse_manifest
 
 CONTENT = b"not really a model"
 
+SMALL_SHA256 = "c793f60d49a239d56fc5566d1c354da09a0facf8e46c2dd2149c9566a2b181ec"
+"""Of the model `preview`, as version 0.1.0 shipped it."""
+
 
 def values(model_id: str = "tiny", **changes: object) -> dict[str, object]:
     made: dict[str, object] = {
@@ -241,3 +244,18 @@ def test_every_shipped_model_has_a_valid_manifest_and_the_right_digest(tmp_path:
         assert entry.fault is None
         assert isinstance(entry.manifest, Manifest)
         catalog.verify(entry.id)
+
+
+def test_the_model_preview_is_small_and_stays_the_same_file(tmp_path: Path) -> None:
+    catalog = Catalog(shipped_models_dir(), tmp_path)
+    manifest = catalog.get("preview")
+    assert (manifest.id, manifest.sha256) == ("small", SMALL_SHA256)
+    assert manifest.variants[0].file == "matting_mobilenetv2_preview.int8.onnx"  # in cache keys
+    assert catalog.path("preview") == catalog.path("small")
+    assert "preview" not in [entry.id for entry in catalog.list()]
+
+
+def test_a_model_that_is_not_there_is_told_with_the_nearest_one(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no model smal .*did you mean small\?") as caught:
+        Catalog(shipped_models_dir(), tmp_path).get("smal")
+    assert "default, quality, small" in caught.value.hint

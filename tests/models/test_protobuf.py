@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
@@ -50,6 +50,7 @@ def test_what_is_broken_is_named(data: bytes, words: str) -> None:
             convert(5)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_do_more_than_raise(data: bytes) -> None:
     try:
@@ -58,6 +59,7 @@ def test_no_bytes_do_more_than_raise(data: bytes) -> None:
         pass
 
 
+@settings(deadline=None)
 @given(st.integers(0, 400), st.integers(0, 255))
 def test_a_damaged_model_is_read_or_refused(place: int, value: int) -> None:
     data = bytearray(MODEL)

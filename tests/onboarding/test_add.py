@@ -14,7 +14,7 @@ from graphs import save, write_model, write_recurrent_model
 from onnx import TensorProto, helper
 
 from edge_matting.cli.main import main
-from edge_matting.cli.models import rivals, told
+from edge_matting.cli.onboarding_report import explain, rivals
 from edge_matting.cli.sample import sample_photo, trial_photos
 from edge_matting.cli.trial import BuiltInPhotos, reference_mattes
 from edge_matting.core.errors import ModelError, SessionError
@@ -359,7 +359,7 @@ def test_side_and_normalisation_of_an_unknown_network_are_found_by_trying(tmp_pa
     assert added.manifest.input.size.width == 320
     assert added.scores["half"].disagreement == pytest.approx(0.0, abs=1e-6)
     assert rivals(added) == ()
-    lines = "\n".join(told(added))
+    lines = "\n".join(explain(added))
     assert "recognised as: no known family" in lines
     assert "normalisation: half; tried, less is better: half 0.0" in lines
 
@@ -372,7 +372,7 @@ def test_near_rivals_are_named_with_the_option_that_chooses_one(add: Add, tmp_pa
     }
     added = replace(add(write_model(tmp_path / "m.onnx")), scores=scores)
     assert rivals(added) == ("half",)
-    assert "--preset half" in "\n".join(told(added))
+    assert "--preset half" in "\n".join(explain(added))
 
 
 def test_turned_over_means_the_other_class_or_the_other_end() -> None:

@@ -164,7 +164,9 @@ def test_a_model_that_answers_with_another_number_of_mattes_is_a_fault() -> None
 
 def test_a_graph_of_fixed_batch_and_a_plan_of_one_are_left_alone() -> None:
     model = Model()
-    free, fixed = (SimpleNamespace(input=SimpleNamespace(batch=batch)) for batch in (None, 1))
+    free, fixed = (
+        SimpleNamespace(task="matting", input=SimpleNamespace(batch=batch)) for batch in (None, 1)
+    )
     assert batched(model, free, 1) is model
     assert batched(model, fixed, 4) is model
     assert isinstance(batched(model, free, 4), BatchedSession)

@@ -15,6 +15,7 @@ from fake_model import MANIFEST, FakeSession
 from harness import PHOTO
 
 from edge_matting.config import Recipe
+from edge_matting.core.anchored import anchored_file
 from edge_matting.core.errors import (
     InferenceFailed,
     SourceChanged,
@@ -121,12 +122,40 @@ def test_a_source_is_read_only_if_it_is_the_file_that_settled(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(b"12345")
     settled = Signature.of(path.lstat())
-    assert read_source(path, settled, 100) == b"12345"
+    assert read_source(anchored_file(path), settled, 100) == b"12345"
     with pytest.raises(TooLarge, match="the limit is"):
-        read_source(path, settled, 4)
+        read_source(anchored_file(path), settled, 4)
     path.write_bytes(b"123456")
     with pytest.raises(SourceChanged):
-        read_source(path, settled, 100)
+        read_source(anchored_file(path), settled, 100)
+
+
+def test_a_source_that_changes_while_it_is_read_is_not_used(tmp_path, monkeypatch):
+    """The bytes would be of two photos, or of half a one."""
+    module = import_module("edge_matting.pipeline.read_source")
+    path = tmp_path / "a.jpg"
+    read = module._read
+
+    def growing(name, descriptor, size):
+        data = read(name, descriptor, size)
+        with path.open("ab") as file:
+            file.write(b"more")
+        return data
+
+    def rewritten(name, descriptor, size):
+        data = read(name, descriptor, size)
+        path.write_bytes(b"54321")
+        os.utime(path, ns=(0, 0))
+        return data
+
+    def cut_short(name, descriptor, size):
+        return read(name, descriptor, size)[:-1]  # as a network file system may
+
+    for meanwhile in (growing, rewritten, cut_short):
+        path.write_bytes(b"12345")
+        monkeypatch.setattr(module, "_read", meanwhile)
+        with pytest.raises(SourceChanged, match="while it was read"):
+            read_source(anchored_file(path), None, 100)
 
 
 def test_nothing_but_a_regular_file_is_opened(tmp_path):
@@ -135,7 +164,7 @@ def test_nothing_but_a_regular_file_is_opened(tmp_path):
     (tmp_path / "link").symlink_to(PHOTO)
     for name in ("fifo", "folder", "link", "none"):
         with pytest.raises(SourceGone):
-            read_source(tmp_path / name, None, 100)
+            read_source(anchored_file(tmp_path / name), None, 100)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -144,7 +173,7 @@ def test_an_unreadable_source_is_not_its_own_fault(tmp_path):
     path.write_bytes(b"1")
     path.chmod(0)
     with pytest.raises(SourceUnreadable):
-        read_source(path, None, 100)
+        read_source(anchored_file(path), None, 100)
 
 
 def test_waiting_for_room_is_a_sign_of_life(monkeypatch):

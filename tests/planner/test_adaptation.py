@@ -40,8 +40,6 @@ FULL = Plan(
     session_threads=1,
     memory_bytes=3 << 30,
     reasons=("as planned",),
-    prefetch=2,
-    encode_workers=3,
     fallbacks=Fallbacks(("cuda", "cpu"), ("fp32", "fp16"), ((320, 320), (256, 256)), (1,)),
 )
 CALM = replace(

@@ -154,7 +154,6 @@ def fits_the_device(
         assert least > profile.memory_bytes
         assert any("are needed" in reason for reason in plan.reasons)
     assert 1 <= plan.workers <= MAX_WORKERS
-    assert plan.prefetch + plan.encode_workers <= plan.workers
     assert plan.session_threads >= 1
     assert plan.batch >= 1
     fixed_by_user = model.multiple is not None and settings.device.resolution != "auto"

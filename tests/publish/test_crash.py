@@ -19,29 +19,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_matting.config.settings import HotFolder
-from edge_matting.core.durable import is_temporary, sweep_temporaries
+from edge_matting.core.anchored import AnchoredFolder
+from edge_matting.core.durable import TEMPORARY_PREFIX
+from edge_matting.core.walks import sweep_temporaries
 from edge_matting.core.jobs import EncodedOutput, Job, Original, Place, Signature
 from edge_matting.core.states import JobState
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.publish import (
-    accept_result, copy_result, dispose, named_outputs, publish_result, remove_stale,
-    renamed_outputs,
+    accept_result, copy_result, dispose, publish_result, remove_stale,
 )
 
 FAST = "/dev/shm" if os.path.isdir("/dev/shm") else None  # another file system than /tmp
 OLD = [EncodedOutput("cutout", "png", b"old"), EncodedOutput("alpha", "png", b"old alpha")]
+WHY = json.dumps({"source": "sub/a.jpg", "code": "broken"}).encode()
 NEW = [EncodedOutput("cutout", "png", b"new"), EncodedOutput("trimap", "png", b"new trimap")]
-
-
-def sidecar(outputs):
-    described = [{"file": o.file, "sha256": o.sha256} for o in outputs]
-    return json.dumps({"quality": {"verdict": "review"}, "outputs": described}).encode()
-
-
-def publish_files(root, stem, files):
-    outputs = named_outputs(stem, files)
-    publish_result(root, stem, outputs, files, sidecar(outputs))
-    return outputs
+SIDECAR = {"quality": {"verdict": "review"}}
 
 
 def dropped(folder):
@@ -55,27 +47,28 @@ def dropped(folder):
 
 
 def publish(folder):
-    earlier = publish_files(folder.outbox, "sub/a", OLD)
+    earlier = publish_result(folder.door(folder.outbox), "sub/a", OLD, SIDECAR)
     def act():
-        new = publish_files(folder.outbox, "sub/a", NEW)
-        remove_stale(folder.outbox, earlier, new)
+        new = publish_result(folder.door(folder.outbox), "sub/a", NEW, SIDECAR, earlier=earlier)
+        remove_stale(folder.door(folder.outbox), earlier, new)
     return act
 
 
 def first_publish(folder):
-    return lambda: publish_files(folder.outbox, "deep/sub/a", NEW)
+    return lambda: publish_result(folder.door(folder.outbox), "deep/sub/a", NEW, SIDECAR)
 
 
 def copy(folder):
-    stored = publish_files(folder.outbox, "a", OLD)
-    content = sidecar(renamed_outputs("b", stored))
-    return lambda: copy_result(folder.outbox, stored, folder.outbox, "b", content)
+    stored = publish_result(folder.door(folder.outbox), "a", OLD, SIDECAR)
+    out = folder.door(folder.outbox)
+    return lambda: copy_result(out, stored, out, "b", SIDECAR)
 
 
 def accept(folder):
-    outputs = publish_files(folder.review, "sub/a", OLD)
+    outputs = publish_result(folder.door(folder.review), "sub/a", OLD, SIDECAR)
     def act():
-        assert accept_result(folder.review, folder.outbox, "sub/a", outputs, 0.0) == outputs
+        review, out = folder.door(folder.review), folder.door(folder.outbox)
+        assert accept_result(review, out, "sub/a", outputs, 0.0) == outputs
     return act
 
 
@@ -99,7 +92,7 @@ def archive_elsewhere(folder):
 
 def fail(folder):
     job = dropped(folder)
-    return lambda: dispose(folder, job, Place.FAILED, b"why")
+    return lambda: dispose(folder, job, Place.FAILED, WHY)
 
 
 def delete(folder):
@@ -109,7 +102,7 @@ def delete(folder):
 
 def retried(folder):
     job = dropped(folder)
-    job = replace(job, original=dispose(folder, job, Place.FAILED, b"why"))
+    job = replace(job, original=dispose(folder, job, Place.FAILED, WHY))
     return lambda: dispose(folder, job, Place.DONE)
 
 
@@ -127,7 +120,7 @@ def tree(folder):
     found = {}
     for root, _, names in os.walk(folder.path, followlinks=True):
         for name in names:
-            if not is_temporary(name):
+            if not name.startswith(TEMPORARY_PREFIX):
                 path = Path(root, name)
                 found[str(path.relative_to(folder.path))] = path.read_bytes().decode()
     return found
@@ -161,7 +154,7 @@ def run(scenario, number):
         killed = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
         check(folder, photos)
         act()
-        sweep_temporaries(folder.path)
+        sweep_temporaries(AnchoredFolder(folder.path))
         check(folder, photos)
         return killed, tree(folder)
     finally:

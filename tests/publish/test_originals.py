@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,15 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_matting.config.settings import HotFolder
-from edge_matting.core.durable import move_no_replace
-from edge_matting.core.errors import FolderUnavailable, SourceChanged, SourceGone
+from edge_matting.core.anchored import AnchoredFolder
+from edge_matting.core.errors import FolderUnavailable, SourceChanged, SourceGone, SourceGrows
 from edge_matting.core.jobs import Job, Original, Place, Signature
+from edge_matting.core.moves import move_no_replace
+from edge_matting.core.naming import fit, numbered
 from edge_matting.core.states import JobState
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.publish import build_report, dispose
-from edge_matting.publish.names import fit, numbered
 
-REPORT = b'{"code": "not_an_image"}\n'
+REPORT = b'{"source": "a.jpg", "code": "not_an_image"}\n'
 
 ORIGINAL_NAMES = [
     *AWKWARD_NAMES,
@@ -158,10 +160,10 @@ def test_something_new_under_the_old_name_is_left_alone(
 def test_a_photo_that_is_renamed_over_the_old_one_at_the_last_moment_is_put_back(
     folder: HotFolder,
 ) -> None:
-    def replaced(source: Path, target: Path) -> None:
+    def replaced(inbox: AnchoredFolder, source: str, done: AnchoredFolder, target: str) -> None:
         (folder.path / "upload").write_bytes(b"the next photo")
-        (folder.path / "upload").rename(source)
-        move_no_replace(source, target)
+        (folder.path / "upload").rename(inbox.path / source)
+        move_no_replace(inbox, source, done, target)
 
     with pytest.raises(SourceChanged, match="was replaced"):
         dispose(folder, drop(folder), Place.DONE, move=replaced)
@@ -170,19 +172,19 @@ def test_a_photo_that_is_renamed_over_the_old_one_at_the_last_moment_is_put_back
 
 
 def test_a_photo_that_is_taken_away_at_the_last_moment_is_gone(folder: HotFolder) -> None:
-    def taken(source: Path, target: Path) -> None:
-        source.unlink()
-        move_no_replace(source, target)
+    def taken(inbox: AnchoredFolder, source: str, done: AnchoredFolder, target: str) -> None:
+        (inbox.path / source).unlink()
+        move_no_replace(inbox, source, done, target)
 
     with pytest.raises(SourceGone):
         dispose(folder, drop(folder), Place.DONE, move=taken)
 
 
 def test_a_name_that_is_taken_at_the_last_moment_is_passed_over(folder: HotFolder) -> None:
-    def contested(source: Path, target: Path) -> None:
-        if target.name == "a.jpg":
-            target.write_bytes(b"another's")
-        move_no_replace(source, target)
+    def contested(inbox: AnchoredFolder, source: str, done: AnchoredFolder, target: str) -> None:
+        if target == "a.jpg":
+            (done.path / target).write_bytes(b"another's")
+        move_no_replace(inbox, source, done, target)
 
     job = drop(folder)
     assert dispose(folder, job, Place.DONE, move=contested) == Original(Place.DONE, "a~2.jpg")
@@ -214,6 +216,113 @@ def test_a_missing_done_folder_is_unavailable_and_not_made(folder: HotFolder) ->
     with pytest.raises(FolderUnavailable, match="is not there"):
         dispose(folder, job, Place.DONE)
     assert tree(folder.path) == ["in/a.jpg"]
+
+
+@pytest.mark.parametrize("target", [Place.DONE, Place.FAILED])
+def test_an_original_whose_path_is_longer_than_the_system_takes_is_put_away(
+    folder: HotFolder, target: Place
+) -> None:
+    """Fits below ``in/`` by one byte, and would not below ``failed/``."""
+    names = ["d" * 250] * 15
+    here = os.open(folder.inbox, os.O_RDONLY)
+    for name in names:
+        os.mkdir(name, dir_fd=here)
+        below = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    length = 4094 - len(os.fsencode(folder.inbox)) - 15 * 251 - 1
+    source = "/".join([*names, "x" * (length - 4) + ".jpg"])
+    path = folder.inbox / source
+    assert len(os.fsencode(path)) == 4094
+    job = replace(drop(folder, "x.jpg"), source=source, original=Original(Place.IN, source))
+    os.rename(folder.inbox / "x.jpg", path.name, dst_dir_fd=here)
+    os.close(here)
+    moved = dispose(folder, job, target, REPORT)
+    assert moved == Original(target, source)
+    part = folder.done if target is Place.DONE else folder.failed
+    assert folder.door(part).read(source, 10) == b"photo"
+
+
+@pytest.mark.parametrize("target", [Place.DONE, Place.FAILED])
+def test_a_file_where_a_folder_should_be_is_passed_by(folder: HotFolder, target: Place) -> None:
+    part = folder.done if target is Place.DONE else folder.failed
+    (part / "q.png").write_bytes(b"a photo of that name")
+    job = drop(folder, "q.png/a.jpg")
+    assert dispose(folder, job, target, REPORT) == Original(target, "q.png~2/a.jpg")
+    assert dispose(folder, job, target, REPORT) == Original(target, "q.png~2/a.jpg")
+
+
+def test_a_foreign_file_under_the_reports_name_is_kept(folder: HotFolder) -> None:
+    (folder.failed / "a.jpg.error.json").write_bytes(b"my notes")
+    assert dispose(folder, drop(folder), Place.FAILED, REPORT).path == "a~2.jpg"
+    assert (folder.failed / "a.jpg.error.json").read_bytes() == b"my notes"
+    assert tree(folder.failed) == ["a.jpg.error.json", "a~2.jpg", "a~2.jpg.error.json"]
+
+
+# -- deleted only when it is the same, byte by byte ------------------------------------
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_other_bytes_under_the_same_signature_are_not_deleted(folder: HotFolder) -> None:
+    job = replace(drop(folder), sha256=sha256(b"what was done"))
+    with pytest.raises(SourceChanged, match="other bytes"):
+        dispose(folder, job, Place.GONE)
+    assert tree(folder.path) == ["in/a.jpg"]
+
+
+def test_a_file_that_somebody_still_writes_is_not_deleted(folder: HotFolder) -> None:
+    job = replace(drop(folder), sha256=sha256(b"photo"))
+    with (folder.inbox / "a.jpg").open("ab"), pytest.raises(SourceGrows, match="open for writing"):
+        dispose(folder, job, Place.GONE)
+    assert dispose(folder, job, Place.GONE).place is Place.GONE
+
+
+def test_a_file_edited_in_done_is_not_deleted(folder: HotFolder) -> None:
+    job = replace(drop(folder), sha256=sha256(b"photo"))
+    done = replace(job, original=dispose(folder, job, Place.DONE))
+    (folder.done / "a.jpg").write_bytes(b"PHOTO")
+    with pytest.raises(SourceChanged):
+        dispose(folder, done, Place.GONE)
+    assert (folder.done / "a.jpg").read_bytes() == b"PHOTO"
+
+
+def test_a_copy_whose_original_cannot_be_removed_is_removed(
+    done_elsewhere: HotFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, unlink = done_elsewhere, os.unlink
+
+    def refuse(name: str, *, dir_fd: int | None = None) -> None:
+        if name == "a.jpg" and os.stat(name, dir_fd=dir_fd).st_dev == folder.path.stat().st_dev:
+            raise PermissionError(1, "Operation not permitted")
+        unlink(name, dir_fd=dir_fd)
+
+    job = drop(folder)
+    monkeypatch.setattr(os, "unlink", refuse)
+    with pytest.raises(FolderUnavailable, match="not permitted"):
+        dispose(folder, job, Place.DONE)
+    assert os.listdir(folder.done) == []
+    assert (folder.inbox / "a.jpg").read_bytes() == b"photo"
+
+
+def test_a_copy_with_coarser_times_is_the_original(
+    done_elsewhere: HotFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on FAT, whose times are even seconds."""
+    folder, utime = done_elsewhere, os.utime
+
+    def coarse(path: str, *, ns: tuple[int, int], dir_fd: int, follow_symlinks: bool) -> None:
+        even = [time // 2_000_000_000 * 2_000_000_000 for time in ns]
+        utime(path, ns=(even[0], even[1]), dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+
+    job = replace(drop(folder), sha256=sha256(b"photo"))
+    monkeypatch.setattr(os, "utime", coarse)
+    for _ in range(2):
+        assert dispose(folder, job, Place.DONE) == Original(Place.DONE, "a.jpg")
+    assert os.listdir(folder.done) == ["a.jpg"]
+    assert tree(folder.inbox) == []
 
 
 # -- failed ---------------------------------------------------------------------------
@@ -321,7 +430,7 @@ def test_a_move_that_was_not_recorded_is_found_though_a_new_file_has_the_name(
 
 def test_a_reason_without_its_original_is_used_by_the_repeated_move(folder: HotFolder) -> None:
     job = drop(folder)
-    (folder.failed / "a.jpg.error.json").write_bytes(b"of the call that died")
+    (folder.failed / "a.jpg.error.json").write_bytes(build_report(job, 0.0, "1"))
     assert dispose(folder, job, Place.FAILED, REPORT) == Original(Place.FAILED, "a.jpg")
     assert tree(folder.path) == ["failed/a.jpg", "failed/a.jpg.error.json"]
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from graphs import manifest_of, write_model
 
 from edge_matting.core.errors import DeviceLost, OutOfMemory, SessionError
 from edge_matting.core.model_io import ConstantInput, InputSize, ModelInput
 from edge_matting.models import Manifest
 from edge_matting.runtimes.ort.session import OrtSession, why_not
 from edge_matting.runtimes.session import GpuMemory, GpuUse
+from tests.runtimes.test_ort import manifest_of, write_model
 
 BATCH = np.full((1, 3, 24, 32), 0.5, np.float32)
 

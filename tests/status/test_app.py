@@ -9,22 +9,37 @@ from fakes import ManualClock
 from flask.testing import FlaskClient
 from status_fixture import SNAPSHOT, House
 
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 from edge_matting.status.response_cache import MAX_KEPT, CachedResponse, ResponseCache
 
 
 def test_health_and_readiness_answer_200_when_all_is_well(client: FlaskClient) -> None:
-    assert client.get("/healthz").get_json() == {"status": "healthy", "reasons": []}
-    assert client.get("/readyz").get_json() == {"status": "ready", "reasons": []}
+    assert client.get("/healthz").get_json() == {
+        "status": "healthy",
+        "reasons": [],
+        "reasons_coded": [],
+    }
+    assert client.get("/readyz").get_json() == {
+        "status": "ready",
+        "reasons": [],
+        "reasons_coded": [],
+    }
 
 
 def test_a_stuck_appliance_says_why_with_503(house: House) -> None:
-    house.appliance.stuck = ("no progress for 300 s",)
-    house.appliance.not_ready = ("/mnt/caf\udce9 is not mounted",)
+    house.appliance.stuck = (Reason("loop_stalled", seconds=300),)
+    house.appliance.not_ready = (Reason("folder_gone", path="/mnt/caf\udce9"),)
     stuck, unready = house.client().get("/healthz"), house.client().get("/readyz")
     assert (stuck.status_code, unready.status_code) == (503, 503)
-    assert stuck.get_json() == {"status": "stuck", "reasons": ["no progress for 300 s"]}
-    assert unready.get_json()["reasons"] == [r"/mnt/caf\xe9 is not mounted"]
+    assert stuck.get_json() == {
+        "status": "stuck",
+        "reasons": ["the main loop has not moved for 300 s"],
+        "reasons_coded": [{"code": "loop_stalled", "values": {"seconds": 300}}],
+    }
+    told = unready.get_json()
+    assert told["reasons"] == [r"/mnt/caf\xe9 is not there; mount it or make it again"]
+    assert told["reasons_coded"][0]["values"] == {"path": r"/mnt/caf\xe9"}
 
 
 def test_status_tells_the_whole_appliance(client: FlaskClient) -> None:
@@ -35,7 +50,7 @@ def test_status_tells_the_whole_appliance(client: FlaskClient) -> None:
     assert status["queue"]["counts"]["pending"] == 7
     assert set(status["queue"]["counts"]) == {state.value for state in JobState}
     assert status["device"]["gpus"][0]["compute_capability"] == [8, 7]
-    assert status["plan"]["reasons"] == ["no GPU found: CPU"]
+    assert status["plan"]["reasons"] == ["cpu: no usable GPU found"]
     assert status["folders"][1]["path"] == r"/mnt/caf\xe9"
 
 
@@ -54,7 +69,7 @@ def test_a_changed_status_has_another_etag(house: House) -> None:
     client = house.client()
     first = client.get("/api/v1/status")
     house.clock.time += 60
-    house.appliance.state = replace(SNAPSHOT, reasons=("disk full",))
+    house.appliance.state = replace(SNAPSHOT, reasons=(Reason.of("disk full"),))
     again = client.get("/api/v1/status", headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status_code, again.get_json()["reasons"]) == (200, ["disk full"])
 

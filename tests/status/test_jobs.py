@@ -88,7 +88,7 @@ def test_a_surrogate_that_stands_for_no_byte_is_shown_too() -> None:
     assert display("a\ud800b") == r"a\ud800b"
 
 
-def test_a_preview_is_served_by_number(client: FlaskClient) -> None:
+def test_a_thumbnail_is_served_by_number(client: FlaskClient) -> None:
     answer = client.get("/api/v1/jobs/1/preview")
     assert (answer.data, answer.mimetype) == (JPEG, "image/jpeg")
 

@@ -14,13 +14,17 @@ import cv2
 import numpy as np
 import pytest
 from harness import PHOTO, RunningAppliance, files
-from status_fixture import SNAPSHOT, TOKEN, House
+from status_fixture import SCRIPT_NAME as SCRIPT_NAME_OF_HOUSE
+from status_fixture import SNAPSHOT, TOKEN, House, in_state, job
 
+from edge_matting.core.reasons import Reason
+from edge_matting.core.states import JobState
 from edge_matting.status.interfaces import (
     AdaptationCount,
     AdaptationReport,
     ApplianceState,
     PreparingReport,
+    QueueReport,
 )
 from edge_matting.status.server import StatusServer
 from tools.ports import free_port
@@ -103,7 +107,8 @@ def row(page: Browser, kind: str, name: str) -> str:
 
 def test_the_first_look_tells_state_numbers_and_device(page: Browser) -> None:
     page.wait(lambda: page.text("#word") == "Idle", "the word Idle")
-    assert page.text("#todo") == "Drop photos into a folder below."
+    assert page.text("#todo") == "New photos are processed as they come."
+    assert page.text("#person") == "Drop photos into a hot folder."
     assert "edge-matting" in page.driver.title
     assert page.text("#failed") == "0"
     assert "cpu" in page.text("#device")
@@ -130,7 +135,7 @@ def test_a_dropped_photo_appears_without_reloading(page: Browser, box: RunningAp
 def test_a_failed_photo_tells_why_and_is_retried(page: Browser, box: RunningAppliance) -> None:
     box.drop("bad.jpg", b"this is no picture")
     failed = row(page, "attention", "bad.jpg")
-    assert "This file is no picture." in page.text(failed)
+    assert "This file is not an image." in page.text(failed)
     job = next(one for one in box.jobs() if one.source == "bad.jpg")
     page.picture("failed")
     page.press(failed, "Retry")
@@ -143,7 +148,7 @@ def test_a_failed_photo_tells_why_and_is_retried(page: Browser, box: RunningAppl
         return now.state.value == "failed" and (now.finished_at or 0) > (job.finished_at or 0)
 
     page.wait(done_again, "a second failure")
-    assert "This file is no picture." in page.text(row(page, "attention", "bad.jpg"))
+    assert "This file is not an image." in page.text(row(page, "attention", "bad.jpg"))
 
 
 def test_a_doubted_result_is_accepted(page: Browser, box: RunningAppliance) -> None:
@@ -179,7 +184,8 @@ def test_photos_are_sent_from_the_page_with_a_recipe(
     )
     assert page.text("#upload-makes") == "makes composite jpg · over #f4f4f4"
     page.find("#upload-files").send_keys(str(large))
-    page.wait(lambda: "sent; it will be taken" in page.text("#uploads"), "the end of the upload")
+    page.wait(lambda: "Done" in page.text("#uploads li .detail"), "the end of the photo")
+    assert "/jobs/" in str(page.find("#uploads li a").get_attribute("href"))
     row(page, "results", "shop/sent.jpg")
     assert "shop/sent.jpg" in files(box.outbox)
     page.picture("upload")
@@ -194,7 +200,7 @@ def test_a_photo_is_sent_with_settings_of_its_own(
     page.run("document.getElementById('upload-recipe').value = 'cutout';")
     page.find("#parameters summary").click()
     own = page.wait(lambda: page.text("#parameter-refinement option"), "the recipe's own values")
-    assert own == "as the recipe: automatic"
+    assert own == "from the recipe: automatic"
     for name, value in {"format": "jpg", "background": "colour", "crop": "subject"}.items():
         page.find(f"#parameter-{name} option[value='{value}']").click()
     page.run(
@@ -204,7 +210,7 @@ def test_a_photo_is_sent_with_settings_of_its_own(
     page.find("#parameter-margin").send_keys("8")
     page.find("#parameter-feather").send_keys("300")
     page.find("#upload-files").send_keys(str(sent))
-    assert page.text("#notice") == "Not sent: a setting is out of range."
+    assert page.text("#notice") == "Not uploaded: a setting is out of range."
     page.find("#parameter-feather").clear()
     page.find("#parameter-feather").send_keys("2.5")
     page.picture("parameters")
@@ -219,7 +225,7 @@ def test_a_photo_is_sent_with_settings_of_its_own(
     page.find("#parameters-reset").click()
     page.wait(lambda: "changed" not in page.text("#upload-makes"), "the recipe's own settings")
     page.open(f"{box.url()}/jobs/{job.id}")
-    page.wait(lambda: 'crop {"margin":8}' in page.text("#facts"), "the settings on its page")
+    page.wait(lambda: 'Crop: {"margin":8}' in page.text("#facts"), "the settings on its page")
 
 
 def test_photos_dropped_on_the_page_are_sent(page: Browser, box: RunningAppliance) -> None:
@@ -411,29 +417,40 @@ def test_a_job_is_retried_with_another_model(pretended: tuple[Browser, House]) -
 def test_trouble_and_long_preparations_are_told(pretended: tuple[Browser, House]) -> None:
     page, house = pretended
     house.appliance.state = replace(
-        SNAPSHOT,
-        state=ApplianceState.DEGRADED,
-        reasons=("cuda was asked for, cpu is in use: libcudnn.so.9 is missing",),
+        in_state(
+            ApplianceState.DEGRADED,
+            Reason("provider_missing", wanted="cuda", actual="cpu", why="libcudnn.so.9 is missing"),
+        ),
         preparing=PreparingReport("engine_build", 0.4, "120 s"),
         adaptation=AdaptationReport(
-            ("workers 4 -> 2: heat",), (AdaptationCount("heat", "down", 3),)
+            (
+                Reason(
+                    "lowered",
+                    what=Reason("knob_workers"),
+                    before="4",
+                    after="2",
+                    cause=Reason("cause_heat"),
+                ),
+            ),
+            (AdaptationCount("heat", "down", 3),),
         ),
     )
     page.open(house.url)
     page.wait(lambda: page.text("#word") == "Degraded", "the word Degraded")
-    assert "libcudnn.so.9 is missing" in page.text("#reasons")
+    assert "libcudnn.so.9 is missing" in page.text("#todo")
     assert (
         page.text("#preparing-text") == "Building the engine for this device; needed once · 120 s"
     )
     assert page.find("#preparing-bar").get_attribute("value") == "0.4"
     assert "about 70 s left" in page.text("#eta")
-    assert "cpu; asked for: cuda" in page.text("#device")
+    assert "CPU; configured: CUDA" in page.text("#device")
     assert "stepped down for heat: 3" in page.text("#device")
     assert "workers 4 -> 2: heat" in page.text("#device")
     page.picture("degraded")
     page.open(f"{house.url}/?lang=zh")
-    page.wait(lambda: "实际使用 cpu" in page.text("#reasons"), "the reason in Chinese")
-    assert "libcudnn.so.9 is missing" in page.text("#reasons")  # the system's words stay
+    page.wait(lambda: "实际使用 cpu" in page.text("#todo"), "the reason in Chinese")
+    assert "libcudnn.so.9 is missing" in page.text("#todo")  # the system's words stay
+    assert "同时处理数 4 -> 2：过热" in page.text("#device")
     page.driver.delete_all_cookies()
 
 
@@ -480,3 +497,36 @@ def test_an_appliance_that_went_away_is_told_and_found_again(
     browser.read_logs()
     browser.complaints.clear()  # the refused connections are what was asked for
     browser.asked.clear()
+
+
+def test_none_of_many_failures_is_out_of_reach(pretended: tuple[Browser, House]) -> None:
+    page, house = pretended
+    rows = [job(n, JobState.FAILED if n <= 28 else JobState.REVIEW) for n in range(1, 54)]
+    house.jobs.rows = {one.id: one for one in rows}
+    counts = {JobState.FAILED: 28, JobState.REVIEW: 25}
+    house.appliance.state = replace(SNAPSHOT, queue=QueueReport(counts, None, None))
+    page.open(house.url)
+    page.wait(lambda: len(page.all("#attention li")) == 20, "the newest of both kinds")
+    assert len(page.all("#attention li[data-kind='failed']")) == 10
+    assert page.text("#attention-more span") == "20 of 53 shown."
+    page.press("#attention-more", "Show failed (28)")
+    page.wait(lambda: len(page.all("#attention li[data-kind='failed']")) == 20, "the failed")
+    page.press("#attention-more", "Older")
+    page.wait(lambda: len(page.all("#attention li")) == 8, "the older ones")
+    row(page, "attention", "photo-1.jpg")
+    page.press("#attention-more", "Show all")
+    page.wait(lambda: page.text("#attention-more span") == "20 of 53 shown.", "both kinds again")
+
+
+def test_retry_of_a_doubted_result_says_that_it_changes_nothing(
+    pretended: tuple[Browser, House],
+) -> None:
+    page, house = pretended
+    house.appliance.state = replace(SNAPSHOT, models=("default", "portrait"))
+    page.open(house.url)
+    doubted = row(page, "attention", SCRIPT_NAME_OF_HOUSE)
+    button = f"{doubted} button:nth-of-type(2)"
+    assert page.text(button) == "Retry (same result)"
+    assert "same result" in str(page.find(button).get_attribute("title"))
+    page.find(f"{doubted} option[value='portrait']").click()
+    page.wait(lambda: page.text(button) == "Retry with portrait", "what would change something")

@@ -7,6 +7,7 @@ import socket
 import time
 import zipfile
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import unquote
 from urllib.request import urlopen
@@ -16,6 +17,7 @@ from flask import Response
 from flask.testing import FlaskClient
 from status_fixture import BYTES_NAME, FOREIGN, MARK, SCRIPT_NAME, TOKEN, House, error_of
 
+from edge_matting.core.anchored import anchored_file
 from edge_matting.core.errors import DiskFull
 from edge_matting.core.jobs import Output
 from edge_matting.core.states import JobState
@@ -119,9 +121,27 @@ def test_a_day_comes_as_one_zip(shop: House) -> None:
     assert unpack(shop.client().get("/api/v1/results.zip?day=2001-02-03").data) == {}
 
 
+def test_a_day_is_that_of_the_browser_where_it_says_its_bounds(shop: House) -> None:
+    moment = shop.jobs.rows[1].finished_at or 0.0
+    day = time.strftime("%Y-%m-%d", time.localtime(moment))
+
+    def asked(since: float, until: float) -> set[str]:
+        bounds = "&".join(
+            f"{name}={datetime.fromtimestamp(at, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+            for name, at in (("since", since), ("until", until))
+        )
+        told = unpack(shop.client().get(f"/api/v1/results.zip?day={day}&{bounds}").data)
+        return {name.partition("/")[0] for name in told}
+
+    assert asked(moment - 3600, moment + 3600) == {"1", "3", "4"}
+    assert asked(moment - 7200, moment - 3600) == set()
+
+
 @pytest.mark.parametrize(
     "query",
     ["", "jobs=", "jobs=1,x", "jobs=0", "day=", "day=2026-02-30", "day=9999-12-31", "jobs=1&day=x",
+     "day=2026-01-31&since=2026-01-31T00:00:00Z", "day=2026-01-31&since=x&until=y",
+     "day=2026-01-31&since=2020-01-01T00:00:00Z&until=2027-01-01T00:00:00Z",
      "path=/etc/passwd", "jobs=" + ",".join(map(str, range(1, 502)))],
 )  # fmt: skip
 def test_a_wrong_selection_is_answered_400(shop: House, query: str) -> None:
@@ -180,7 +200,9 @@ def test_an_archive_takes_the_memory_of_a_chunk_only(tmp_path: Path) -> None:
     large = tmp_path / "large"
     with large.open("wb") as file:
         file.truncate(20 * 2**20)
-    pieces = [len(piece) for piece in zip_stream([ArchiveEntry(large, "large", 0.0)])]
+    pieces = [
+        len(piece) for piece in zip_stream([ArchiveEntry(anchored_file(large), "large", 0.0)])
+    ]
     assert sum(pieces) > 20 * 2**20
     assert max(pieces) < 2 * 2**20
 

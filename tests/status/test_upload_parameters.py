@@ -59,14 +59,14 @@ def test_the_same_photo_with_other_settings_is_another_result(box: RunningApplia
     assert (job["parameters"], job["recipe"]) == (OWN, "cutout")
 
 
-def test_settings_outlive_a_kill_before_the_photo_is_a_job(box: RunningAppliance) -> None:
+def test_settings_outlive_a_kill_before_the_photo_is_done(box: RunningAppliance) -> None:
     box.write_config(intake={"settle_seconds": 3600.0, "rescan_seconds": 2.0})
     box.start()
+    assert box.post("/api/v1/pause")[0] == 200
     assert send(box, "a.jpg", PHOTO.read_bytes(), OWN)[0] == 200
-    assert box.jobs() == []
     box.kill()
-    box.write_config(intake={"settle_seconds": 0.2, "rescan_seconds": 2.0})
     box.start()
+    assert box.post("/api/v1/resume")[0] == 200  # a pause outlives a kill, too
     box.wait_finished(1)
     assert sidecar(box, "a")["parameters"] == OWN
     with box.ledger() as ledger:
@@ -86,6 +86,7 @@ def test_a_retry_keeps_them_and_a_recipe_that_changed_says_so(box: RunningApplia
     box.kill()
     box.write_config(recipes={"cutout": {}, "mask": previews})
     box.start()
+    assert box.post("/api/v1/resume")[0] == 200  # a pause outlives a kill
     box.wait_finished(2)
     jobs = {job.source: job for job in box.jobs()}
     told = jobs["mask/mask.jpg"]

@@ -108,6 +108,7 @@ class Browser:
             },
         )
         path = SCREENSHOTS / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b64decode(shot["data"]))
         return path
 
@@ -143,7 +144,7 @@ class Browser:
         """No error in the console, and no other host was asked for anything."""
         self.read_logs()
         bad = [one for one in self.complaints if not one.startswith(("INFO", "DEBUG"))]
-        assert bad == []
+        assert bad == [], bad
         own = urlsplit(url).netloc
         assert self.asked
         others = [

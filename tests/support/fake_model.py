@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from edge_matting.core.jobs import Result, StoredResult
+from edge_matting.core.jobs import Output, Result, StoredResult
 from edge_matting.core.model_io import InputSize, ModelInput, ModelOutput
 from edge_matting.models import Manifest
 from edge_matting.pipeline import FinishedPhoto
-from edge_matting.publish import named_outputs
 from edge_matting.runtimes import SessionInfo
 
 MANIFEST = Manifest(
@@ -69,7 +68,8 @@ class ResultShelf:
 
     def publish(self, photo: FinishedPhoto) -> StoredResult:
         self.published.append(photo)
-        result = replace(photo.result, outputs=named_outputs("a", photo.files))
+        outputs = tuple(Output(f"a.{one.format}", one.kind, one.format, "") for one in photo.files)
+        result = replace(photo.result, outputs=outputs)
         return StoredResult(photo.state, "/hot", result, root="/out")
 
     def keep_thumbnail(self, jpeg: bytes) -> None:

@@ -21,7 +21,7 @@ from edge_matting.core.states import JobState
 from edge_matting.ledger import Ledger
 
 FOLDER = "/srv/hot"
-PENDING, RUNNING, SUCCEEDED, REVIEW, FAILED = JobState
+PENDING, RUNNING, SUCCEEDED, REVIEW, FAILED, WITHDRAWN = JobState
 
 
 def source(path: str = "a.jpg", version: int = 1, folder: str = FOLDER) -> Source:

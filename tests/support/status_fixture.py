@@ -10,7 +10,10 @@ from typing import Any
 
 from fakes import ManualClock
 from flask.testing import FlaskClient
+from prometheus_client import Metric
+from prometheus_client.core import HistogramMetricFamily
 
+from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.device_values import DeviceProfile, Gpu, Vitals
 from edge_matting.core.jobs import (
     Execution,
@@ -24,6 +27,7 @@ from edge_matting.core.jobs import (
     TimeBucket,
 )
 from edge_matting.core.plan import Plan
+from edge_matting.core.reasons import WORDS, Reason
 from edge_matting.core.states import JobState
 from edge_matting.status.app import create_app
 from edge_matting.status.interfaces import (
@@ -32,7 +36,6 @@ from edge_matting.status.interfaces import (
     ApplianceInterface,
     ApplianceState,
     CacheReport,
-    Distribution,
     EngineReport,
     ExecutionReport,
     FolderReport,
@@ -96,6 +99,9 @@ RESULT = Result(
 
 SNAPSHOT = StatusSnapshot(
     state=ApplianceState.WORKING,
+    by_itself=Reason("by_itself_working"),
+    to_do=Reason("to_do_working"),
+    paused=False,
     reasons=(),
     version="0.1.0",
     started_at=1_795_000_000.0,
@@ -110,7 +116,7 @@ SNAPSHOT = StatusSnapshot(
         pixels_in_flight=48_000_000,
         session_threads=2,
         memory_bytes=2**30,
-        reasons=("no GPU found: CPU",),
+        reasons=(Reason("no_usable_gpu", provider="cpu"),),
     ),
     profile=DeviceProfile(
         machine="aarch64",
@@ -122,29 +128,59 @@ SNAPSHOT = StatusSnapshot(
         memory_bytes=8 * 2**30,
         page_size=16384,
         gpus=(Gpu("Orin", None, (8, 7), integrated=True),),
-        notes=("NVML: not found",),
+        notes=(Reason.of("NVML: not found"),),
     ),
     vitals=Vitals(73.0, 3 * 2**30, 61.5, None, None, None, None),
-    execution=ExecutionReport("cuda", "cpu", "fp32", "libcudnn.so.9 is missing"),
+    execution=ExecutionReport("cuda", "cpu", "fp32", Reason.of("libcudnn.so.9 is missing")),
     queue=QueueReport({JobState.PENDING: 7, JobState.SUCCEEDED: 3}, 12.5, 70.0),
     rates=RateReport(6.0, 5.5, None),
     cache=CacheReport(hits=2, misses=5, entries=4, disk_bytes=9000, evictions=1),
     folders=(
-        FolderReport("/srv/edge-matting", "cutout", "native", 40 * 10**9, None),
-        FolderReport("/mnt/caf\udce9", "cutout", "polling: nfs", None, "not mounted"),
+        FolderReport("/srv/edge-matting", "cutout", Reason("watch_native"), 40 * 10**9, None),
+        FolderReport(
+            "/mnt/caf\udce9",
+            "cutout",
+            Reason("watch_polling", seconds=5.0, why=Reason("watch_as_set")),
+            None,
+            Reason.of("not mounted"),
+        ),
     ),
     engine=EngineReport(4711, 1, 0.4),
     finished={JobState.SUCCEEDED: 3, JobState.FAILED: 1},
 )
 
 
+def in_state(state: ApplianceState, *reasons: Reason) -> StatusSnapshot:
+    """The snapshot of an appliance in that state, with its sentences."""
+    code = f"by_itself_{state.value}"
+    says = "{reason}" in WORDS[code]["en"]
+    return replace(
+        SNAPSHOT,
+        state=state,
+        by_itself=Reason(code, reason=reasons[0]) if says else Reason(code),
+        to_do=Reason(f"to_do_{state.value}"),
+        paused=state is ApplianceState.PAUSED,
+        reasons=reasons,
+    )
+
+
+def histogram(name: str, bounds: tuple[float, ...], *values: float, **labels: str) -> Metric:
+    counts = [sum(value <= bound for value in values) for bound in (*bounds, float("inf"))]
+    family = HistogramMetricFamily(f"edge_matting_{name}", "Counted", labels=list(labels))
+    buckets = list(zip([*map(str, bounds), "+Inf"], counts, strict=True))
+    family.add_metric(list(labels.values()), buckets, sum(values))
+    return family
+
+
 WORK = WorkReport(
     finished={(JobState.SUCCEEDED, ""): 3, (JobState.FAILED, "truncated"): 1},
     cache={"miss": 2, "rejected": 1},
-    end_to_end=Distribution((1.0, 10.0), (1, 2, 1), 30.5),
-    seconds=Distribution((1.0,), (2, 1), 3.75),
-    batch=Distribution((1.0,), (3, 0), 3.0),
-    stages={"decode": Distribution((0.1,), (2, 1), 0.3)},
+    histograms=(
+        histogram("end_to_end_seconds", (1.0, 10.0), 0.5, 5.0, 5.0, 20.0),
+        histogram("job_seconds", (1.0,), 0.5, 0.75, 2.5),
+        histogram("batch_size", (1.0,), 1.0, 1.0, 1.0),
+        histogram("stage_seconds", (0.1,), 0.05, 0.05, 0.2, stage="decode"),
+    ),
 )
 
 
@@ -180,8 +216,8 @@ class FakeJobs:
 class FakeAppliance:
     def __init__(self, jobs: FakeJobs) -> None:
         self.ledger = jobs
-        self.stuck: tuple[str, ...] = ()
-        self.not_ready: tuple[str, ...] = ()
+        self.stuck: tuple[Reason, ...] = ()
+        self.not_ready: tuple[Reason, ...] = ()
         self.state = SNAPSHOT
         self.fault: Exception | None = None
         self.results: Path | None = None
@@ -190,10 +226,10 @@ class FakeAppliance:
         self.retried: list[tuple[int, str | None]] = []
         self.histories = 0
 
-    def health(self) -> tuple[str, ...]:
+    def health(self) -> tuple[Reason, ...]:
         return self.stuck
 
-    def readiness(self) -> tuple[str, ...]:
+    def readiness(self) -> tuple[Reason, ...]:
         return self.not_ready
 
     def snapshot(self) -> StatusSnapshot:
@@ -222,8 +258,8 @@ class FakeAppliance:
         self.ledger.rows[job_id] = replace(old, state=after)
         return self.ledger.rows[job_id]
 
-    def results_folder(self, job: Job) -> Path | None:
-        return self.results
+    def results_folder(self, job: Job) -> AnchoredFolder | None:
+        return None if self.results is None else AnchoredFolder(self.results)
 
     def begin_upload(
         self,
@@ -288,7 +324,7 @@ class House:
         app = create_app(
             appliance,
             reader,
-            previews_dir=self.previews,
+            thumbnails_dir=self.previews,
             token=token,
             clock=self.clock,
             allowed_hosts=usual_hosts("127.0.0.1"),

@@ -15,12 +15,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edge_matting import __version__
 from edge_matting.cache import content_digest
 from edge_matting.config import Recipe, load_settings
+from edge_matting.core.anchored import AnchoredFolder, anchored_file
 from edge_matting.core.arrays import Alpha
 from edge_matting.core.jobs import (
     Execution,
@@ -31,6 +33,7 @@ from edge_matting.core.jobs import (
     Result,
     Signature,
 )
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 from edge_matting.engine.factory import load_tools, plan_for
 from edge_matting.engine.process_tuning import tune_process
@@ -42,7 +45,7 @@ from edge_matting.models import Manifest
 from edge_matting.pipeline.matte import infer, second_look
 from edge_matting.pipeline.outputs import render_outputs
 from edge_matting.pipeline.read_source import read_source
-from edge_matting.publish import build_sidecar, named_outputs, publish_result
+from edge_matting.publish import describe_result, publish_result
 from edge_matting.runtimes import Session
 
 LIMIT = 10**9
@@ -67,7 +70,7 @@ class Bare:
     def do(self, path: Path, stage: Stage = unwatched) -> None:
         """The whole way of one photo."""
         with stage("read"):
-            data = read_source(path, None, LIMIT)
+            data = read_source(anchored_file(path), None, LIMIT)
         with stage("digest"):
             digest = content_digest(data)
         with stage("decode"):
@@ -76,9 +79,13 @@ class Bare:
         with stage("foreground, encode"):
             files = render_outputs(photo, alpha, self.recipe)
         with stage("publish"):
-            outputs = named_outputs(path.stem, files)
-            result = replace(self._result(digest, photo, quality), outputs=outputs)
-            publish_result(self.out, path.stem, outputs, files, _sidecar(path, result))
+            result = self._result(digest, photo, quality)
+            publish_result(
+                AnchoredFolder(self.out),
+                path.stem,
+                files,
+                _description(path, result),
+            )
 
     def _matte(self, photo: Photo, stage: Stage) -> tuple[Alpha, Quality]:
         equalise = self.recipe.exposure == "auto"
@@ -112,13 +119,13 @@ class Bare:
             ),
             cache="miss",
             cache_evidence={},
-            notes=photo.notes,
+            notes=Reason.all_of(photo.notes),
             quality=quality,
             seconds={},
         )
 
 
-def _sidecar(path: Path, result: Result) -> bytes:
+def _description(path: Path, result: Result) -> dict[str, Any]:
     job = Job(
         id=0,
         folder=str(path.parent),
@@ -131,7 +138,7 @@ def _sidecar(path: Path, result: Result) -> bytes:
         stem=path.stem,
         original=Original(Place.IN, path.name),
     )
-    return build_sidecar(job, result, time.time(), __version__)
+    return describe_result(job, result, time.time(), __version__)
 
 
 def open_bare(config: Path | None, recipe: str, out: Path) -> tuple[Bare, int]:

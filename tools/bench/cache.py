@@ -26,7 +26,7 @@ import psutil
 
 from edge_matting.cache import Fingerprint, MatteCache
 from edge_matting.cache.entry import entry_name
-from edge_matting.cache.index import HammingIndex
+from edge_matting.cache.hash_scan import HashScan
 from edge_matting.cli.directory import DirectoryResults, InputPhoto, Places
 from edge_matting.config import Recipe, Settings
 from edge_matting.engine.factory import load_tools, plan_for
@@ -51,7 +51,6 @@ class Passes:
         gate = PixelBudget(10**9)
         self.without = Tools(session, manifest, gate, lambda _stage: None)
         self.cached = Tools(session, manifest, gate, lambda _stage: None, cache)
-        self.answers = cache.answers
         self.check = cache.check
         self.spent: defaultdict[str, list[float]] = defaultdict(list)
         self.processor: defaultdict[str, list[float]] = defaultdict(list)
@@ -128,28 +127,28 @@ def look_up(entries: int) -> dict[str, Any]:
     for name, hashes in (("even", even), ("families of 50", alike)):
         before = psutil.Process().memory_info().rss
         begin = time.perf_counter()
-        index: HammingIndex[int] = HammingIndex()
+        scan: HashScan[int] = HashScan()
         for key, bits in enumerate(hashes):
-            index.add(key, int(bits))
+            scan.add(key, int(bits))
         built = time.perf_counter() - begin
         held = psutil.Process().memory_info().rss - before
         found[name] = {
             "entries": entries,
             "built_seconds": round(built, 1),
             "bytes_an_entry": round(held / entries),
-            **_timed(index, hashes, chance),
+            **_timed(scan, hashes, chance),
         }
     return found
 
 
 def _timed(
-    index: HammingIndex[int], hashes: np.ndarray, chance: np.random.Generator
+    scan: HashScan[int], hashes: np.ndarray, chance: np.random.Generator
 ) -> dict[str, float]:
     seconds = []
     for key in chance.integers(0, len(hashes), 1000):
         bits = int(hashes[key]) ^ (1 << int(chance.integers(64)))
         begin = time.perf_counter()
-        near = index.near(bits, 7)
+        near = scan.near(bits, 7)
         seconds.append(time.perf_counter() - begin)
         assert any(found == key for _, found in near)
     seconds.sort()

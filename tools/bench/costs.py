@@ -107,7 +107,7 @@ def _company(bare: Bare, photos: Sequence[Path], threads: int) -> Iterator[None]
 
 
 def _daemon_work(photos: Sequence[Path], root: Path, costs: Costs) -> None:
-    """What the daemon does beside a photo: preview, ledger, the original's move."""
+    """What the daemon does beside a photo: thumbnail, ledger, the original's move."""
     folder = HotFolder(path=root / "hot")
     for each in (folder.inbox, folder.done):
         each.mkdir(parents=True)

@@ -307,8 +307,9 @@ class Visitors:
 HELLO = """
 import socket
 import uvicorn
+LENGTH = [(b"content-length", b"2")]
 async def hello(scope, receive, send):
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.start", "status": 200, "headers": LENGTH})
     await send({"type": "http.response.body", "body": b"ok"})
 listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
 listener.bind(("127.0.0.1", 0))

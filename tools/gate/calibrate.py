@@ -1,10 +1,11 @@
 """Calibrate the quality gate, and measure it on photos that it was not calibrated on.
 
-    python -m tools.gate.calibrate measure --data DATA --models MODELS --work WORK
+    python -m tools.gate.calibrate measure --data DATA --models MODELS --sets SETS --work WORK
     python -m tools.gate.calibrate fit --work WORK [--write]
 
 ``measure`` runs models on photos with known mattes and keeps what the gate measures of each matte
-beside its real IoU, in WORK/gate.jsonl. ``fit`` calibrates on the photos that the default model was
+beside its real IoU, in WORK/gate.jsonl; SETS is what `tools.training.kinds.build` wrote: goods,
+groups and small persons. ``fit`` calibrates on the photos that the default model was
 trained on, judges on those held out from both, and with ``--write`` stores the weights in
 edge_matting/matting/quality_gate/weights.py and the curve in docs/images/gate.png.
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,11 @@ from tools.gate.report import draw_curve, table
 from tools.training.split import held_out
 
 ROOT = Path(__file__).resolve().parents[2]
-WEIGHTS = ROOT / "edge_matting" / "matting" / "gate_weights.py"
+WEIGHTS = ROOT / "edge_matting" / "matting" / "quality_gate" / "weights.py"
 CURVE = ROOT / "docs" / "images" / "gate.png"
 GROUPS = {"salient": 120, "pets": 60, "persons": 60}  # photos to calibrate on
+GOODS = 80  # of the goods that were trained on
+JUDGED = ("shop", "groups", "small")
 SIZES = (320, 192, 128, 96)  # of the default model
 OTHERS = {
     "selfie_segmentation_landscape.onnx": (
@@ -66,8 +69,11 @@ class Case:
     kept: bool
 
 
-def cases(data: Path) -> Iterator[Case]:
-    """Held-out photos of each group, then some of those that the model was trained on."""
+def cases(data: Path, sets: Path | None) -> Iterator[Case]:
+    """Held-out photos of each group, then some of those that the model was trained on.
+
+    Of ``sets``, if it is given, goods that were trained on, and the sets kept for judging.
+    """
     rng = np.random.default_rng(SEED)
     for group, count in GROUPS.items():
         files = sorted((data / group / "images").iterdir())
@@ -76,6 +82,14 @@ def cases(data: Path) -> Iterator[Case]:
         chosen = [others[i] for i in rng.permutation(len(others))[:count]]
         for file in [file for file in files if file.stem in kept] + chosen:
             yield _case(group, file, kept=file.stem in kept)
+    if sets is None:
+        return
+    goods = sorted((sets / "goods" / "images").iterdir())
+    for i in rng.permutation(len(goods))[:GOODS]:
+        yield _case("goods", goods[i], kept=False)
+    for group in JUDGED:
+        for file in sorted((sets / group / "images").iterdir()):
+            yield _case(group, file, kept=True)
 
 
 def _case(group: str, file: Path, *, kept: bool) -> Case:
@@ -91,10 +105,10 @@ def _case(group: str, file: Path, *, kept: bool) -> Case:
     return Case(f"{group}/{file.stem}", rgb, (mask / 255).astype(np.float32), known, kept)
 
 
-def sessions(models: Path) -> Iterator[tuple[str, Manifest, OrtSession]]:
+def sessions(models: Path, sizes: Sequence[int]) -> Iterator[tuple[str, Manifest, OrtSession]]:
     folder = ROOT / "models" / "default"
     manifest = load_manifest(folder / "manifest.yaml")
-    for side in SIZES:
+    for side in sizes:
         session = OrtSession(manifest, folder / manifest.file, threads=1, resolution=(side, side))
         yield f"default at {side}", manifest, session
     for name, (photo, output) in OTHERS.items():
@@ -102,10 +116,12 @@ def sessions(models: Path) -> Iterator[tuple[str, Manifest, OrtSession]]:
         yield name, other, OrtSession(other, models / name, threads=1)
 
 
-def rows(data: Path, models: Path) -> Iterator[dict[str, Any]]:
+def rows(
+    data: Path, models: Path, sets: Path | None, sizes: Sequence[int]
+) -> Iterator[dict[str, Any]]:
     """One row a matte: what the gate measures, what a second look says, and the real IoU."""
-    made = list(sessions(models))
-    for number, case in enumerate(cases(data)):
+    made = list(sessions(models, sizes))
+    for number, case in enumerate(cases(data, sets)):
         if number % 20 == 0:
             print(f"{number} photos", flush=True)
         for name, manifest, session in made:
@@ -131,6 +147,8 @@ def main() -> None:
     parser.add_argument("step", choices=("measure", "fit"))
     parser.add_argument("--data", type=Path)
     parser.add_argument("--models", type=Path)
+    parser.add_argument("--sets", type=Path, help="goods, groups and small persons too")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="of the default model")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--write", action="store_true", help="store weights and curve")
     options = parser.parse_args()
@@ -140,7 +158,7 @@ def main() -> None:
         if options.data is None or options.models is None:
             parser.error("measure needs --data and --models")
         with store.open("w", encoding="utf-8") as file:
-            for row in rows(options.data, options.models):
+            for row in rows(options.data, options.models, options.sets, options.sizes):
                 file.write(json.dumps(row) + "\n")
         return
     mattes = [json.loads(line) for line in store.read_text("utf-8").splitlines()]

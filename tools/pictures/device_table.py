@@ -84,7 +84,7 @@ COLUMNS = (
     "GPU",
     "runs on",
     "precision, size",
-    "photos in flight: ahead + model + behind",
+    "photos in flight",
     "threads",
     "budget",
     "megapixels in flight",
@@ -140,8 +140,6 @@ def _plan(profile: DeviceProfile, needs: ModelNeeds, settings: Settings) -> Plan
 def _row(name: str, profile: DeviceProfile, plan: Plan) -> tuple[str, ...]:
     sources = SOURCES[name]
     width, height = plan.resolution
-    behind = plan.encode_workers if plan.provider != "cpu" else plan.workers - 1
-    ahead = plan.prefetch
     return (
         name,
         f"{profile.memory_bytes >> 20} MiB `{sources.memory}`",
@@ -149,7 +147,7 @@ def _row(name: str, profile: DeviceProfile, plan: Plan) -> tuple[str, ...]:
         _gpu(profile, sources),
         plan.provider,
         f"{plan.precision}, {width} x {height} `M1`",
-        f"{plan.workers}: {ahead} + 1 + {behind} `R`",
+        f"{plan.workers} `R`",
         f"{plan.session_threads} `R`",
         f"{plan.memory_bytes >> 20} MiB `R M2 M3 M4`",
         f"{plan.pixels_in_flight / 1e6:.1f} `M2 M3 M4`",

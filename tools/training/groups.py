@@ -1,4 +1,4 @@
-"""Groups and small persons: cut-out people side by side over one background, all of them subject."""
+"""Groups and small persons: cut-out people side by side over one background, all subject."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ def _frame_of(subject: U8, size: int, height: float, x: float, bottom: float) ->
 def _in_row(rng: Rng, people: list[U8], size: int, height: float, bottom: float) -> list[U8]:
     """A row of people of about one height, those behind drawn first."""
     heights = height * rng.uniform(0.86, 1.1, len(people))
-    widths = np.array(
-        [p.shape[1] / p.shape[0] * h for p, h in zip(people, heights, strict=True)]
-    )
+    widths = np.array([p.shape[1] / p.shape[0] * h for p, h in zip(people, heights, strict=True)])
     apart = widths * rng.uniform(0.55, 1.25)  # below 1 they overlap
     places = np.cumsum(apart) - apart / 2
     start = rng.uniform(min(0, size - places[-1]), max(0, size - places[-1])) - apart[0] / 4

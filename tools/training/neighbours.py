@@ -61,7 +61,9 @@ def beside(rng: Rng, subject: U8, neighbour: U8, ground: U8) -> tuple[U8, U8]:
         weighed = colour * (alpha[..., None] / 255.0)
         alpha_soft = cv2.GaussianBlur(alpha, (0, 0), sigma).astype(np.float32)
         soft = cv2.GaussianBlur(weighed, (0, 0), sigma)
-        colour = np.clip(soft / np.maximum(alpha_soft[..., None] / 255, 1e-2), 0, 255).astype(np.uint8)
+        colour = np.clip(soft / np.maximum(alpha_soft[..., None] / 255, 1e-2), 0, 255).astype(
+            np.uint8
+        )
         alpha = alpha_soft.astype(np.uint8)
     share = alpha[..., None].astype(np.float32) / 255
     ground = (ground + share * (colour.astype(np.float32) - ground)).astype(np.uint8)

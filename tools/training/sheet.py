@@ -1,6 +1,6 @@
 """A sheet of samples of one made kind, to be looked at before it is trained on.
 
-    python -m tools.training.sheet --base WORK/set --kind goods -o sheet.png
+python -m tools.training.sheet --base WORK/set --kind goods -o sheet.png
 """
 
 from __future__ import annotations

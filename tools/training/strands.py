@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tools.training.augment import Rng, resized
 
 U8 = NDArray[np.uint8]
+F32 = NDArray[np.float32]
 FINE = 3
 SHIFT = 4
 PIECES = 3  # of a strand, each thinner than the one before
@@ -24,7 +25,7 @@ def with_strands(rng: Rng, cut: U8, *, head: bool) -> U8:
     scale = side / max(height, width)
     body = resized(cut, max(8, round(width * scale)), max(8, round(height * scale)))
     pad = round(0.14 * side)
-    body = cv2.copyMakeBorder(body, pad, 0, pad, pad, cv2.BORDER_REPLICATE)
+    body = np.asarray(cv2.copyMakeBorder(body, pad, 0, pad, pad, cv2.BORDER_REPLICATE), np.uint8)
     body[:pad, :, 3] = 0
     body[:, :pad, 3] = 0
     body[:, -pad:, 3] = 0
@@ -54,7 +55,7 @@ def with_strands(rng: Rng, cut: U8, *, head: bool) -> U8:
     return np.ascontiguousarray(np.dstack([np.clip(rgb, 0, 255).astype(np.uint8), out]))
 
 
-def _drawn(rng: Rng, body: U8, roots: NDArray, normal: NDArray) -> tuple[U8, NDArray[np.float32]]:
+def _drawn(rng: Rng, body: U8, roots: F32, normal: F32) -> tuple[U8, F32]:
     """Coverage HxW uint8 of the strands, and one colour for them, (3,) float32."""
     height, width = body.shape[:2]
     count = len(roots)

@@ -22,21 +22,23 @@ from tools.training.groups import group, trimmed
 from tools.training.neighbours import beside
 from tools.training.store import Store
 from tools.training.strands import with_strands
-from tools.training.teachers.agreement import HARD
+from tools.training.teachers.agreement import HARD, MASKED
 
 U8 = NDArray[np.uint8]
 
-HARD_SHARE = 2.5  # how much oftener a photo is drawn on which the default failed
+OFTENER = {HARD: 2.5, MASKED: 1.0}  # times as often: photos on which the default failed
 WHOLE = 0.6  # of the labelled photos are shown whole: they are small
 SHARES = {
-    "base": 0.38,
-    "taught": 0.28,
+    "base": 0.46,
+    "taught": 0.21,
     "groups": 0.11,
-    "goods": 0.15,
+    "goods": 0.14,
     "neighbours": 0.04,
     "strands": 0.04,
 }
 """Of the samples; what is missing (no set of labelled photos, say) is shared out."""
+BASE_MIX = (*((kind, share) for kind, share in MIX if kind != "empty"), ("empty", 0.14))
+"""Of the base samples: more without a subject, for every photo with a label has one."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,14 @@ class Wider:
 
     def __init__(self, sets: Sets, rng: Rng, shares: dict[str, float]) -> None:
         self.rng = rng
-        self.base = Sampler(Store(sets.base), rng, mix=MIX)
+        self.base = Sampler(Store(sets.base), rng, mix=BASE_MIX)
         self.taught = None if sets.taught is None else Store(sets.taught)
         shares = {k: s for k, s in shares.items() if s > 0 and (k != "taught" or self.taught)}
         self.kinds = tuple(shares)
         self.shares = np.divide(list(shares.values()), sum(shares.values()))
         if self.taught is not None:
             self.photos = self.taught.items
-            odds = np.array([HARD_SHARE if i.group == HARD else 1.0 for i in self.photos])
+            odds = np.array([OFTENER.get(item.group, 1.0) for item in self.photos])
             self.odds = odds / odds.sum()
 
     def draw(self, size: int) -> Sample:

@@ -1,11 +1,12 @@
 """The installed service on a real systemd: killed, held, cut off, filled up, upgraded, removed.
 
     sudo python -m tools.trial --debian /var/cache/trial-debian --kills 20
+    sudo python -m tools.trial --former v0.1.0
 
 Makes a Debian root with debootstrap (kept at ``--debian``), boots a copy of it without a network,
 installs the package from a wheelhouse, and checks from outside. One line for each check; exit
-status 0 when all held, and when this machine cannot do it, which is said. Needs root,
-systemd-nspawn and debootstrap.
+status 0 when all held, and when this machine cannot do it, which is said. ``--former`` upgrades the
+release of that commit in place instead. Needs root, systemd-nspawn and debootstrap.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from tools.trial.box import Box
 from tools.trial.changes import CHANGES
 from tools.trial.checks import CHECKS, QUICK
+from tools.trial.former import FORMER, unpack
 from tools.trial.nspawn import Container, NotHereError, TrialError, make_debian, why_not_here
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -62,6 +64,7 @@ def main() -> int:
     parser.add_argument("--wheelhouse", type=Path, help="made by `make wheelhouse`; else made now")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--quick", action="store_true", help="install, rights, owners, kills")
+    parser.add_argument("--former", metavar="COMMIT", help="upgrade that release, nothing else")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", action="store_true", help="leave the container's files there")
     options = parser.parse_args()
@@ -89,8 +92,10 @@ def _try_on(options: argparse.Namespace) -> int:
 
 
 def _try(work: Path, options: argparse.Namespace) -> int:
-    checks = QUICK if options.quick else CHECKS + CHANGES
-    binds = _prepare(work, options.wheelhouse, whole=not options.quick)
+    checks = FORMER if options.former else QUICK if options.quick else CHECKS + CHANGES
+    binds = _prepare(work, options.wheelhouse, whole=checks is not QUICK and checks is not FORMER)
+    if options.former:
+        binds |= unpack(options.former, work)
     subprocess.run(["cp", "-a", str(options.debian), str(work / "root")], check=True)
     container = Container(work / "root", binds)
     box = Box(container, options.seed, options.kills)

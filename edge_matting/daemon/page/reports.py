@@ -5,18 +5,22 @@ Each function takes an engine once, for the main loop may replace it at any mome
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edge_matting.config import Recipe, Settings
 from edge_matting.core.output_kinds import output_kind
 from edge_matting.core.plan import Plan
+from edge_matting.core.reasons import Reason
 from edge_matting.daemon.intake import Intake
 from edge_matting.daemon.page.uploads import Uploads
 from edge_matting.daemon.supervisor import Supervisor
 from edge_matting.hotfolder.condition import free_bytes
 from edge_matting.status.interfaces import (
+    AdaptationCount,
+    AdaptationReport,
     ExecutionReport,
     FolderReport,
     PreparingReport,
@@ -35,14 +39,16 @@ class Parts:
     uploads: Uploads
 
 
-def missing_accelerator(parts: Parts) -> str | None:
+def missing_accelerator(parts: Parts) -> Reason | None:
     """That another provider is in use than was asked for, and why."""
     session = session_report(parts)
     if session is None or session["requested_provider"] == session["actual_provider"]:
         return None
-    return (
-        f"{session['requested_provider']} was asked for, {session['actual_provider']} "
-        f"is in use: {session['reason']}"
+    return Reason(
+        "provider_missing",
+        wanted=session["requested_provider"],
+        actual=session["actual_provider"],
+        why=_reason(session) or "",
     )
 
 
@@ -53,7 +59,7 @@ def is_degraded(parts: Parts) -> bool:
 
 
 def plan_in_use(parts: Parts | None) -> Plan | None:
-    """The plan, once an engine has told it."""
+    """The plan, once an engine has reported it."""
     ready = _ready(parts)
     return None if ready is None else Plan.from_json(ready["plan"])
 
@@ -67,12 +73,12 @@ def execution(parts: Parts | None) -> ExecutionReport | None:
         requested=session["requested_provider"],
         actual=session["actual_provider"],
         precision=session["precision"],
-        cause=session["reason"],
+        cause=_reason(session),
         nodes=session["nodes"],
         seconds=session["seconds"],
         cpu_seconds=session["cpu_seconds"],
         self_test=session["self_test"],
-        notes=tuple(session["notes"]),
+        notes=notes(session),
     )
 
 
@@ -115,10 +121,21 @@ def models(parts: Parts | None) -> tuple[str, ...]:
 def preparing(parts: Parts | None) -> PreparingReport | None:
     """What the engine is busy with before photos."""
     engine = None if parts is None else parts.supervisor.engine
-    told = None if engine is None else engine.events.preparing
-    if told is None:
+    reported = None if engine is None else engine.events.preparing
+    if reported is None:
         return None
-    return PreparingReport(str(told["what"]), told.get("fraction"), told.get("detail"))
+    return PreparingReport(str(reported["what"]), reported.get("fraction"), reported.get("detail"))
+
+
+def adaptation(parts: Parts | None, earlier: Counter[tuple[str, str]]) -> AdaptationReport:
+    """How plans are adapted; ``earlier`` counts what parts did that were replaced."""
+    supervisor = None if parts is None else parts.supervisor
+    counts = earlier + (supervisor.adapted() if supervisor else Counter())
+    engines = supervisor.engines if supervisor else ()
+    return AdaptationReport(
+        lowered=tuple(dict.fromkeys(why for each in engines for why in each.events.lowered)),
+        counts=tuple(AdaptationCount(*key, count) for key, count in sorted(counts.items())),
+    )
 
 
 def folders(parts: Parts) -> tuple[FolderReport, ...]:
@@ -142,7 +159,17 @@ def _ready(parts: Parts | None) -> dict[str, Any] | None:
     return None if engine is None else engine.events.ready
 
 
+def _reason(session: Mapping[str, Any]) -> Reason | None:
+    reported = session["reason"]
+    return None if reported is None else Reason.from_coded(reported)
+
+
+def notes(session: Mapping[str, Any]) -> tuple[Reason, ...]:
+    """What was given up on the way to the session, and what speaks against its proof."""
+    return tuple(map(Reason.from_coded, session["notes"]))
+
+
 def session_report(parts: Parts) -> dict[str, Any] | None:
-    """What the engine said of its session."""
+    """The engine's report of its session."""
     ready = _ready(parts)
     return None if ready is None else dict(ready["session"])

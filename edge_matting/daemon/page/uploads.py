@@ -7,33 +7,36 @@ they are a picture is found out by the engine.
 
 from __future__ import annotations
 
-import os
+import logging
+import posixpath
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from itertools import count
-from pathlib import Path
-from posixpath import splitext
 from typing import Any, Final
 
 from edge_matting.config import HotFolder, Settings, adjusted, canonical
+from edge_matting.core.anchored import MAX_SAME_NAME, AnchoredFolder
 from edge_matting.core.clock import Clock
-from edge_matting.core.durable import (
-    blocking,
-    make_folders,
-    rename_no_replace,
-    sync_folder,
-    temporary_name,
+from edge_matting.core.errors import (
+    ConfigError,
+    FolderUnavailable,
+    LedgerError,
+    PathRefused,
 )
-from edge_matting.core.errors import ConfigError
-from edge_matting.core.jobs import Signature
+from edge_matting.core.jobs import Signature, Source
+from edge_matting.core.logs import shown
+from edge_matting.core.naming import numbered
+from edge_matting.core.reasons import Reason
 from edge_matting.hotfolder.condition import folder_problem, free_bytes
+from edge_matting.hotfolder.filesystems import has_stable_inodes
 from edge_matting.hotfolder.ignore import is_ignored
+from edge_matting.hotfolder.layout import recipe_for
 from edge_matting.ledger import Ledger
 from edge_matting.status.interfaces import PART_BYTES, ActionRefused, UploadReport
+
+log = logging.getLogger(__name__)
 
 MAX_OPEN: Final = 32
 IDLE_SECONDS: Final = 60.0
@@ -47,17 +50,27 @@ class _Upload:
     id: str
     name: str
     size: int
-    folder: Path
-    temporary: Path
+    folder: str  # relative to in/
+    inbox: AnchoredFolder
     hot: HotFolder
     parameters: str | None
     touched: float
+    temporary: str | None = None  # relative to in/
     received: int = 0
     file: str | None = None
+    job: int | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def staged(self) -> str:
+        """Where the parts are written; every upload that can be found has such a file."""
+        assert self.temporary is not None
+        return self.temporary
+
     def report(self) -> UploadReport:
-        return UploadReport(self.id, self.name, self.size, self.received, PART_BYTES, self.file)
+        return UploadReport(
+            self.id, self.name, self.size, self.received, PART_BYTES, self.file, self.job
+        )
 
 
 class Uploads:
@@ -88,13 +101,15 @@ class Uploads:
         self._check_size(size, hot)
         target = self._target(hot, recipe)
         text = self._checked(recipe or hot.recipe, parameters)
-        make_folders(target, within=hot.inbox)
+        inbox = hot.door(hot.inbox)
+        if inbox.make_folders(target) != target:
+            raise _bad(f"recipe: something else than a folder is called {target} in {hot.inbox}")
         upload = _Upload(
             id=secrets.token_hex(16),
             name=name,
             size=size,
             folder=target,
-            temporary=target / temporary_name(),
+            inbox=inbox,
             hot=hot,
             parameters=text,
             touched=self._clock.monotonic(),
@@ -102,12 +117,11 @@ class Uploads:
         with self._lock:
             if len(self._open) >= MAX_OPEN:
                 raise ActionRefused(
-                    "busy", f"{MAX_OPEN} uploads are open; wait", HTTPStatus.SERVICE_UNAVAILABLE
+                    "busy", Reason("uploads_busy", n=MAX_OPEN), HTTPStatus.SERVICE_UNAVAILABLE
                 )
             self._open[upload.id] = upload
         try:
-            with blocking(f"cannot write into {target}"):
-                upload.temporary.touch(exist_ok=False)
+            upload.temporary = inbox.stage(target, b"")
         except BaseException:
             self._drop(upload)
             raise
@@ -120,14 +134,15 @@ class Uploads:
             if offset != upload.received or not data or offset + len(data) > upload.size:
                 raise ActionRefused(
                     "wrong_part",
-                    f"{upload.received} of {upload.size} bytes are here; send what follows them",
+                    Reason("upload_part", received=upload.received, size=upload.size),
                 )
             upload.touched = self._clock.monotonic()
-            with blocking(f"cannot write into {upload.folder}"):
-                _write(upload.temporary, data, offset, last=offset + len(data) == upload.size)
-            upload.received += len(data)
-            if upload.received == upload.size:
+            complete = offset + len(data) == upload.size
+            upload.inbox.write_at(upload.staged, data, offset, synced=complete)
+            if complete:  # before it counts: a last part that got no name is sent again
                 upload.file = self._publish(upload)
+            upload.received += len(data)
+            if complete:
                 self._drop(upload)
         return upload.report()
 
@@ -170,7 +185,7 @@ class Uploads:
         if not 0 < size <= limits.max_file_mb * 1e6:
             raise ActionRefused(
                 "too_large",
-                f"a photo may have 1 byte to {limits.max_file_mb:g} MB (limits.max_file_mb)",
+                Reason("upload_size", megabytes=limits.max_file_mb),
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             )
         with self._lock:
@@ -178,16 +193,17 @@ class Uploads:
         free = free_bytes(hot.inbox)
         if free is not None and free - coming - size < limits.min_free_mb * 1e6:
             raise ActionRefused(
-                "disk_full", "not enough free space for this photo", HTTPStatus.INSUFFICIENT_STORAGE
+                "disk_full", Reason("upload_space"), HTTPStatus.INSUFFICIENT_STORAGE
             )
 
-    def _target(self, hot: HotFolder, recipe: str | None) -> Path:
+    def _target(self, hot: HotFolder, recipe: str | None) -> str:
+        """The folder below ``in/``."""
         if recipe is None or recipe == hot.recipe:
-            return hot.inbox
+            return ""
         if recipe not in self._settings.recipes:
             known = ", ".join(self._settings.recipes)
             raise _bad(f"recipe: there is no {recipe}; known: {known}")
-        return hot.inbox / recipe
+        return recipe
 
     def _checked(self, recipe: str, parameters: Mapping[str, Any] | None) -> str | None:
         """Their canonical text; a photo is not sent for nothing, so they are tried at once."""
@@ -202,9 +218,7 @@ class Uploads:
         with self._lock:
             upload = self._open.get(upload_id)
         if upload is None:
-            raise ActionRefused(
-                "no_such_upload", "it is finished, given up or unknown", HTTPStatus.NOT_FOUND
-            )
+            raise ActionRefused("no_such_upload", Reason("upload_unknown"), HTTPStatus.NOT_FOUND)
         return upload
 
     def _publish(self, upload: _Upload) -> str:
@@ -212,41 +226,45 @@ class Uploads:
 
         Its parameters are in the ledger before: from the rename on the intake may take it.
         """
+        signature = self._signature(upload)
         if upload.parameters is not None:
-            with blocking(f"cannot read {upload.temporary}"):
-                signature = Signature.of(upload.temporary.lstat())
             self._ledger.announce(str(upload.hot.path), signature, upload.parameters)
-        stem, ending = splitext(upload.name)
-        with blocking(f"cannot write into {upload.folder}"):
-            for number in count(1):
-                name = upload.name if number == 1 else f"{stem}~{number}{ending}"
-                try:
-                    rename_no_replace(upload.temporary, upload.folder / name)
-                except FileExistsError:
-                    continue
-                break
-            sync_folder(upload.folder)
-        self._wake()
-        return name
+        for number in range(1, MAX_SAME_NAME):
+            name = numbered(upload.name, number)
+            try:
+                upload.inbox.put(upload.staged, posixpath.join(upload.folder, name), replace=False)
+            except FileExistsError:
+                continue
+            upload.inbox.sync(upload.folder)
+            upload.job = self._job_of(upload, name, signature)
+            self._wake()
+            return name
+        raise PathRefused(f"{upload.name}: {MAX_SAME_NAME} files have this name")
+
+    def _signature(self, upload: _Upload) -> Signature:
+        status = upload.inbox.status(upload.staged)
+        if status is None:
+            raise FolderUnavailable(f"{upload.inbox.shown(upload.staged)} is gone")
+        return Signature.of(status, stable_inode=has_stable_inodes(upload.hot.inbox))
+
+    def _job_of(self, upload: _Upload, name: str, signature: Signature) -> int | None:
+        """The job of the finished file, made at once: it is whole, there is nothing to wait for."""
+        hot = upload.hot
+        path = posixpath.join(upload.folder, name)
+        recipe = recipe_for(path, self._settings.recipes, hot.recipe)
+        try:
+            self._ledger.enqueue([Source(str(hot.path), path, signature, recipe)])
+            job = self._ledger.newest(str(hot.path), path)
+        except LedgerError as error:
+            log.warning("%s: uploaded, and no job yet: %s", shown(name), error)
+            return None  # the intake finds the file
+        return job.id if job is not None and job.signature == signature else None
 
     def _drop(self, upload: _Upload) -> None:
         with self._lock:
             self._open.pop(upload.id, None)
-        with suppress(OSError):  # it has its name already, or the sweep at the start finds it
-            upload.temporary.unlink()
-
-
-def _write(path: Path, data: bytes, offset: int, *, last: bool) -> None:
-    """At its place, so that a part sent again after a full disk is not there twice."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        written = 0
-        while written < len(data):
-            written += os.pwrite(descriptor, data[written:], offset + written)
-        if last:
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        if upload.temporary is not None:  # unless it has its name already
+            upload.inbox.discard(upload.temporary)
 
 
 def _check_name(name: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from edge_matting.cache import content_digest
 from edge_matting.core.jobs import Done, StoredResult
+from edge_matting.core.tasks import TASKS
 from edge_matting.engine.jobs.source import Results
 from edge_matting.pipeline import PhotoTask, Stopwatch, Tools, process_photo
 
@@ -39,9 +40,9 @@ def _copied(
     task: PhotoTask, tools: Tools, results: Results, sha256: str, watch: Stopwatch
 ) -> StoredResult | None:
     """A copy of an earlier result of the same bytes, recipe and model, if that is still intact."""
-    if not results.reuses:
+    if not results.reuses or not all(TASKS[name].repeatable for name in tools.tasks):
         return None
-    key = sha256, task.recipe.key(), tools.manifest.sha256
+    key = sha256, task.recipe.key(), tools.identity
     lookups = [results.find] if tools.cache is None else [results.find, tools.cache.find_result]
     for look_up in lookups:
         stored = look_up(*key)
@@ -51,8 +52,6 @@ def _copied(
             same = replace(stored.result, cache="exact", cache_evidence={}, seconds=watch.reading())
             copied = results.copy(stored, same)
         if copied is not None:
-            if tools.cache is not None:
-                tools.cache.count("exact", stored.result.seconds.get("infer", 0.0))
             _remember(tools, copied)
             return copied
     return None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_matting.config import HotFolder
+from edge_matting.core.anchored import AnchoredFile, AnchoredFolder
 from edge_matting.core.errors import FolderUnavailable
 from edge_matting.core.jobs import Job, Place
 from edge_matting.core.states import JobState
@@ -34,9 +35,14 @@ class Folders:
         folder = self.of(name)
         return folder.review if state is JobState.REVIEW else folder.outbox
 
-    def original(self, job: Job) -> Path:
+    def results_door(self, name: str, state: JobState) -> AnchoredFolder:
+        """The way to them."""
+        return self.of(name).door(self.results(name, state))
+
+    def original(self, job: Job) -> AnchoredFile:
         """Where the job's original lies now."""
-        return place_of(self.of(job.folder), job.original.place) / job.original.path
+        folder = self.of(job.folder)
+        return folder.door(place_of(folder, job.original.place)).file(job.original.path)
 
 
 def place_of(folder: HotFolder, place: Place) -> Path:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Protocol
 
 from edge_matting.config import HotFolder, Settings
+from edge_matting.core.anchored import AnchoredFile
 from edge_matting.core.clock import Clock
-from edge_matting.core.errors import FolderUnavailable, SourceGone
-from edge_matting.core.jobs import Claim, Job, Outcome
+from edge_matting.core.errors import FolderUnavailable, JobError, SourceGone
+from edge_matting.core.jobs import Claim, Job, Outcome, Place
+from edge_matting.core.writers import has_writer
 from edge_matting.engine.jobs.folders import Folders
 from edge_matting.engine.jobs.originals import OriginalMover
 from edge_matting.engine.jobs.recipes import recipe_of
@@ -71,15 +73,32 @@ class HotFolderSource:
     def put_away(self, job: Job) -> None:
         self._mover.put_away(job)
 
-    def put_away_all(self) -> None:
-        self._mover.put_away_all()
+    def put_away_all(self, progress: Callable[[], None]) -> None:
+        self._mover.put_away_all(progress=progress)
+
+    def may_still_grow(self, job: Job) -> bool:
+        if job.original.place is not Place.IN:
+            return False
+        try:
+            descriptor = self._folders.original(job).open()
+        except (OSError, JobError):
+            return False
+        try:
+            if has_writer(descriptor) is False:
+                return False
+            changed = os.fstat(descriptor).st_mtime
+        finally:
+            os.close(descriptor)
+        now = self._clock.now()
+        silent = now - max(job.created_at, min(changed, now))
+        return silent < self._settings.intake.stalled_seconds
 
     # -- pieces -------------------------------------------------------------------------
 
-    def _read(self, path: Path, job: Job, folder: HotFolder) -> bytes:
+    def _read(self, file: AnchoredFile, job: Job, folder: HotFolder) -> bytes:
         max_bytes = int(self._settings.limits.max_file_mb * 1e6)
         try:
-            return read_source(path, settled_signature(job), max_bytes)
+            return read_source(file, settled_signature(job), max_bytes)
         except SourceGone as error:
             problem = _missing(folder)
             if problem is None:

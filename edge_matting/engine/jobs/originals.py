@@ -13,9 +13,12 @@ from edge_matting.core.clock import Clock
 from edge_matting.core.errors import (
     DiskFull,
     FolderUnavailable,
+    JobError,
     JobSourceError,
+    ResourcesShort,
     SourceChanged,
     SourceGone,
+    SourceGrows,
 )
 from edge_matting.core.jobs import Job, Place
 from edge_matting.core.states import FINISHED, JobState
@@ -24,6 +27,10 @@ from edge_matting.engine.jobs.source import Originals
 from edge_matting.publish import build_report, dispose
 
 log = logging.getLogger(__name__)
+
+
+def _silent() -> None:
+    """Nobody listens."""
 
 
 class OriginalMover:
@@ -48,26 +55,38 @@ class OriginalMover:
         self._problem = problem
         self._moving = moving or threading.Lock()
 
-    def put_away_all(self, limit: int = 1000) -> None:
-        """Make good what a crash, a full disk or an accepted review left undone."""
+    def put_away_all(self, limit: int = 1000, progress: Callable[[], None] = _silent) -> None:
+        """Make good what a crash, a full disk or an accepted review left undone; never raises.
+
+        ``progress`` is called for each original: a slow disk is no hang.
+        """
         try:
             misplaced = self._record.misplaced(limit)
         except JobSourceError as error:
             log.error("originals cannot be put away: %s", error)
             return
         for job in misplaced:
+            progress()
             if self._folders.known(job.folder):
                 self.put_away(job)
 
     def put_away(self, job: Job) -> None:
-        """Put the original of a finished job away; other states are left alone.
+        """Put the original of a finished job away; other states are left alone. Never raises.
 
-        What is not possible for lack of rights is logged once and left; what a full disk or a
+        What the system refuses for this one original is logged once and left; what a full disk or a
         missing folder prevents is tried again by ``put_away_all``.
         """
-        if job.state not in FINISHED:
+        if job.state not in FINISHED or job.state is JobState.WITHDRAWN:
             return
-        folder = self._folders.of(job.folder)
+        try:
+            self._try(job, self._folders.of(job.folder))
+        except JobSourceError as error:
+            log.error("job %d: its original's place cannot be recorded: %s", job.id, error)
+        except Exception:
+            # A mistake of ours about one original must not cost the others their turn.
+            log.exception("job %d: its original cannot be put away", job.id)
+
+    def _try(self, job: Job, folder: HotFolder) -> None:
         try:
             with self._moving:
                 self._put_away(job, folder)
@@ -77,12 +96,10 @@ class OriginalMover:
         except (SourceGone, SourceChanged):
             # Somebody took it away, or dropped a new photo over it: that one is another job.
             self._record.stays(job)
-        except DiskFull as error:
-            log.warning("job %d: its original waits for room: %s", job.id, error)
-        except FolderUnavailable as error:
+        except (DiskFull, ResourcesShort, SourceGrows) as error:
+            log.warning("job %d: its original waits: %s", job.id, error)
+        except (JobError, OSError) as error:
             self._unmovable(job, folder, error)
-        except JobSourceError as error:
-            log.error("job %d: its original's place cannot be recorded: %s", job.id, error)
 
     def _put_away(self, job: Job, folder: HotFolder) -> None:
         target = target_of(job, folder)
@@ -95,8 +112,8 @@ class OriginalMover:
         else:
             self._record.moved(job, original)
 
-    def _unmovable(self, job: Job, folder: HotFolder, error: FolderUnavailable) -> None:
-        if self._problem(folder) is not None:
+    def _unmovable(self, job: Job, folder: HotFolder, error: Exception) -> None:
+        if isinstance(error, FolderUnavailable) and self._problem(folder) is not None:
             log.debug("job %d: its original waits for its folder: %s", job.id, error)
             return
         log.error("job %d: its original stays where it is: %s", job.id, error)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from edge_matting import __version__
 from edge_matting.config import Settings
+from edge_matting.core.anchored import AnchoredFile, AnchoredFolder
 from edge_matting.core.clock import Clock
 from edge_matting.core.errors import SourceChanged
 from edge_matting.core.jobs import Claim, Job, Output, Place, Result, Signature, StoredResult
@@ -19,13 +20,11 @@ from edge_matting.engine.jobs.folders import Folders
 from edge_matting.engine.jobs.source import ClaimLost, EarlierResults, JobSource
 from edge_matting.pipeline import FinishedPhoto
 from edge_matting.publish import (
-    build_sidecar,
     copy_result,
-    named_outputs,
+    describe_result,
     publish_result,
     remove_result,
     remove_stale,
-    renamed_outputs,
 )
 
 log = logging.getLogger(__name__)
@@ -58,26 +57,36 @@ class HotFolderResults:
         if origin is None:
             return None
         self._check_claim()
-        job = self.claim.job
-        root = self.folders.results(job.folder, stored.state)
-        copied = replace(result, outputs=renamed_outputs(job.stem, stored.result.outputs))
-        sidecar = self._sidecar(copied)
-        if not copy_result(origin, stored.result.outputs, root, job.stem, sidecar):
+        outputs = copy_result(
+            origin,
+            stored.result.outputs,
+            self._door(stored.state),
+            self.claim.job.stem,
+            self._description(result),
+            earlier=self._earlier(stored.state),
+            is_ours=self._is_ours,
+        )
+        if outputs is None:
             return None
-        self._replace_earlier(stored.state, copied.outputs)
+        self._replace_earlier(stored.state, outputs)
         if stored.job_id:
             self._copy_thumbnail(stored.job_id)
-        return self._stored(stored.state, copied, root)
+        return self._stored(stored.state, replace(result, outputs=outputs))
 
     def publish(self, photo: FinishedPhoto) -> StoredResult:
         job = self.claim.job
         _check_unchanged(self.folders.original(job), settled_signature(job))
         self._check_claim()
-        root = self.folders.results(job.folder, photo.state)
-        result = replace(photo.result, outputs=named_outputs(job.stem, photo.files))
-        publish_result(root, job.stem, result.outputs, photo.files, self._sidecar(result))
-        self._replace_earlier(photo.state, result.outputs)
-        return self._stored(photo.state, result, root)
+        outputs = publish_result(
+            self._door(photo.state),
+            job.stem,
+            photo.files,
+            self._description(photo.result),
+            earlier=self._earlier(photo.state),
+            is_ours=self._is_ours,
+        )
+        self._replace_earlier(photo.state, outputs)
+        return self._stored(photo.state, replace(photo.result, outputs=outputs))
 
     def keep_thumbnail(self, jpeg: bytes) -> None:
         """Kept for the page alone, so not synced; without room there is none."""
@@ -89,16 +98,35 @@ class HotFolderResults:
         except OSError as error:
             log.debug("no thumbnail of job %d: %s", self.claim.job.id, error)
 
-    def _origin(self, stored: StoredResult) -> Path | None:
+    def _origin(self, stored: StoredResult) -> AnchoredFolder | None:
         """What the stored outputs are relative to; None for a folder that nobody knows now."""
         if stored.root is not None:
-            return Path(stored.root)
+            return AnchoredFolder(Path(stored.root))
         if not self.folders.known(stored.folder):
             return None
-        return self.folders.results(stored.folder, stored.state)
+        return self.folders.results_door(stored.folder, stored.state)
 
-    def _stored(self, state: JobState, result: Result, root: Path) -> StoredResult:
+    def _door(self, state: JobState) -> AnchoredFolder:
+        return self.folders.results_door(self.claim.job.folder, state)
+
+    def _previous(self) -> StoredResult | None:
+        """The result that this one replaces."""
         job = self.claim.job
+        earlier = self.records.previous_outputs(job.folder, job.source, job.id)
+        return earlier if earlier is not None and self.folders.known(earlier.folder) else None
+
+    def _earlier(self, state: JobState) -> tuple[Output, ...]:
+        """The files of that result which lie where ones of ``state`` do."""
+        earlier = self._previous()
+        return earlier.result.outputs if earlier is not None and earlier.state is state else ()
+
+    def _is_ours(self, sidecar: Mapping[str, Any]) -> bool:
+        """In a hot folder a newer photo of the same name replaces the older one's result."""
+        return bool(sidecar.get("source") == self.claim.job.source)
+
+    def _stored(self, state: JobState, result: Result) -> StoredResult:
+        job = self.claim.job
+        root = self.folders.results(job.folder, state)
         return StoredResult(state, job.folder, result, job.id, str(root))
 
     def _copy_thumbnail(self, job_id: int) -> None:
@@ -108,26 +136,25 @@ class HotFolderResults:
             return  # trimmed meanwhile: the page shows none
 
     def _thumbnail(self, job_id: int) -> Path:
-        return self.settings.previews_dir / f"{job_id}.jpg"
+        return self.settings.thumbnails_dir / f"{job_id}.jpg"
 
     def _check_claim(self) -> None:
         if not self.records.holds(self.claim):
             raise ClaimLost
 
-    def _sidecar(self, result: Result) -> bytes:
-        return build_sidecar(self.claim.job, result, self.clock.now(), __version__)
+    def _description(self, result: Result) -> Mapping[str, Any]:
+        return describe_result(self.claim.job, result, self.clock.now(), __version__)
 
     def _replace_earlier(self, state: JobState, outputs: Sequence[Output]) -> None:
         """Remove what the new result replaces; a doubted one never removes a good one."""
-        job = self.claim.job
-        earlier = self.records.previous_outputs(job.folder, job.source, job.id)
-        if earlier is None or not self.folders.known(earlier.folder):
+        earlier = self._previous()
+        if earlier is None:
             return
-        root = self.folders.results(earlier.folder, earlier.state)
+        root = self._door(earlier.state)
         if earlier.state is state:
             remove_stale(root, earlier.result.outputs, outputs)
         elif earlier.state is JobState.REVIEW:
-            remove_result(root, job.stem, earlier.result.outputs)
+            remove_result(root, self.claim.job.stem, earlier.result.outputs)
 
 
 def settled_signature(job: Job) -> Signature | None:
@@ -135,13 +162,10 @@ def settled_signature(job: Job) -> Signature | None:
     return job.signature if job.original.place is Place.IN else None
 
 
-def _check_unchanged(path: Path, signature: Signature | None) -> None:
+def _check_unchanged(file: AnchoredFile, signature: Signature | None) -> None:
     """A source replaced while it was in work gets no output of its old content."""
     if signature is None:
         return
-    try:
-        now = Signature.of(path.lstat())
-    except OSError:
-        now = None
-    if now != signature:
-        raise SourceChanged(f"{shown(path)}: changed while it was in work")
+    now = file.status()
+    if now is None or not signature.agrees(now):
+        raise SourceChanged(f"{shown(file.shown)}: changed while it was in work")

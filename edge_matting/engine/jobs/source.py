@@ -7,7 +7,7 @@ their ledger besides; a source without folders has neither.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -101,5 +101,11 @@ class PhotoStore(Protocol):
     def put_away(self, job: Job) -> None:
         """Bring the original of a finished job to its place; never raises for one photo."""
 
-    def put_away_all(self) -> None:
-        """Make good what a crash, a full disk or an accepted review left undone."""
+    def put_away_all(self, progress: Callable[[], None]) -> None:
+        """Make good what a crash, a full disk or an accepted review left undone.
+
+        ``progress`` is called for each original: a slow disk is no hang.
+        """
+
+    def may_still_grow(self, job: Job) -> bool:
+        """Whether a photo that ends too early may be one that somebody is still writing."""

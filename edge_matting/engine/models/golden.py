@@ -20,7 +20,7 @@ import numpy as np
 
 from edge_matting import __version__
 from edge_matting.core.durable import durable_write, make_folders
-from edge_matting.core.errors import Blocked
+from edge_matting.core.errors import TemporaryError
 from edge_matting.models import Manifest
 from edge_matting.pipeline import Tools
 from edge_matting.pipeline.self_test import SIDE, Matte, sample_matte, self_test
@@ -69,9 +69,9 @@ class GoldenMattes:
         try:
             make_folders(path.parent)
             durable_write(path, matte_png(matte))
-        except (Blocked, OSError) as error:
+        except (TemporaryError, OSError) as error:
             # Another user's state dir, or a full disk: it is made again the next time.
-            log.info("the known matte cannot be kept: %s", error)
+            log.info("the golden matte cannot be stored: %s", error)
 
 
 def matte_png(matte: Matte) -> bytes:

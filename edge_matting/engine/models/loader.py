@@ -1,4 +1,4 @@
-"""A model opened, tested, and shown to run where it is said to run; lower where it must be."""
+"""A model opened, tested and verified to run where the plan has it, or on a lower plan."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from edge_matting.core.errors import (
 )
 from edge_matting.core.plan import Plan
 from edge_matting.core.providers import FULL_PRECISION, PROCESSOR, is_processor, runtime_with
+from edge_matting.core.reasons import Reason
 from edge_matting.engine.models.golden import GoldenMattes
 from edge_matting.engine.models.session_factory import SessionMaker
-from edge_matting.imaging import decode
-from edge_matting.matting import to_tensor
 from edge_matting.models import Catalog, Manifest
 from edge_matting.pipeline import PixelBudget, Tools
-from edge_matting.pipeline.self_test import Matte, SelfTest, sample_bytes, self_test
+from edge_matting.pipeline.self_test import Matte, SelfTest, sample_photo, self_test
+from edge_matting.pipeline.tasks import steps_of
 from edge_matting.planner import Cause, next_step
 from edge_matting.runtimes import Session
 from edge_matting.runtimes.verification import Proof, prove
@@ -45,10 +45,10 @@ class LoadedModel:
     plan: Plan  # what it runs by
     proof: Proof
     test: SelfTest
-    lowered: tuple[str, ...] = ()  # what was given up on the way, and why
+    lowered: tuple[Reason, ...] = ()  # what was given up on the way, and why
 
     def session_facts(self) -> dict[str, Any]:
-        """What the daemon is told of it."""
+        """What is reported to the daemon."""
         info = self.session.describe()
         return {
             "backend": info.backend,
@@ -66,7 +66,7 @@ class LoadedModel:
 
 
 def cause_of(error: EdgeMattingError) -> Cause:
-    """What a failure to open a model says of the plan."""
+    """What a failure to open a model means for the plan."""
     if isinstance(error, SelfTestFailed):
         return Cause.WRONG_RESULT
     return Cause.OUT_OF_MEMORY if isinstance(error, OutOfMemory) else Cause.PROVIDER_LOST
@@ -90,14 +90,14 @@ class ModelLoader:
     def open(self, plan: Plan, model_id: str, gpu_lost: str | None = None) -> LoadedModel:
         """The model by ``plan``, or by the first lower plan that passes the self-test.
 
-        ``gpu_lost`` says why no accelerator is to be tried.
+        ``gpu_lost`` is the reason why no accelerator is to be tried.
 
         Raises ``ModelError``, ``SessionError`` when nothing passes, ``DeviceLost`` when this
         process cannot use the GPU any more, and ``StartError`` when the accelerator is missing
         and the settings say ``fail``.
         """
         manifest = self._catalog.get(model_id)
-        steps: list[str] = []
+        steps: list[Reason] = []
         wanted = plan.provider
         while gpu_lost is not None and not is_processor(plan.provider):
             plan, words = self._lower(plan, DeviceLost(gpu_lost, hint=""))
@@ -112,7 +112,7 @@ class ModelLoader:
                 log.error("model %s: %s", model_id, words)
         opened = replace(opened, lowered=tuple(steps))
         if plan.provider != wanted:
-            proof = replace(opened.proof, requested=wanted, reason="; ".join(steps))
+            proof = replace(opened.proof, requested=wanted, reason=Reason.joined(steps))
             opened = replace(opened, proof=proof)
         self._judge(opened)
         return opened
@@ -140,9 +140,9 @@ class ModelLoader:
             session.warm()
             info = session.describe()
             known = self._known(manifest, plan, info.resolution)
-            test = self_test(_bare(session, manifest), known)
-            photo = decode(sample_bytes(), "the built-in photo", max_pixels=10**7)
-            tensor, _ = to_tensor(photo.rgb, manifest.input, info.resolution)
+            tools = _bare(session, manifest)
+            test = self_test(tools, known)
+            tensor = steps_of(manifest.task).tensor(sample_photo(), tools)
             proof = prove(
                 info, session, lambda: self._on_cpu(manifest, plan, info.resolution), tensor
             )
@@ -162,12 +162,12 @@ class ModelLoader:
         )
         return self._make(manifest, reference)
 
-    def _lower(self, plan: Plan, error: EdgeMattingError) -> tuple[Plan, str]:
+    def _lower(self, plan: Plan, error: EdgeMattingError) -> tuple[Plan, Reason]:
         """The next plan and what to say of it; raises ``error`` where nothing is left."""
         step = next_step(plan, cause_of(error))
         if step is None:
             raise self._end(plan, error) from error
-        return step.plan, f"{step.reason}: {error.message}"
+        return step.plan, Reason("lowered_because", step=step.reason, why=error.message)
 
     def _end(self, plan: Plan, error: EdgeMattingError) -> EdgeMattingError:
         """No rung is left; without leave to go to the processor that is the end of the start."""

@@ -19,11 +19,13 @@ from edge_matting.core.errors import (
 )
 from edge_matting.core.plan import Plan
 from edge_matting.core.providers import PROCESSOR, PROVIDERS, is_processor, runtime_with
+from edge_matting.core.reasons import Reason
 from edge_matting.engine.keepalive import preparing
 from edge_matting.engine.models.loader import LoadedModel, ModelLoader
 from edge_matting.engine.models.pool import ModelPool
 from edge_matting.pipeline import PixelBudget, Tools, batched
 from edge_matting.pipeline.grounds import LearnedPlates
+from edge_matting.planner.ladder import is_step_of
 from edge_matting.runtimes.verification import Proof
 
 log = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ class EngineReporter(Protocol):
     """The part of the engine's reporter that is needed."""
 
     def send(self, event: str, **facts: object) -> None:
-        """Tell the daemon."""
+        """Report to the daemon."""
 
     def progress(self, stage: str) -> None:
         """The calling thread makes progress."""
@@ -61,7 +63,7 @@ class ModelManager:
     ) -> None:
         """``plan_of`` gives the plan of another model than ``default``.
 
-        ``gpu_lost`` says why the GPU is not to be used, None: it may be.
+        ``gpu_lost`` is the reason why the GPU is not to be used, None: it may be.
         ``serves_meanwhile``: CUDA may serve while TensorRT compiles.
         """
         self._opener = opener
@@ -77,7 +79,7 @@ class ModelManager:
         self._plan = plan
         self._opened: LoadedModel | None = None
         self._wanted = plan.provider  # what stays asked for when another provider serves
-        self._why: str | None = None  # why it does not serve, as far as a session told
+        self._why: Reason | None = None  # why it does not serve, as far as a session reported
         self._builder: threading.Thread | None = None
         self.pool = ModelPool(self._load)
 
@@ -146,7 +148,7 @@ class ModelManager:
             try:
                 self.pool.tools(self._default)
             except (ModelError, SessionError, OutOfMemory) as error:
-                log.error("the former plan stays: %s", error)
+                log.error("the previous plan stays in use: %s", error)
                 self._plan = with_session_of(plan, before)
                 self.pool.tools(self._default)
         self.announce()
@@ -175,14 +177,16 @@ class ModelManager:
         and why."""
         if self._wanted in {proof.actual, proof.requested}:
             return proof
-        steps = (reason for reason in reversed(plan.reasons) if reason.startswith("provider "))
-        reason = proof.reason or self._why or next(steps, "the plan was lowered")
+        steps = (reason for reason in reversed(plan.reasons) if is_step_of(reason, "provider"))
+        reason = proof.reason or self._why or next(steps, Reason("plan_lowered"))
         return replace(proof, requested=self._wanted, reason=reason)
 
     def _tools(self, opened: LoadedModel) -> Tools:
         progress = self._reporter.progress
         session = batched(opened.session, opened.manifest, opened.plan.batch)
-        return Tools(session, opened.manifest, self._gate, progress, self._cache, self._plates)
+        return Tools(
+            session, opened.manifest, self._gate, progress, self._cache, plates=self._plates
+        )
 
     def announce(self) -> None:
         """Say that photos can be done, and how."""
@@ -208,7 +212,7 @@ class ModelManager:
             self._device_lost(error)
             return
         except EdgeMattingError as error:
-            self._stay(best, str(error))
+            self._stay(best, error.reason)
         else:
             if opened.proof.actual == best.provider:
                 self.want(best.provider)
@@ -216,10 +220,10 @@ class ModelManager:
                 self.pool.put(self._default, self._tools(opened))
             else:
                 opened.session.close()
-                self._stay(best, opened.proof.reason or "")
+                self._stay(best, opened.proof.reason or Reason("plan_lowered"))
         self.announce()
 
-    def _stay(self, best: Plan, reason: str) -> None:
+    def _stay(self, best: Plan, reason: Reason) -> None:
         """What serves stays; that the best was wanted and why it is not used is reported."""
         self._wanted, self._why = best.provider, reason
         served = self._plan.provider

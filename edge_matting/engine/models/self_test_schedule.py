@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from edge_matting.core.errors import EdgeMattingError, SelfTestFailed
+from edge_matting.core.reasons import Reason
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,8 @@ class SelfTestSchedule:
     """Decides when to test, and has a model that fails opened anew.
 
     ``test`` raises ``SelfTestFailed``; ``reopen`` puts a model that passes in its place, on a
-    lower plan where it must, or raises. ``told`` hears why no photo can be done, None: all well.
+    lower plan where it must, or raises. ``report`` is called with the
+    reason why no photo can be done; None: all well.
     """
 
     def __init__(
@@ -28,16 +30,16 @@ class SelfTestSchedule:
         now: float,
         test: Callable[[], None],
         reopen: Callable[[], None],
-        told: Callable[[str | None], None],
+        report: Callable[[Reason | None], None],
     ) -> None:
         self._test = test
         self._reopen = reopen
-        self._told = told
+        self._report = report
         self._next = now + PERIOD_SECONDS
-        self.problem: str | None = None
+        self.problem: Reason | None = None
 
     def step(self, now: float, *, idle: bool) -> None:
-        """Test if it is time; what another error than a failed test says is raised."""
+        """Test if it is time; other errors than a failed test are raised."""
         if now < self._next or not (idle or self.problem is not None):
             return
         self._next = now + PERIOD_SECONDS
@@ -55,11 +57,11 @@ class SelfTestSchedule:
         except EdgeMattingError as error:
             log.error("no photo can be done: %s", error)
             self._next = now + AGAIN_SECONDS
-            self._tell(str(error))
+            self._tell(error.reason)
         else:
             self._tell(None)
 
-    def _tell(self, problem: str | None) -> None:
+    def _tell(self, problem: Reason | None) -> None:
         if problem != self.problem:
             self.problem = problem
-            self._told(problem)
+            self._report(problem)

@@ -6,10 +6,12 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from edge_matting.core.device_values import DeviceProfile, Vitals
 from edge_matting.core.plan import Plan
+from edge_matting.core.reasons import Reason
+from edge_matting.engine.keepalive import EventSender
 from edge_matting.planner.adaptation import (
     Adaptation,
     Change,
@@ -25,13 +27,6 @@ from edge_matting.planner.signals import signals
 log = logging.getLogger(__name__)
 
 READ_SECONDS: Final = 2.0
-
-
-class EventSender(Protocol):
-    """The part of the engine's reporter that is needed."""
-
-    def send(self, event: str, **facts: object) -> None:
-        """Tell the daemon."""
 
 
 class Adapter:
@@ -60,14 +55,14 @@ class Adapter:
         self._events = events
         self._state = Adaptation()
         self._next = 0.0
-        self._failed: list[str] = []  # what ran out of memory since the last step
+        self._failed: list[Reason] = []  # what ran out of memory since the last step
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, str]] = Counter()
 
     def ran_out_of_memory(self, what: str) -> None:
         """A photo could not be done for want of memory."""
         with self._lock:
-            self._failed.append(what)
+            self._failed.append(Reason.of(what))
 
     def rebase(self, plan: Plan) -> None:
         """Step from another plan: it was measured, or had to be lowered for good."""

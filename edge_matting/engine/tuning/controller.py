@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from edge_matting.core.device_values import DeviceProfile, Vitals
 from edge_matting.core.plan import Plan
-from edge_matting.engine.keepalive import preparing
+from edge_matting.engine.keepalive import EventSender, preparing
 from edge_matting.engine.models.manager import ModelManager
-from edge_matting.engine.tuning.adaptation import Adapter, EventSender
+from edge_matting.engine.tuning.adaptation import Adapter
 from edge_matting.engine.tuning.calibration_schedule import CalibrationSchedule
 from edge_matting.engine.tuning.planning import Planning
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_matting.core.durable import durable_remove, durable_write, make_folders
-from edge_matting.core.errors import Blocked
+from edge_matting.core.errors import TemporaryError
 from edge_matting.planner.measurements import MeasuredOn, Measurements, as_text, from_text
 
 log = logging.getLogger(__name__)
@@ -39,8 +39,8 @@ class MeasurementStore:
             make_folders(self._folder)
             durable_write(path, as_text(measurements).encode())
             self._remove_oldest()
-        except (Blocked, OSError) as error:
-            log.warning("the measurements are not kept: %s", error)
+        except (TemporaryError, OSError) as error:
+            log.warning("the measurements cannot be stored: %s", error)
             return False
         return True
 

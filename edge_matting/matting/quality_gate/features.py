@@ -99,7 +99,20 @@ def measure(reduced: Reduced) -> QualityFeatures:
 
 
 def disagreement(rgb: Rgb, reduced: Reduced, look: Look) -> float:
-    """How much a second matte differs, 0 to 1: one less the overlap of both, soft.
+    """How much a second matte differs, 0 to 1: one less the overlap of both, soft."""
+    return apart(reduced.alpha, looked_again(rgb, reduced, look))
+
+
+def apart(alpha: Alpha, other: Alpha) -> float:
+    """One less the soft overlap of two mattes h x w, where ``other`` is not NaN."""
+    seen = ~np.isnan(other)
+    ours, theirs = alpha[seen], other[seen]
+    together = float(np.maximum(ours, theirs).sum())
+    return 1.0 - float(np.minimum(ours, theirs).sum()) / max(together, 1e-3)
+
+
+def looked_again(rgb: Rgb, reduced: Reduced, look: Look) -> Alpha:
+    """The second matte at the gate's size, h x w; NaN where it did not look.
 
     The second look is at the subject with a margin around it, so that it sees it larger.
     """
@@ -109,10 +122,10 @@ def disagreement(rgb: Rgb, reduced: Reduced, look: Look) -> float:
         int(rows.start * scale[0]) : max(1, round(rows.stop * scale[0])),
         int(columns.start * scale[1]) : max(1, round(columns.stop * scale[1])),
     ]
-    ours = reduced.alpha[rows, columns]
-    theirs = resample(look(part), (ours.shape[1], ours.shape[0]))
-    together = float(np.maximum(ours, theirs).sum())
-    return 1.0 - float(np.minimum(ours, theirs).sum()) / max(together, 1e-3)
+    whole = np.full(reduced.alpha.shape, np.nan, np.float32)
+    size = columns.stop - columns.start, rows.stop - rows.start
+    whole[rows, columns] = resample(look(part), size)
+    return whole
 
 
 def _surroundings(alpha: Alpha) -> tuple[slice, slice]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -18,7 +19,8 @@ import numpy as np
 
 from edge_matting.core.arrays import Alpha, Rgb, check_alpha, check_rgb
 from edge_matting.core.jobs import Quality
-from edge_matting.matting.quality_gate.features import Look, Reduced, disagreement, measure
+from edge_matting.matting.quality_gate.features import Look, Reduced, apart, looked_again, measure
+from edge_matting.matting.quality_gate.place import doubted_box
 from edge_matting.matting.quality_gate.weights import DOUBT, FIRST, LIMIT, SECOND, Weights
 
 NO_SUBJECT: Final = "no_subject"
@@ -69,15 +71,19 @@ def assess(
         return _quality(alpha, coverage, (NO_SUBJECT,), None)
     reduced = Reduced.of(*(small or (rgb, alpha)))
     values, weights = measure(reduced).values(), FIRST
-    error = predicted_error(values, weights)
+    error, other = predicted_error(values, weights), None
     if look is not None and DOUBT[0] < error < DOUBT[1]:
-        values["disagreement"] = disagreement(rgb, reduced, look)
+        other = looked_again(rgb, reduced, look)
+        values["disagreement"] = apart(reduced.alpha, other)
         weights = SECOND
         error = predicted_error(values, weights)
     if known_ground and not doubts:
         error = less_likely(error)
+    if error <= LIMIT and not doubts:
+        return _quality(alpha, coverage, (), error)
     why = reasons(values, weights) if error > LIMIT else ()
-    return _quality(alpha, coverage, (*doubts, *why), error)
+    quality = _quality(alpha, coverage, (*doubts, *why), error)
+    return replace(quality, doubted=doubted_box(reduced.alpha, other))
 
 
 def less_likely(error: float) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from edge_matting.core.providers import FULL_PRECISION, runtime_of_format
 
@@ -26,7 +25,7 @@ class TensorFacts:
 class GraphFacts:
     """Inputs, outputs and structure of a model, read without running it."""
 
-    format: Literal["onnx", "pt2", "torchscript"]
+    format: str  # one of those that ``core.providers.RUNTIMES`` names
     inputs: tuple[TensorFacts, ...]  # without those that have a value in the file
     outputs: tuple[TensorFacts, ...]
     operators: Mapping[str, int] = field(default_factory=dict)  # how often each occurs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge_matting.core.reasons import Reason
 from edge_matting.runtimes.installed import InstalledRuntime, runtime_problem
 
 
@@ -18,7 +19,7 @@ class Evidence:
     driver: str | None  # why the driver does not start
 
 
-def why_missing(provider: str, evidence: Evidence) -> str:
+def why_missing(provider: str, evidence: Evidence) -> Reason:
     """The reason, the most fundamental one first."""
     problem = runtime_problem(evidence.runtimes)
     if problem is not None:
@@ -26,15 +27,10 @@ def why_missing(provider: str, evidence: Evidence) -> str:
     runtime = f"onnxruntime {evidence.version}"
     if provider not in evidence.available:
         wheel = " and ".join(r.distribution for r in evidence.runtimes)
-        return (
-            f"the installed {runtime} ({wheel}) is built without {provider}; with an NVIDIA card "
-            "on x86-64: pip uninstall onnxruntime, then pip install edge-matting[gpu]; a Jetson "
-            "needs NVIDIA's own wheel"
-        )
+        return Reason("runtime_without_provider", runtime=runtime, wheel=wheel, provider=provider)
     found = [fact for fact in (evidence.library, evidence.driver) if fact is not None]
     if found:
-        return f"{runtime} could not start {provider}: {'; '.join(found)}"
-    return (
-        f"{runtime} could not start {provider}, although its libraries and the driver load: the "
-        "card may be too old for this build, or its memory in use"
-    )
+        return Reason(
+            "provider_did_not_start", runtime=runtime, provider=provider, why="; ".join(found)
+        )
+    return Reason("provider_did_not_start_unknown", runtime=runtime, provider=provider)

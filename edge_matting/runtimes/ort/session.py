@@ -65,7 +65,7 @@ class OrtSession:
         ``precision`` is the one to compute in, None the file's own; only TensorRT computes in
         another than the file's. ``batch`` is the largest that ``run`` will be given.
         ``runtime`` stands in for the onnxruntime module. A provider that cannot be had is no
-        error here: ``describe`` says what was had instead, and why. Raises ``SessionError`` for a
+        error here: ``describe`` gives what is used, and why. Raises ``SessionError`` for a
         file that cannot be loaded, ``OutOfMemory``, and ``StartError`` without onnxruntime.
         """
         size = manifest.input.size
@@ -151,12 +151,12 @@ def make_session(runtime: Any, path: Path, setup: OrtSetup) -> Any:
     options.intra_op_num_threads = setup.threads
     for key, value in setup.entries:
         options.add_session_config_entry(key, value)
-    said = io.StringIO()
+    text = io.StringIO()
     try:
         if setup.engine_dir is not None:
             setup.engine_dir.mkdir(parents=True, exist_ok=True)
         # onnxruntime prints what it cannot load, on a stdout that may have to be pure JSON.
-        with contextlib.redirect_stdout(said) if setup.is_accelerated else contextlib.nullcontext():
+        with contextlib.redirect_stdout(text) if setup.is_accelerated else contextlib.nullcontext():
             if setup.is_accelerated:
                 _preload(runtime)
             session = runtime.InferenceSession(
@@ -168,8 +168,8 @@ def make_session(runtime: Any, path: Path, setup: OrtSetup) -> Any:
         raise SessionError(f"{path}: onnxruntime cannot load it: {error}") from error
     if setup.engine_dir is not None:
         os.utime(setup.engine_dir)  # the engines used last are kept
-    if said.getvalue():
-        log.debug("onnxruntime: %s", said.getvalue().strip())
+    if text.getvalue():
+        log.debug("onnxruntime: %s", text.getvalue().strip())
     disable: Callable[[], None] | None = getattr(session, "disable_fallback", None)
     if disable is not None:
         disable()
@@ -183,21 +183,21 @@ def input_shape(spec: ModelInput, resolution: tuple[int, int], batch: int) -> tu
 
 
 def node_placement(session: Any) -> tuple[tuple[str, int], ...]:
-    """Providers and how many of the graph's nodes each runs; () where the runtime does not tell.
+    """Providers and how many of the graph's nodes each runs; () where it is not reported.
 
-    onnxruntime tells it from 1.24 on.
+    onnxruntime reports it from 1.24 on.
     """
-    tell = getattr(session, "get_provider_graph_assignment_info", None)
-    if tell is None:
+    report = getattr(session, "get_provider_graph_assignment_info", None)
+    if report is None:
         return ()
     counts: Counter[str] = Counter()
-    for part in tell():
+    for part in report():
         counts[_short_name(part.ep_name)] += len(part.get_nodes())
     return tuple(counts.most_common())
 
 
 def available_providers(runtime: Any = None) -> tuple[str, ...]:
-    """Providers of the installed build (cpu, cuda, tensorrt); says nothing of what works."""
+    """Providers of the installed build (cpu, cuda, tensorrt); they may still not work."""
     present = (runtime or _onnxruntime()).get_available_providers()
     return tuple(short for short, name in PROVIDERS.items() if name in present)
 

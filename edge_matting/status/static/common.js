@@ -4,40 +4,29 @@
 const TEXTS = JSON.parse(document.getElementById("texts").textContent);
 const PAGE = Math.random().toString(36).slice(2); // tells the server how many pages are open
 const LANGUAGE = document.documentElement.lang;
+// {name} is a value's place, {n:photo|photos} a value with its noun in singular or plural.
+const PLACE = /\{(\w+)(?::([^|{}]*)\|([^{}]*))?\}/g;
+const REASONS = JSON.parse(document.getElementById("reason-texts").textContent);
 const SVG = "http://www.w3.org/2000/svg";
 
 export const may = { trusted: false };
 export const pace = { seconds: 2 }; // between two polls, as the server asks for
 
 export const at = (id) => document.getElementById(id);
-const filled = (words, values) =>
-  words.replace(/\{(\w+)\}/g, (all, name) => String(values[name] ?? all));
+const filled =(words, values) =>
+  words.replace(PLACE, (all, name, one, many) => {
+    if (!(name in values)) return all;
+    const value = values[name];
+    const shown = typeof value === "object" && value !== null ? sentence(value) : String(value);
+    return one === undefined ? shown : `${shown} ${shown === "1" ? one : many}`;
+  });
 export const text = (key, values = {}) => filled(TEXTS[key] ?? key, values);
 export const hasText = (key) => key in TEXTS;
 
-// From a sentence with {places} to what finds them in one that has values there.
-function finder(sentence) {
-  const parts = sentence.split(/(\{\w+\}|\(s\))/).map((part) => {
-    if (part === "(s)") return "s?";
-    if (part.startsWith("{")) return `(?<${part.slice(1, -1)}>.+?)`;
-    return part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  });
-  return new RegExp(`^${parts.join("")}$`, "s");
-}
-
-const SAID = Object.entries(JSON.parse(document.getElementById("said").textContent))
-  .map(([sentence, words]) => [finder(sentence), words]);
-
-// What the appliance says, in the page's language where there are words for it.
-export function said(sentence) {
-  for (const [pattern, words] of SAID) {
-    const values = pattern.exec(sentence)?.groups;
-    if (values !== undefined || pattern.test(sentence)) {
-      const known = Object.entries(values ?? {}).map(([name, value]) => [name, said(value)]);
-      return filled(words, Object.fromEntries(known));
-    }
-  }
-  return sentence;
+// A reason ({code, values}) in the page's language; one that this page does not know, by its code.
+export function sentence({ code, values }) {
+  const words = REASONS[code];
+  return words === undefined ? [code, ...Object.values(values)].join(" ") : filled(words, values);
 }
 
 function build(node, attributes, children) {
@@ -72,10 +61,12 @@ export function bytes(count) {
   return (count / 1000 ** step).toFixed(step > 2 ? 1 : 0) + " " + units[step];
 }
 
-const MOMENT = new Intl.DateTimeFormat(LANGUAGE, {
+// The visitor's own way to write dates, where the page is in their language: en-GB is not en-US.
+const LOCALE = navigator.languages.find((one) => one.split("-")[0] === LANGUAGE) ?? LANGUAGE;
+const MOMENT = new Intl.DateTimeFormat(LOCALE, {
   month: "short", day: "numeric", hour: "2-digit", minute: "2-digit",
 });
-const EXACT = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "medium" });
+const EXACT = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "medium" });
 export const moment = (iso) => MOMENT.format(new Date(iso));
 export const exactMoment = (iso) => EXACT.format(new Date(iso));
 export const number = (value, digits = 1) => value.toFixed(value < 10 ? digits : 0);
@@ -98,7 +89,8 @@ export function fill(list, entries, keyOf, buildEntry) {
 
 async function failure(answer) {
   try {
-    return (await answer.json()).error.message;
+    const { error, error_coded: told } = await answer.json();
+    return told === undefined ? error.message : sentence(told);
   } catch {
     return `${answer.status} ${answer.statusText}`;
   }
@@ -157,16 +149,16 @@ export async function showSession() {
   return body;
 }
 
-export function reasonOf(job) {
-  const words = hasText("code_" + job.code) ? text("code_" + job.code) : null;
-  return words ?? said([job.message, job.code].find((one) => one) ?? text("unknown"));
-}
+// Why a job failed or is doubted, and what to do.
+export const isHint = ({ code }) => code.startsWith("hint_");
+export const reasonOf = (job) => job.reasons_coded.filter((one) => !isHint(one)).map(sentence).join(" ");
+export const hintOf = (job) => job.reasons_coded.filter(isHint).map(sentence).join(" ");
 
 export function picture(job) {
   if (!(job.preview && may.trusted)) return null;
   const version = encodeURIComponent(job.updated_at);
   return make("img", { src: `${job.preview}?v=${version}`, loading: "lazy",
-    alt: text("preview_of", { name: job.source }) });
+    alt: text("thumbnail_of", { name: job.source }) });
 }
 
 function acceptButton(job) {
@@ -184,18 +176,32 @@ function modelChoice(job, models) {
     ...others.map((id) => make("option", { value: id }, id)));
 }
 
+// A doubted result comes out the same by the same model: the button says so beforehand.
+function retryButton(job, choice) {
+  const node = make("button", { type: "button" });
+  const show = () => {
+    const model = choice?.value ?? "";
+    const same = job.state === "review" && model === "";
+    node.textContent = same ? text("retry_same") : model === "" ? text("retry")
+      : text("retry_other", { model });
+    node.title = same ? text("retry_same_why") : "";
+    node.setAttribute("aria-label", `${node.textContent}: ${job.source}`);
+  };
+  choice?.addEventListener("change", show);
+  node.addEventListener("click", () => {
+    const model = choice?.value ?? "";
+    act(node, `/api/v1/jobs/${job.id}/retry`, model === "" ? undefined : { model });
+  });
+  show();
+  return node;
+}
+
 // Accept, and retry with the same or another model, where the job's state allows it.
 export function jobButtons(job, models) {
   if (!may.trusted || !["review", "failed"].includes(job.state)) return null;
-  const retry = make("button", { type: "button", "aria-label": `${text("retry")}: ${job.source}` },
-    text("retry"));
   const choice = models.length > 1 ? modelChoice(job, models) : null;
-  retry.addEventListener("click", () => {
-    const model = choice === null ? "" : choice.value;
-    act(retry, `/api/v1/jobs/${job.id}/retry`, model === "" ? undefined : { model });
-  });
   return make("div", { class: "buttons" },
-    job.state === "review" ? acceptButton(job) : null, retry, choice);
+    job.state === "review" ? acceptButton(job) : null, retryButton(job, choice), choice);
 }
 
 // Calls `refresh` again and again while the page can be seen, and at once after an action.

@@ -1,7 +1,7 @@
 // One job: its picture, its way through the appliance, its files and its sidecar.
 import {
-  ask, at, bytes, draw, duration, exactMoment, jobButtons, live, make, may, number, picture,
-  reasonOf, say, showSession, text,
+  ask, at, bytes, draw, duration, exactMoment, hasText, hintOf, jobButtons, live, make, may, number, picture,
+  reasonOf, say, sentence, showSession, text,
 } from "./common.js";
 
 const JOB = document.documentElement.dataset.job;
@@ -24,7 +24,8 @@ function showHead(job) {
   const reason = job.state === "succeeded" || (job.code === null && job.message === null)
     ? "" : reasonOf(job);
   say("reason", reason);
-  say("message", job.message !== null && job.message !== reason ? job.message : "");
+  const hint = job.state === "succeeded" ? "" : hintOf(job);
+  say("hint", hint === "" ? "" : text("what_to_do", { hint }));
   at("actions").replaceChildren(...[jobButtons(job, shown.models)].filter((node) => node !== null));
 }
 
@@ -52,7 +53,7 @@ function stageBar([stage, seconds], begin, total) {
     "aria-hidden": "true" },
   draw("rect", { x: (begin / total) * 600, y: 0, height: 12, class: "bar",
     width: Math.max(2, (seconds / total) * 600) }));
-  return make("tr", {}, make("th", { scope: "row" }, stage), make("td", {}, bar),
+  return make("tr", {}, make("th", { scope: "row" }, hasText("stage_" + stage) ? text("stage_" + stage) : stage), make("td", {}, bar),
     make("td", { class: "figure" }, text("seconds", { n: number(seconds, 3) })));
 }
 
@@ -75,8 +76,9 @@ function showStages(result) {
   }));
 }
 
+const named = (name) => (hasText("parameter_" + name) ? text("parameter_" + name) : name);
 const parametersText = (parameters) => Object.entries(parameters ?? {})
-  .map(([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`)
+  .map(([name, value]) => `${named(name)}: ${typeof value === "string" ? value : JSON.stringify(value)}`)
   .join(" · ");
 
 const groundText = ({ kind, plainness, noise, note }) =>
@@ -88,7 +90,8 @@ function showFacts(job, result) {
   facts(at("facts"), [
     ["recipe", job.recipe],
     ["parameters_own", parametersText(job.parameters)],
-    ["file", `${job.original.place} / ${job.original.path}`],
+    ["file", job.original.place === "gone" ? text("place_gone")
+      : `${job.original.place} / ${job.original.path}`],
     ["size", bytes(job.size) + (result === null ? ""
       : ` · ${result.source_size[0]} x ${result.source_size[1]}`)],
     ["model", result?.model.id ?? job.model],
@@ -96,13 +99,15 @@ function showFacts(job, result) {
       : Object.entries(result.execution).map(([, value]) => [].concat(value).join(" x ")).join(" · ")],
     ["cache", result === null ? null : text("cache_" + result.cache)],
     ["quality", quality ? text("quality_line", {
-      verdict: quality.verdict,
+      verdict: text("verdict_" + quality.verdict),
       coverage: Math.round((quality.coverage ?? 0) * 100),
       uncertain: ((quality.uncertain_fraction ?? 0) * 100).toFixed(1),
       border: Math.round((quality.border_contact ?? 0) * 100),
     }) : null],
     ["ground", result?.ground ? groundText(result.ground) : null],
-    ["reasons", quality ? quality.reasons.map((code) => text("code_" + code)).join(" ") : null],
+    ["reasons", quality ? quality.reasons.map((code) => sentence({ code, values: {} })).join(" ") : null],
+    ["message", job.state === "review" ? null : job.message],
+    ["notes", result === null ? null : result.notes_coded.map(sentence).join(" ")],
     ["sha256", job.sha256],
   ]);
 }

@@ -12,7 +12,8 @@ const CHOICES = {
 const NUMBERS = ["feather", "erode"];
 const BLUR_PERCENT = 5;
 const field = (name) => at(`parameter-${name}`);
-const ownWords = new Set(["auto", "none", "plain", "green", "blue", "fast", "quality", "colour", "blur", "subject", ...COLOURS]);
+const ownWords = new Set(["auto", "none", "plain", "green", "blue", "fast", "quality", "colour", "blur",
+  "subject", ...COLOURS]);
 const worded = (value) => (ownWords.has(value) ? text("choice_" + value.replace("#", "")) : value);
 
 function ownValue(name, own) {

@@ -1,10 +1,11 @@
 // Photos dropped on the page or chosen in a dialog, sent part by part, one after the other.
-import { at, bytes, make, may, notice, say, send, text } from "./common.js";
+import { ask, at, bytes, make, may, notice, reasonOf, say, send, text } from "./common.js";
 import {
   offerParameters, parametersFit, parametersGiven, startParameters,
 } from "./parameters.js";
 
-const SHOWN = 8;
+const SHOWN = 8; // rows of photos that are done
+const FOLLOWED = 6; // jobs asked for at a time
 const offer = { recipes: [], folders: [], limit: 0, seen: "" };
 const waiting = [];
 let sending = false;
@@ -42,21 +43,55 @@ export function showUpload({ recipes, folders, max_file_bytes: limit }) {
 
 function row(file) {
   const bar = make("progress", { max: 1, value: 0, "aria-label": file.name });
-  const told = make("span", { class: "detail" }, text("upload_waiting"));
-  const node = make("li", {}, make("bdi", { class: "title" }, file.name), bar, told);
+  const detail = make("span", { class: "detail" }, text("upload_waiting"));
+  const node = make("li", {}, make("bdi", { class: "title" }, file.name), bar, detail);
   at("uploads").prepend(node);
-  while (at("uploads").children.length > SHOWN) at("uploads").lastChild.remove();
-  return { bar, told };
+  return { node, bar, detail };
+}
+
+// Rows of photos that are done leave when there are too many; what went wrong stays to be read.
+function trim() {
+  const done = [...at("uploads").children].filter((node) => node.dataset.end === "done");
+  for (const node of done.slice(SHOWN)) node.remove();
+}
+
+function end({ node, bar, detail }, outcome, words, job = null) {
+  bar.remove();
+  node.dataset.end = outcome;
+  detail.textContent = words;
+  if (job !== null && node.querySelector("a") === null) {
+    const title = node.querySelector("bdi");
+    title.replaceWith(make("a", { class: "title", href: `/jobs/${job}` }, title.cloneNode(true)));
+  }
+  trim();
 }
 
 async function upload({ file, recipe, folder, parameters, shown }) {
+  if (file.size === 0) throw new Error(text("upload_empty"));
   const begun = await send("POST", "/api/v1/uploads",
     { name: file.name, size: file.size, recipe, folder, parameters });
+  let answer = begun;
   for (let offset = 0; offset < file.size; offset += begun.part_bytes) {
     const part = file.slice(offset, offset + begun.part_bytes);
-    await send("PUT", `/api/v1/uploads/${begun.id}?offset=${offset}`, part,
+    answer = await send("PUT", `/api/v1/uploads/${begun.id}?offset=${offset}`, part,
       "application/octet-stream");
     shown.bar.value = Math.min(1, (offset + begun.part_bytes) / file.size);
+  }
+  return answer.job;
+}
+
+const followed = new Map(); // job -> the row that shows how it ends
+
+// Each file's end is shown: asked for together with everything else, a few jobs at a time.
+export async function followUploads() {
+  for (const [id, shown] of [...followed].slice(0, FOLLOWED)) {
+    const { body: job } = await ask(`/api/v1/jobs/${id}`);
+    const ended = job.finished_at !== null;
+    const words = [text("job_" + job.state), reasonOf(job)].filter((one) => one !== "").join(" · ");
+    const bad = ["failed", "withdrawn"].includes(job.state);
+    end(shown, ended ? (bad ? "bad" : "done") : "queued", words, job.id);
+    followed.delete(id); // asked in turn: what is not finished goes to the back
+    if (!ended) followed.set(id, shown);
   }
 }
 
@@ -65,12 +100,12 @@ async function sendAll() {
   sending = true;
   for (let next = waiting.shift(); next; next = waiting.shift()) {
     try {
-      await upload(next);
-      next.shown.told.textContent = text("upload_done");
+      const job = await upload(next);
+      end(next.shown, "queued", text("upload_done"), job);
+      if (job !== null) followed.set(job, next.shown);
     } catch (error) {
-      next.shown.told.textContent = text("upload_failed", { message: error.message });
+      end(next.shown, "bad", text("upload_failed", { message: error.message }));
     }
-    next.shown.bar.remove();
   }
   sending = false;
   document.dispatchEvent(new Event("acted"));

@@ -7,13 +7,14 @@ from functools import reduce
 from pathlib import Path
 
 import pytest
+from disk_calls import disk_calls
 from fakes import ManualClock
 from harness import PHOTO, files
 
 from edge_matting.config import parse_settings
+from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.errors import FolderUnavailable
 from edge_matting.core.jobs import Signature, Source
-from edge_matting.daemon.page import uploads as uploads_module
 from edge_matting.daemon.page.uploads import IDLE_SECONDS, MAX_NAME_BYTES, MAX_OPEN, Uploads
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.hotfolder.scan import FoundFile, scan
@@ -60,7 +61,9 @@ class Desk:
     def take_in(self) -> dict[str, str | None]:
         """Make jobs of all that lies in in/, as the intake would; their parameters."""
         hot = str(self.inbox.parent)
-        found = [entry for entry in scan(self.inbox) if isinstance(entry, FoundFile)]
+        found = [
+            entry for entry in scan(AnchoredFolder(self.inbox)) if isinstance(entry, FoundFile)
+        ]
         self.ledger.enqueue([Source(hot, one.path, one.signature, "cutout") for one in found])
         return {job.source: job.parameters for job in self.ledger.jobs(None, 99)}
 
@@ -87,6 +90,18 @@ def test_a_whole_photo_appears_at_once_and_the_intake_is_woken(desk: Desk) -> No
     assert (desk.everything(), desk.woken) == (["a.jpg"], 1)
 
 
+def test_the_answer_to_the_last_part_names_the_job_and_the_intake_makes_no_second_one(
+    desk: Desk,
+) -> None:
+    upload = desk.uploads.begin("a.jpg", 4, "shop", 0)
+    number = desk.uploads.add(upload.id, 0, b"abcd").job
+    assert number is not None
+    job = desk.ledger.get(number)
+    assert job is not None
+    assert (job.source, job.recipe) == ("shop/a.jpg", "shop")
+    assert desk.take_in() == {"shop/a.jpg": None}
+
+
 def test_another_recipe_is_chosen_by_its_sub_folder(desk: Desk) -> None:
     desk.send("a.jpg", b"abcd", "shop")
     desk.send("b.jpg", b"abcd", "cutout")  # the folder's own
@@ -100,11 +115,11 @@ def test_a_photos_parameters_are_in_the_ledger_before_its_name_appears(
 ) -> None:
     """Killed just before the rename nothing is left of it, just after it nothing is missing."""
 
-    def killed(source: Path, target: Path) -> None:
+    def killed(_door: AnchoredFolder, staged: str, relative: str, *, replace: bool) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(uploads_module, "rename_no_replace", killed)
+        patch.setattr(AnchoredFolder, "put", killed)
         with pytest.raises(KeyboardInterrupt):
             desk.send("never.jpg", b"1234", feather=1)
     (left,) = [path for path in desk.inbox.iterdir() if path.name.startswith(".")]
@@ -116,8 +131,11 @@ def test_a_photos_parameters_are_in_the_ledger_before_its_name_appears(
 
 
 def test_parameters_follow_the_photo_under_another_name_and_not_another_photo(desk: Desk) -> None:
-    desk.send("a.jpg", b"1234", feather=2)
+    """Announced, and renamed before it could become a job: the ledger had no room just then."""
     (desk.inbox / "sub").mkdir()
+    (desk.inbox / "a.jpg").write_bytes(b"1234")
+    signature = Signature.of((desk.inbox / "a.jpg").lstat())
+    desk.ledger.announce(str(desk.inbox.parent), signature, '{"feather":2}')
     (desk.inbox / "a.jpg").rename(desk.inbox / "sub" / "b.jpg")
     (desk.inbox / "a.jpg").write_bytes(b"another")
     assert desk.take_in() == {"sub/b.jpg": '{"feather":2}', "a.jpg": None}
@@ -256,3 +274,17 @@ def test_an_uploaded_photo_is_done_like_a_dropped_one(appliance) -> None:
     assert box.page(f"/api/v1/jobs/{job}/files/0") == (box.outbox / "sent.png").read_bytes()
     wait_for(lambda: b"edge_matting_end_to_end_seconds_count 1.0" in box.page("/metrics"), "count")
     assert b'edge_matting_stage_seconds_count{stage="decode"} 1.0' in box.page("/metrics")
+
+
+def test_the_last_part_is_synced_before_its_name_and_the_folder_after_it(desk: Desk) -> None:
+    data = PHOTO.read_bytes()
+    upload = desk.uploads.begin("a.jpg", len(data), None, 0, None)
+    with disk_calls() as parts:
+        desk.uploads.add(upload.id, 0, data[:1000])
+    assert parts == []  # nothing is promised for a part
+    with disk_calls() as last:
+        desk.uploads.add(upload.id, 1000, data[1000:])
+    syncs = [name for call, name in last if call == "sync"]
+    assert syncs[0] == "*", "the file is synced under its temporary name"
+    assert syncs[-1] == "in", "and the folder that holds its final name"
+    assert desk.everything() == ["a.jpg"]

@@ -16,7 +16,9 @@ from edge_matting.config import parse_settings
 from edge_matting.core.clock import SystemClock
 from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Job
+from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
+from edge_matting.daemon.engine_supervision import EngineCondition
 from edge_matting.daemon.page.view import LOOP_SECONDS, View
 from edge_matting.device import probe_device
 from edge_matting.ledger import Ledger
@@ -40,11 +42,14 @@ def supervisor(**changes: Any) -> SimpleNamespace:
     """Engines that are well, but for the changes."""
     usual: dict[str, Any] = {
         "problem": lambda: None,
-        "obstacles": lambda: (),
+        "obstacles": dict,
+        "condition": lambda: EngineCondition.READY,
+        "is_hopeless": lambda: False,
+        "is_partly_unusable": lambda: False,
         "partial_problems": lambda: (),
         "ready": lambda: True,
-        "is_starting": lambda: False,
         "replaced_in_a_row": 0,
+        "ended_in_a_row": 0,
         "engine": None,
         "engines": (),
         "restarts": 0,
@@ -92,7 +97,7 @@ def test_a_ledger_that_cannot_be_read_is_not_ready_until_it_can(desk: Desk) -> N
     view = desk.attach()
     desk.ledger.fault = "ledger.sqlite: disk I/O error"
     view.refresh()
-    assert view.readiness() == ("ledger.sqlite: disk I/O error",)
+    assert view.readiness() == ("the ledger cannot be used now: ledger.sqlite: disk I/O error",)
     assert "disk I/O error" in view.headline()
     desk.ledger.fault = None
     view.refresh()
@@ -108,10 +113,17 @@ def test_a_main_loop_that_stands_still_is_stuck(desk: Desk) -> None:
     assert view.health() == ()
 
 
-def test_an_engine_replaced_without_success_is_stuck_and_not_ready(desk: Desk) -> None:
-    view = desk.attach(replaced_in_a_row=2, ready=lambda: False, problem=lambda: "the engine hangs")
+def test_an_engine_replaced_again_and_again_is_no_progress_and_not_ready(desk: Desk) -> None:
+    trouble: dict[str, Any] = {
+        "ready": lambda: False,
+        "problem": lambda: Reason("engine_stalled"),
+        "condition": lambda: EngineCondition.RECOVERING,
+    }
+    view = desk.attach(replaced_in_a_row=2, **trouble)
     assert "replaced 2 times" in " ".join(view.health())
-    assert view.readiness() == ("the engine hangs",)
+    assert view.readiness() == ("the engine was without progress and is being replaced",)
+    assert view.snapshot().state is ApplianceState.RECOVERING
+    view = desk.attach(replaced_in_a_row=3, is_hopeless=lambda: True, **trouble)
     assert view.snapshot().state is ApplianceState.STUCK
 
 

@@ -16,6 +16,7 @@ from edge_matting.core.engine_identity import EngineIdentity
 from edge_matting.core.errors import DeviceLost, ModelError, SelfTestFailed
 from edge_matting.core.locks import SharedLock
 from edge_matting.core.plan import Fallbacks, Plan
+from edge_matting.core.reasons import Reason
 from edge_matting.engine.channel import Reporter
 from edge_matting.engine.factory import open_catalog, plan_for
 from edge_matting.engine.keepalive import preparing
@@ -237,7 +238,7 @@ class Model:
         self.tested = self.reopened = 0
         self.told: list[str | None] = []
         self.check_up = SelfTestSchedule(
-            now=0.0, test=self.test, reopen=self.reopen, told=self.told.append
+            now=0.0, test=self.test, reopen=self.reopen, report=self.told.append
         )
 
     def test(self) -> None:
@@ -274,7 +275,7 @@ def test_what_cannot_be_repaired_is_told_tried_again_each_minute_and_told_when_i
     model.repair = ModelError("the model is gone")
     now = PERIOD_SECONDS
     model.check_up.step(now, idle=True)
-    assert model.told == ["the model is gone"]
+    assert model.told == ["the model cannot be used: the model is gone"]
     model.check_up.step(now + AGAIN_SECONDS - 1, idle=True)
     assert model.tested == 1
     model.check_up.step(now + AGAIN_SECONDS, idle=False)  # nothing is claimed while it holds
@@ -412,8 +413,17 @@ def test_a_shared_lock_keeps_out_threads_and_processes(tmp_path) -> None:
 def test_a_plan_lowered_to_another_provider_still_says_what_is_missing() -> None:
     models, events, _ = at_work(FakeOpener(), "cuda")
     models.start()
-    step = "provider cuda -> cpu: out of memory"
-    lower = replace(models.plan, provider="cpu", reasons=("a reason", step, "workers 8 -> 4: heat"))
+    step, later = (
+        Reason(
+            "lowered", what=Reason(f"knob_{what}"), before=before, after=after, cause=Reason(cause)
+        )
+        for what, before, after, cause in (
+            ("provider", "cuda", "cpu", "cause_out_of_memory"),
+            ("workers", "8", "4", "cause_heat"),
+        )
+    )
+    assert step == "provider cuda -> cpu: out of memory"
+    lower = replace(models.plan, provider="cpu", reasons=(Reason("no_gpu"), step, later))
     models.work_by(lower)
     facts = events.ready()[-1]
     assert (facts["requested_provider"], facts["actual_provider"]) == ("cuda", "cpu")

@@ -36,7 +36,6 @@ FULL = Plan(
     session_threads=1,
     memory_bytes=4 << 30,
     reasons=("as planned",),
-    encode_workers=4,
     fallbacks=Fallbacks(("cpu",), ("fp32",), ((320, 320), (256, 256)), (1,)),
 )
 CALM = replace(
@@ -184,7 +183,9 @@ class FakeOpened:
     plan: Plan
     session: Any = None
     manifest: Any = field(
-        default_factory=lambda: SimpleNamespace(id="default", input=SimpleNamespace(batch=None))
+        default_factory=lambda: SimpleNamespace(
+            id="default", task="matting", input=SimpleNamespace(batch=None)
+        )
     )
     proof: Proof = field(default_factory=lambda: Proof("cpu", "cpu", None, (), 0.1, None))
 
@@ -239,7 +240,7 @@ def test_a_session_that_cannot_be_made_leaves_the_former_one(caplog, error):
     shop.fails = [error]
     shop.models.work_by(replace(FULL, resolution=(256, 256), workers=2))
     assert (shop.models.plan.resolution, shop.models.plan.workers) == ((320, 320), 2)
-    assert "the former plan stays" in caplog.text
+    assert "the previous plan stays in use" in caplog.text
 
 
 def test_a_plan_keeps_the_session_of_another():

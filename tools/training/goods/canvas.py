@@ -62,7 +62,7 @@ def pale(rng: Rng) -> F32:
 
 
 class Canvas:
-    """Straight RGB float32 and alpha uint8, SIDE x SIDE, with (0, 0) to (1, 1) from the top left."""
+    """Straight RGB float32 and alpha uint8, SIDE x SIDE; (0, 0) is the top left, (1, 1) the end."""
 
     def __init__(self, rng: Rng) -> None:
         self.rng = rng

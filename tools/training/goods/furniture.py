@@ -13,13 +13,18 @@ def _line(*points: tuple[float, float]) -> F32:
     return np.asarray(points, np.float32)
 
 
-def _spokes(rng: Rng, canvas: Canvas, at: tuple[float, float], radii: tuple[float, float],
-            turn: float, metal: Material, width: float, count: int) -> None:  # fmt: skip
-    rim = ellipse(at, radii, turn, count)
-    cross = rng.uniform(0, 0.6)
-    hub = ellipse(at, (radii[0] * 0.09, radii[1] * 0.09), turn + cross, count)
-    for i in range(count):
-        canvas.stroke(np.stack([hub[(i + i % 2) % count], rim[i]]), width, metal)
+class Hoop:
+    """An ellipse that spokes run to."""
+
+    def __init__(self, at: tuple[float, float], radii: tuple[float, float], turn: float) -> None:
+        self.at, self.radii, self.turn = at, radii, turn
+
+    def spokes(self, rng: Rng, canvas: Canvas, metal: Material, thin: float, count: int) -> None:
+        rim = ellipse(self.at, self.radii, self.turn, count)
+        small = (self.radii[0] * 0.09, self.radii[1] * 0.09)
+        hub = ellipse(self.at, small, self.turn + rng.uniform(0, 0.6), count)
+        for i in range(count):
+            canvas.stroke(np.stack([hub[(i + i % 2) % count], rim[i]]), thin, metal)
 
 
 def wheel(rng: Rng, canvas: Canvas) -> None:
@@ -29,7 +34,8 @@ def wheel(rng: Rng, canvas: Canvas) -> None:
     metal, tyre = material(rng), Material(np.full(3, rng.uniform(10, 60), np.float32), 0.7, 0.1)
     thin = rng.random() < 0.65
     count = int(rng.integers(16, 37)) if thin else int(rng.integers(4, 11))
-    _spokes(rng, canvas, at, radii, turn, metal, 0.004 if thin else rng.uniform(0.02, 0.05), count)
+    hoop = Hoop(at, radii, turn)
+    hoop.spokes(rng, canvas, metal, 0.004 if thin else rng.uniform(0.02, 0.05), count)
     canvas.stroke(ellipse(at, radii, turn), rng.uniform(0.02, 0.06), tyre, closed=True)
     inner = (radii[0] * 0.92, radii[1] * 0.92)
     canvas.stroke(ellipse(at, inner, turn), 0.014, metal, closed=True)
@@ -44,8 +50,8 @@ def bicycle(rng: Rng, canvas: Canvas) -> None:
     y = 0.66
     back, front = 0.5 - 0.27 * flat, 0.5 + 0.27 * flat
     for x in (back, front):
-        _spokes(rng, canvas, (x, y), (radius * flat, radius), 0, metal, 0.002,
-                int(rng.integers(14, 30)))  # fmt: skip
+        hoop = Hoop((x, y), (radius * flat, radius), 0.0)
+        hoop.spokes(rng, canvas, metal, 0.002, int(rng.integers(14, 30)))
         tyre_line = ellipse((x, y), (radius * flat, radius))
         canvas.stroke(tyre_line, rng.uniform(0.008, 0.025), tyre, closed=True)
     tube = rng.uniform(0.009, 0.022)
@@ -136,8 +142,9 @@ def lamp(rng: Rng, canvas: Canvas) -> None:
     if rng.random() < 0.4:  # a second, parallel arm with a gap
         canvas.stroke(line + np.array([rod * 2.5, 0], np.float32), rod, made)
     way = 1 if end[0] > elbow[0] else -1
-    cone = _line((end[0] - way * 0.02, end[1] - 0.03), (end[0] + way * 0.03, end[1] - 0.05),
-                 (end[0] + way * wide, end[1] + 0.06), (end[0] - way * 0.01, end[1] + 0.16))  # fmt: skip
+    x, y = end
+    cone = _line((x - way * 0.02, y - 0.03), (x + way * 0.03, y - 0.05), (x + way * wide, y + 0.06),
+                 (x - way * 0.01, y + 0.16))  # fmt: skip
     canvas.fill(cone, shade)
 
 
@@ -195,7 +202,7 @@ def vase_with_stems(rng: Rng, canvas: Canvas) -> None:
         middle = ((0.5 + top[0]) / 2 + rng.normal(0, 0.04), rng.uniform(0.45, 0.6))
         line = smooth([(0.5 + rng.normal(0, 0.02), 0.75 if vase else 0.95), middle, top])
         canvas.stroke(line, rng.uniform(0.003, 0.012), green)
-        for at in line[10:-4 : int(rng.integers(8, 16))]:
+        for at in line[10 : -4 : int(rng.integers(8, 16))]:
             turn, long = rng.uniform(0, 2 * np.pi), rng.uniform(0.02, 0.08)
             tip = at + long * np.array([np.cos(turn), np.sin(turn)], np.float32)
             leaf = ellipse(tuple((at + tip) / 2), (long / 2, long * rng.uniform(0.1, 0.25)), turn)
@@ -205,7 +212,7 @@ def vase_with_stems(rng: Rng, canvas: Canvas) -> None:
     if vase:
         wide = rng.uniform(0.06, 0.16, 4)
         wide[0] = max(0.04, wide[0] * 0.6)
-        canvas.fill(profile(rng, (0.62, 0.72, 0.84, 0.95), wide), material(rng))
+        canvas.fill(profile((0.62, 0.72, 0.84, 0.95), wide), material(rng))
 
 
 FURNITURE = (wheel, bicycle, chair, chair, rack, lamp, lamp, racket, hanger, ladder,

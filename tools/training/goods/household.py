@@ -26,7 +26,7 @@ def jug(rng: Rng, canvas: Canvas) -> None:
         spout = smooth([(0.5 - side * w[3] * 0.7, 0.68), (0.5 - side * (w[2] + 0.1), 0.5),
                         (0.5 - side * (w[2] + 0.17), 0.3)])  # fmt: skip
         canvas.stroke(spout, rng.uniform(0.03, 0.05), made)
-    canvas.fill(profile(rng, y, w), made)
+    canvas.fill(profile(y, w), made)
     mouth = ellipse((0.5, float(y[0])), (float(w[0]) * 0.97, 0.2 * float(w[0])))
     canvas.fill(mouth, Material(made.colour * rng.uniform(0.4, 0.9), 0.8, 0), flat=True)
 
@@ -38,7 +38,7 @@ def bottle(rng: Rng, canvas: Canvas) -> None:
     neck = wide * rng.uniform(0.25, 1.0)
     top = rng.uniform(0.12, 0.3)
     heights = (top, top + 0.06, top + 0.14, 0.6, 0.92, 0.94)
-    canvas.fill(profile(rng, heights, (neck, neck, wide, wide, wide, wide * 0.94)), made)
+    canvas.fill(profile(heights, (neck, neck, wide, wide, wide, wide * 0.94)), made)
     cap = made if rng.random() < 0.4 else material(rng)
     canvas.fill(superellipse((0.5, top - 0.02), (neck * 1.08, rng.uniform(0.03, 0.06)), 6), cap)
     if rng.random() < 0.3:  # a pump's spout
@@ -63,15 +63,16 @@ def basket(rng: Rng, canvas: Canvas) -> None:
     fill = rng.uniform(0.35, 0.72)  # of a cell, by the strip
     for i in range(columns + 1):
         x = i / columns * 2 - 1
-        line = np.array([(0.5 + x * wide, y0), (0.5 + x * wide * low / top, y0 + high)], np.float32)
-        canvas.stroke(line, fill * 2 * wide / columns * 0.6, made)
+        foot = (0.5 + x * wide * low / top, y0 + high)
+        stake = np.array([(0.5 + x * wide, y0), foot], np.float32)
+        canvas.stroke(stake, fill * 2 * wide / columns * 0.6, made)
     for j in range(rows + 1):
         share = j / rows
         half = wide * (1 + share * (low / top - 1))
         bend = 0.02 * np.sin(np.linspace(0, np.pi, 40))
-        x = np.linspace(0.5 - half, 0.5 + half, 40)
+        across = np.linspace(0.5 - half, 0.5 + half, 40)
         weave = 0.003 * np.sin(np.linspace(0, np.pi * columns, 40) + j * np.pi)
-        line = np.stack([x, y0 + share * high + bend + weave], 1).astype(np.float32)
+        line = np.stack([across, y0 + share * high + bend + weave], 1).astype(np.float32)
         canvas.stroke(line, fill * high / rows, made)
     if rng.random() < 0.6:
         tall = rng.uniform(0.15, 0.34)
@@ -150,7 +151,8 @@ def bag(rng: Rng, canvas: Canvas) -> None:
     rod = rng.uniform(0.012, 0.04)
     for k in range(int(rng.integers(1, 3))):
         tall, reach = rng.uniform(0.15, 0.32), wide * rng.uniform(0.4, 0.8)
-        arch = smooth([(0.5 - reach, y + 0.03), (0.5 - reach * 0.8, y - tall * 0.8), (0.5, y - tall),
+        arch = smooth([(0.5 - reach, y + 0.03), (0.5 - reach * 0.8, y - tall * 0.8),
+                       (0.5, y - tall),
                        (0.5 + reach * 0.8, y - tall * 0.8), (0.5 + reach, y + 0.03)])  # fmt: skip
         canvas.stroke(arch + np.float32(0.02 * k), rod, strap if rng.random() < 0.6 else made)
     canvas.fill(superellipse((0.5, (y + 0.92) / 2), (wide, (0.92 - y) / 2),

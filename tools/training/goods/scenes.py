@@ -88,7 +88,9 @@ def shop_ground(rng: Rng, size: int, frames: list[U8], photo: Ground) -> U8:
     elif kind < GREY:
         tone = np.full(3, rng.uniform(120, 240)) + rng.normal(0, 6, 3)
     else:
-        seen = np.concatenate([f[..., :3][f[..., 3] > 200] for f in frames] or [np.zeros((1, 3))])
+        seen = np.concatenate(
+            [f[..., :3][f[..., 3] > 200] for f in frames] or [np.full((1, 3), 200, np.uint8)]
+        )
         base = seen[int(rng.integers(len(seen)))] if len(seen) else np.full(3, 200)
         tone = base.astype(np.float64) * 0.6 + seen.mean(0) * 0.4 if len(seen) else base
         tone = tone + rng.normal(0, 14) + rng.normal(0, 5, 3)
@@ -109,7 +111,9 @@ def with_contact(rng: Rng, ground: U8, alpha: U8) -> U8:
     angle = rng.uniform(-1.2, 1.2) + np.pi / 2
     for spread, strength in ((0.006, 0.5), (0.02, 0.35), (0.06, 0.25)):
         reach = fall + spread * rng.uniform(0, 0.8)
-        move = np.array([[1, 0, np.cos(angle) * reach * size], [0, 1, np.sin(angle) * reach * size]])
+        move = np.array(
+            [[1, 0, np.cos(angle) * reach * size], [0, 1, np.sin(angle) * reach * size]]
+        )
         moved = cv2.warpAffine(alpha, move.astype(np.float32), (size, size))
         soft = cv2.GaussianBlur(moved, (0, 0), max(0.7, spread * size)).astype(np.float32) / 255
         dark += soft * strength * rng.uniform(0.1, 1.0)
@@ -135,10 +139,7 @@ def with_card(rng: Rng, ground: U8) -> U8:
         cv2.fillPoly(mask, [np.round(corners).astype(np.int32)], 255, cv2.LINE_AA)
     ground = with_contact(rng, ground, mask)
     tone = ground.reshape(-1, 3).mean(0)
-    if rng.random() < 0.6:
-        tone = tone + rng.normal(0, 25)
-    else:
-        tone = rng.uniform(0, 255, 3)
+    tone = tone + rng.normal(0, 25) if rng.random() < 0.6 else rng.uniform(0, 255, 3)
     colour = np.clip(tone, 0, 255)
     cover = mask[..., None].astype(np.float32) / 255
     return (ground + cover * (colour - ground)).astype(np.uint8)

@@ -45,7 +45,7 @@ def smooth(points: object, count: int = 60) -> F32:
     return curve.astype(np.float32)
 
 
-def profile(rng: Rng, heights: object, widths: object, middle: float = 0.5) -> F32:
+def profile(heights: object, widths: object, middle: float = 0.5) -> F32:
     """A turned body (bottle, jug, lamp foot): half widths at heights, mirrored -> polygon."""
     y = np.asarray(heights, np.float32)
     w = np.asarray(widths, np.float32)

@@ -13,7 +13,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
 import cv2
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_matting.core.durable import durable_write
-from tools.metrics import iou
+from tools.bench.metrics import iou
 from tools.training.reserved import reserved
 from tools.training.store import read, read_rgb, shrunk
 from tools.training.teachers.label import LONG_SIDE, TEACHERS, group_of, photos
@@ -34,8 +34,10 @@ AGREE, AGREE_AGAINST_DEFAULT, CONTRADICTS = 0.85, 0.80, 0.85  # IoU
 LEAST_COVERAGE, MOST_COVERAGE = 0.008, 0.95
 MOST_UNSURE = 0.35  # of the subject
 SAME_REGION, BLUR = 0.25, 4.0  # mean difference, pixels: where the default's edge is taken
-HARD, EASY = "taught_hard", "taught"
-"""Groups of the set: photos on which the default lies far from the label, and the others."""
+HARD, EASY, MASKED = "taught_hard", "taught", "masked"
+"""Groups of the set: photos on which the default lies far from the label, the others, and photos
+with masks."""
+MASK_BLUR = 0.7  # pixels: binary masks have the edge of a lens
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Label:
 
 def alphas_of(sheet: U8) -> dict[str, Alpha]:
     """320 x 960 uint8 as `tools.training.teachers.label` writes it -> alpha of each teacher."""
-    parts = np.split(sheet.astype(np.float32) / 255, len(TEACHERS), axis=1)
+    alphas = np.asarray(sheet, np.float32) / np.float32(255)
+    parts: list[Alpha] = np.split(alphas, len(TEACHERS), axis=1)
     return dict(zip(TEACHERS, parts, strict=True))
 
 
@@ -119,6 +122,24 @@ def labelled(
         yield HARD if label.contradicts else EASY, f"{target.parent}_{path.stem}", pixels
 
 
+def masked(folders: list[Path]) -> Iterator[tuple[str, str, U8]]:
+    """Photos that have masks, `FOLDER/images` and `FOLDER/masks`, as `labelled` gives them."""
+    for folder in folders:
+        for path in sorted((folder / "images").iterdir()):
+            mask_path = folder / "masks" / f"{path.stem}.png"
+            if not mask_path.exists():
+                continue
+            rgb = shrunk(read_rgb(path), LONG_SIDE)
+            mask = read(mask_path, cv2.IMREAD_GRAYSCALE)
+            soft = cv2.GaussianBlur(mask, (0, 0), MASK_BLUR)
+            alpha = cv2.resize(soft, (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_AREA)
+            yield (
+                MASKED,
+                f"{folder.name}_{path.stem}",
+                np.dstack([rgb, alpha.reshape(rgb.shape[:2])]),
+            )
+
+
 def pack(to: Path, rows: Iterator[tuple[str, str, U8]]) -> int:
     """Write a set; the index last: where it stands, the set is complete."""
     to.mkdir(parents=True, exist_ok=True)
@@ -147,10 +168,14 @@ def main() -> None:
     parser.add_argument("labels", type=Path, metavar="LABELS")
     parser.add_argument("folders", nargs="+", type=Path, metavar="PHOTOS")
     parser.add_argument("--to", type=Path, required=True, metavar="SET")
+    parser.add_argument(
+        "--masked", nargs="*", type=Path, default=[], help="folders of photos with masks"
+    )
     parser.add_argument("--leave-out", type=Path, metavar="FILE", help="stems, one a line")
     options = parser.parse_args()
     text = options.leave_out.read_text() if options.leave_out else ""
     rows = labelled(options.labels, options.folders, frozenset(text.split()))
+    rows = chain(rows, masked(options.masked))
     print(f"{pack(options.to, rows)} photos with labels in {options.to}", flush=True)
 
 

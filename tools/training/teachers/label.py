@@ -20,7 +20,7 @@ import numpy as np
 
 from tools.training.reserved import order
 from tools.training.store import read_rgb, shrunk
-from tools.training.teachers.networks import SIDE, U8, Alpha, Teacher, mirrored, ours, u2net
+from tools.training.teachers.networks import SIDE, U8, Teacher, mirrored, ours, u2net
 
 TEACHERS = ("default", "u2net", "u2netp")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
@@ -47,8 +47,8 @@ def photos(folders: list[Path]) -> Iterator[tuple[Path, Path]]:
 
 def said(teachers: dict[str, Teacher], rgb: U8) -> U8:
     """The alphas of TEACHERS for one photo, 320 x 960 uint8."""
-    default = (teachers["default"](rgb) + mirrored(teachers["default"], rgb)) / 2
-    views: list[Alpha] = [
+    default = 0.5 * teachers["default"](rgb) + 0.5 * mirrored(teachers["default"], rgb)
+    views = [
         default,
         teachers["u2net"](rgb),
         mirrored(teachers["u2netp"], rgb),  # the others as they are: mirroring u2net costs half

@@ -1,4 +1,4 @@
-"""Fingerprints, and the index that finds those that are near."""
+"""Fingerprints, and the scan that finds those that are near."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import random
 
 import cv2
 import numpy as np
-import pytest
 from harness import PHOTO
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_matting.cache.fingerprint import dhash, fingerprint_of, phash
-from edge_matting.cache.index import MAX_DISTANCE, HammingIndex
+from edge_matting.cache.hash_scan import HashScan, bit_count
 
 RGB = cv2.cvtColor(cv2.imread(str(PHOTO)), cv2.COLOR_BGR2RGB)
 VIEW = cv2.resize(RGB, (320, 320), interpolation=cv2.INTER_AREA)
@@ -61,50 +60,51 @@ def test_flat_pictures_have_hashes_too():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(HASHES, min_size=1, max_size=60), st.integers(0, MAX_DISTANCE), st.randoms())
-def test_the_index_finds_what_comparing_with_all_finds(hashes, reach, chance):
-    index: HammingIndex[int] = HammingIndex()
+@given(st.lists(HASHES, min_size=1, max_size=60), st.integers(0, 64), st.randoms())
+def test_the_scan_finds_what_comparing_one_by_one_finds_nearest_first(hashes, reach, chance):
+    scan: HashScan[int] = HashScan()
     for key, bits in enumerate(hashes):
-        index.add(key, bits)
-    index._sort()
+        scan.add(key, bits)
     query = chance.choice(hashes)
-    for _ in range(chance.randint(0, MAX_DISTANCE)):
+    for _ in range(chance.randint(0, 12)):
         query ^= 1 << chance.randrange(64)
-    expected = sorted((distance(bits, query), key) for key, bits in enumerate(hashes))
-    expected = [pair for pair in expected if pair[0] <= reach]
-    assert sorted(index.near(query, reach)) == expected
+    expected = [(distance(bits, query), key) for key, bits in enumerate(hashes)]
+    found = scan.near(query, reach)
+    assert sorted(found) == sorted(pair for pair in expected if pair[0] <= reach)
+    assert [far for far, _ in found] == sorted(far for far, _ in found)
 
 
-def test_keys_come_and_go_while_the_index_grows():
+def test_keys_come_and_go_while_the_scan_grows_past_its_blocks():
     chance = random.Random(3)
-    index: HammingIndex[int] = HammingIndex()
+    scan: HashScan[int] = HashScan()
     known: dict[int, int] = {}
-    for key in range(12_000):
+    for key in range(40_000):
         known[key] = chance.getrandbits(64)
-        index.add(key, known[key])
+        scan.add(key, known[key])
         if key % 5 == 0:
             gone = chance.randrange(key + 1)
-            index.remove(gone)
+            scan.remove(gone)
             known.pop(gone, None)
-    assert set(index) == set(known)
-    assert len(index) == len(known)
+    assert set(scan) == set(known)
+    assert len(scan) == len(known)
     for key in chance.sample(sorted(known), 200):
-        assert (0, key) in index.near(known[key], 0)
-        assert key in index
-    assert index.near(known[11_999] ^ 0b111, 2) == []
+        assert (0, key) in scan.near(known[key], 0)
+        assert key in scan
+    assert scan.near(known[39_999] ^ 0b111, 2) == []
 
 
 def test_a_key_given_again_has_its_new_hash_alone():
-    index: HammingIndex[str] = HammingIndex()
-    index.add("a", 0)
-    index.add("a", 2**64 - 1)
-    assert index.near(0, 7) == []
-    assert index.near(2**64 - 1, 0) == [(0, "a")]
-    index.remove("a")
-    index.remove("a")
-    assert index.near(2**64 - 1, 7) == []
+    scan: HashScan[str] = HashScan()
+    scan.add("a", 0)
+    scan.add("a", 2**64 - 1)
+    assert scan.near(0, 7) == []
+    assert scan.near(2**64 - 1, 0) == [(0, "a")]
+    scan.remove("a")
+    scan.remove("a")
+    assert scan.near(2**64 - 1, 64) == []
 
 
-def test_distances_beyond_the_buckets_are_refused():
-    with pytest.raises(ValueError, match="0 to 7"):
-        HammingIndex().near(0, MAX_DISTANCE + 1)
+@given(st.lists(HASHES, min_size=1))
+def test_bits_are_counted_without_numpy_2(words):
+    counted = bit_count(np.array(words, np.uint64))
+    assert counted.tolist() == [word.bit_count() for word in words]

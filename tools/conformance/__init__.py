@@ -1,0 +1,1 @@
+"""Any folder of pictures through decoding and all output formats, beside independent readers."""
