@@ -43,7 +43,7 @@ class Figures:
     holes: int
     opened: int
     lost: float
-    spill: float  # of 255, of the key's chroma in soft edges, above the truth's
+    spill: float  # of 255, mean of the key's chroma in soft edges above the truth's
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,10 @@ def _spill(shot: Photo, alpha: Alpha, known: KnownGround | None) -> float:
     band = (shot.truth > 0.05) & (shot.truth < 0.95) & (alpha > 0.02)
     along = direction_of(KEYS[shot.key])
     more = (colours[band] / np.float32(255) - shot.front[band]) @ along
-    return float(np.maximum(more, 0).mean() * 255) if band.any() else 0.0
+    if not band.any():
+        return 0.0
+    # noise is no spill: what counts is what remains on average, as far as it is seen
+    return max(0.0, float(np.average(more, weights=alpha[band])) * 255)
 
 
 def summary(kind: str, done: Sequence[Row]) -> str:

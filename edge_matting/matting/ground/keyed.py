@@ -143,7 +143,7 @@ def _known(
         like = key.like & found.ground
         ground = corrected(ground.kind, ground.verdict, seen, ground.smooth, like)
         key = key_of(ground)
-        found = decided(ground, key, at_cells)
+        found = decided(ground, key, at_cells, found.taken)
     grid = Grid.over(rgb.shape, WORKING_SIDE)
     small, factor = grid.means(rgb), grid.factor
     small = small * np.float32(1 / np.iinfo(rgb.dtype).max)

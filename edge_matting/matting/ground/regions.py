@@ -73,16 +73,19 @@ class Decided:
 
     ground: Mask
     subject: Mask
+    taken: Mask  # ground that the network took for the subject
     disagreement: float  # area on which key and network differ, of the subject's
     doubt: float  # area of regions that were decided by little, of the subject's
 
 
-def decided(ground: Ground, key: Key, matte: Alpha) -> Decided:
-    """``matte`` is the network's, at the working size (h x w)."""
+def decided(ground: Ground, key: Key, matte: Alpha, before: Mask | None = None) -> Decided:
+    """``matte`` is the network's, at the working size (h x w); ``before`` are cells (h x w) that
+    an earlier look took for ground."""
     calm = key.calm(matte)
     seen = matte >= _SUBJECT
     behind = (calm | key.shadow) & ~seen
-    taken = np.zeros(calm.shape, np.bool_)
+    taken = np.zeros(calm.shape, np.bool_) if before is None else before.copy()
+    behind |= taken
     doubt = 0.0
     for _ in range(_ROUNDS):
         open_cells = calm & seen & ~taken
@@ -92,7 +95,7 @@ def decided(ground: Ground, key: Key, matte: Alpha) -> Decided:
     subject = (seen & ~taken) | _lost(ground, key, matte, calm)
     changed = int((taken | (subject & ~seen)).sum())
     area = max(1, int(subject.sum()))
-    return Decided(~subject, subject, changed / area, doubt / area)
+    return Decided(~subject, subject, taken, changed / area, doubt / area)
 
 
 def _level(away: Planes, behind: Mask) -> Planes:
