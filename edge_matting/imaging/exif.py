@@ -39,6 +39,8 @@ _ACROSS, _DOWN, _UNIT = 0x011A, 0x011B, 0x0128
 CREDIT: Final = frozenset({0x013B, 0x8298})
 """Artist and copyright."""
 
+_MAKE, _MODEL = 0x010F, 0x0110
+
 DESCRIPTIVE: Final = CREDIT | {0x010F, 0x0110, _ACROSS, _DOWN, _UNIT, 0x0131, 0x0132}
 """And camera, resolution, software, date: tags that say something of the photo and nothing of how
 its file is laid out, nor who is in it."""
@@ -78,6 +80,13 @@ def orientation_of(exif: bytes | None) -> int:
     """The EXIF orientation, 1 to 8, of any integer type; 1 where it is missing or nonsense."""
     value = first_integer(_main(exif), ORIENTATION)
     return value if value is not None and 1 <= value <= 8 else 1
+
+
+def camera_name(exif: bytes | None) -> str | None:
+    """Maker and model of the camera, as the block names them."""
+    main = _main(exif)
+    names = [main[tag].text().strip("\0 ") for tag in (_MAKE, _MODEL) if tag in main]
+    return " ".join(names) or None
 
 
 def adobe_rgb(exif: bytes | None) -> bool:

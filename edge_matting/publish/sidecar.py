@@ -82,6 +82,7 @@ def describe_result(job: Job, result: Result, finished_at: float, version: str) 
         "cache": result.cache,
         "cache_evidence": dict(result.cache_evidence),
         "quality": asdict(result.quality),
+        "ground": None if result.ground is None else asdict(result.ground),
         "notes": list(result.notes),
         "seconds": dict(result.seconds),
         "attempts": job.attempts,

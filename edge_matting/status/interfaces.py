@@ -18,6 +18,7 @@ from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.device_values import DeviceProfile, Vitals
 from edge_matting.core.jobs import Job, Result, TimeBucket
 from edge_matting.core.plan import Plan
+from edge_matting.core.plate_notes import PlateNote
 from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 
@@ -208,6 +209,7 @@ class StatusSnapshot:
     adaptation: AdaptationReport = AdaptationReport()
     models: tuple[str, ...] = ()  # ids that a retry may name
     recipes: tuple[RecipeReport, ...] = ()
+    plates: tuple[PlateNote, ...] = ()  # learned, the latest first
     max_file_bytes: int = 0  # a larger upload is refused
     state_free_bytes: int | None = None  # where the ledger and the thumbnails lie
 
