@@ -11,17 +11,17 @@ VERSION = re.search(
 )
 assert VERSION is not None
 
-# The lower bounds are the newest releases for Python 3.10 on a Jetson with JetPack 6;
-# tests/constraints-lower.txt pins them and `make test` runs a smoke test there.
+# Each lower bound is an existing release: `make test-lower` pins them all (tools/lower_bounds.py
+# reads them from here) and processes a photo on Python 3.10, as on a Jetson with JetPack 6.
 RUNTIME = [
     "numpy>=1.26",
-    "opencv-python-headless>=4.10",
+    "opencv-python-headless>=4.10.0.84",
     "pillow>=12.0",
     "isal>=1.7",
     "simplejpeg>=1.8",
     "tifffile>=2024.8.30",
     "psutil>=6.0",
-    "nvidia-ml-py>=12.560",
+    "nvidia-ml-py>=12.560.30",
     "watchdog>=6.0",
     "flask>=3.1",
     "uvicorn>=0.34",

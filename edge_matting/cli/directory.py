@@ -25,8 +25,8 @@ from edge_matting.core.states import JobState
 from edge_matting.hotfolder.scan import FoundFile, scan
 from edge_matting.pipeline import FinishedPhoto
 from edge_matting.publish import (
-    build_sidecar,
     copy_result,
+    describe_result,
     digest_of,
     publish_result,
     read_sidecar,
@@ -237,7 +237,7 @@ class DirectoryResults:
             stored.result.outputs,
             self._places.made_root(stored.state),
             self._stem,
-            lambda copies: self._sidecar(replace(result, outputs=copies)),
+            self._description(result),
             is_ours=_of(result),
         )
         if outputs is None:
@@ -252,7 +252,7 @@ class DirectoryResults:
             self._places.made_root(photo.state),
             self._stem,
             photo.files,
-            lambda published: self._sidecar(replace(result, outputs=published)),
+            self._description(result),
             is_ours=_of(result),
         )
         self._remove_other(photo.state, earlier)
@@ -280,7 +280,7 @@ class DirectoryResults:
             if found.state is not state and found.outputs:
                 remove_result(self._places.door(found.state), found.stem, found.outputs)
 
-    def _sidecar(self, result: Result) -> bytes:
+    def _description(self, result: Result) -> Mapping[str, Any]:
         job = Job(
             id=0,  # there is no ledger here
             folder=str(self._places.out),
@@ -293,7 +293,7 @@ class DirectoryResults:
             stem=self._stem,
             original=Original(Place.IN, self._photo.relative),
         )
-        return build_sidecar(job, result, time.time(), __version__)
+        return describe_result(job, result, time.time(), __version__)
 
 
 def _of(result: Result) -> Callable[[Mapping[str, Any]], bool]:

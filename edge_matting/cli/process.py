@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 from edge_matting.cli.directory import DirectoryResults, InputPhoto, Places, find_photos
 from edge_matting.cli.output import complain, print_json, print_line
 from edge_matting.cli.settings import read_settings
-from edge_matting.config import Recipe, Settings, with_format
+from edge_matting.config import Recipe, Settings, find_config, load_settings, with_format
 from edge_matting.core.anchored import anchored_file
 from edge_matting.core.errors import (
     ConfigError,
@@ -150,7 +151,18 @@ def _is_ours(state_dir: Path) -> bool:
 def _settings(options: argparse.Namespace) -> Settings:
     if options.model is not None:
         options.set = [*options.set, f"model={options.model}"]
+    if any(_of_a_recipe(each) for each in options.set):
+        name = options.recipe or load_settings(find_config(options.config)).hot_folders[0].recipe
+        options.set = [
+            f"recipes.{name}.{each}" if _of_a_recipe(each) else each for each in options.set
+        ]
     return read_settings(options)
+
+
+def _of_a_recipe(override: str) -> bool:
+    """Whether ``KEY=VALUE`` names a recipe's key, such as ``ground=none``, and no other."""
+    key = re.split(r"[.=]", override, maxsplit=1)[0]
+    return key in Recipe.model_fields and key not in Settings.model_fields
 
 
 def _plan(settings: Settings) -> Plan:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge_matting.config.recipe import Canvas, Crop, OutputSpec, Recipe
+from edge_matting.config.recipe import Canvas, Crop, Ground, OutputSpec, Recipe
 
 _PNG: Final = OutputSpec(kind="cutout", format="png")
+_NONE: Final = Ground(find="none")
 
 BUILT_IN: Final[dict[str, Recipe]] = {
     "cutout": Recipe(),
     "passport": Recipe(
         outputs=(OutputSpec(kind="composite", format="jpg", quality=95),),
+        ground=_NONE,
         alpha_threshold=15,
         erode=2.0,
         crop=Crop(margin=12.0),
@@ -27,12 +29,13 @@ BUILT_IN: Final[dict[str, Recipe]] = {
     ),
     "avatar": Recipe(
         outputs=(_PNG,),
+        ground=_NONE,
         alpha_threshold=8,
         erode=1.0,
         crop=Crop(margin=5.0),
         canvas=Canvas(size=(512.0, 512.0)),
         colour="srgb",
     ),
-    "preview": Recipe(outputs=(OutputSpec(kind="preview", format="jpg"),)),
+    "preview": Recipe(outputs=(OutputSpec(kind="preview", format="jpg"),), ground=_NONE),
 }
 """Present without being asked for; a recipe of the same name in the settings replaces it."""

@@ -147,10 +147,14 @@ def _resolved(settings: Settings, base: Path) -> Settings:
         return value.model_copy(update={"path": absolute(value.path), "out": out})
 
     def recipe(value: Recipe) -> Recipe:
-        if value.background.image is None:
-            return value
-        image = {"image": absolute(value.background.image)}
-        return value.model_copy(update={"background": value.background.model_copy(update=image)})
+        changed: dict[str, Any] = {}
+        if value.background.image is not None:
+            image = {"image": absolute(value.background.image)}
+            changed["background"] = value.background.model_copy(update=image)
+        if value.ground.plate_file is not None:
+            plate = {"plate": str(absolute(value.ground.plate_file))}
+            changed["ground"] = value.ground.model_copy(update=plate)
+        return value.model_copy(update=changed) if changed else value
 
     token = settings.status.token_file
     status = settings.status.model_copy(
@@ -167,18 +171,27 @@ def _resolved(settings: Settings, base: Path) -> Settings:
 
 
 def _with_pictures(settings: Settings) -> Settings:
-    """The same settings with the digest of each background picture."""
+    """The same settings with the digest of each background picture and plate."""
     recipes, faults = dict(settings.recipes), []
-    for name, recipe in recipes.items():
-        if recipe.background.image is None:
-            continue
+    for name, recipe in settings.recipes.items():
+        background, ground = recipe.background, recipe.ground
         try:
-            digest = hashlib.sha256(recipe.background.image.read_bytes()).hexdigest()
+            if background.image is not None:
+                digest = {"image_sha256": _digest(background.image)}
+                background = background.model_copy(update=digest)
         except OSError as error:
             faults.append(f"recipes.{name}.background.image: cannot be read: {error.strerror}")
-            continue
-        background = recipe.background.model_copy(update={"image_sha256": digest})
-        recipes[name] = recipe.model_copy(update={"background": background})
+        try:
+            if ground.plate_file is not None:
+                digest = {"plate_sha256": _digest(ground.plate_file)}
+                ground = ground.model_copy(update=digest)
+        except OSError as error:
+            faults.append(f"recipes.{name}.ground.plate: cannot be read: {error.strerror}")
+        recipes[name] = recipe.model_copy(update={"background": background, "ground": ground})
     if faults:
         raise config_error(faults)
     return settings.model_copy(update={"recipes": recipes})
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from edge_matting.config.faults import config_error, faults_of
-from edge_matting.config.recipe import OutputSpec, Recipe
+from edge_matting.config.recipe import LEARN, OutputSpec, Recipe
 from edge_matting.core.errors import ConfigError
 from edge_matting.core.output_kinds import FORMATS_WITHOUT_ALPHA, output_kind
 
@@ -46,6 +46,9 @@ def adjusted(recipe: Recipe, text: str | None) -> Recipe:
     background = parameters.get("background")
     if isinstance(background, dict) and _FILES & set(background):
         raise ConfigError("background: only a recipe of the configuration may name a picture")
+    ground = parameters.get("ground")
+    if isinstance(ground, dict) and ground.get("plate", LEARN) != LEARN:
+        raise ConfigError("ground: only a recipe of the configuration may name a plate")
     own = recipe.model_dump(mode="json")
     try:
         changed = Recipe.model_validate_json(json.dumps(own | parameters))

@@ -28,10 +28,12 @@ LONGEST_SIDE: Final = 20_000
 """Of a canvas, pixels."""
 MOST_PIXELS: Final = 60_000_000
 
-PROCESSING_VERSION: Final = 3
+PROCESSING_VERSION: Final = 4
 """Rises when the same recipe and model would give other pixels; older results are not reused."""
 
 _COLOUR: Final = re.compile(r"#[0-9a-fA-F]{6}")
+_LEAST_HUE: Final = 48  # of 255, between a screen's strongest and weakest channel
+LEARN: Final = "learn"
 _MM_PER_INCH: Final = 25.4
 
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -210,8 +212,10 @@ class Canvas(Frozen):
 
 
 class ShadowSettings(Frozen):
-    """A drop shadow under cutouts and composites; lengths in percent of the longer side."""
+    """A shadow under cutouts and composites; lengths in percent of the longer side."""
 
+    natural: bool = False
+    """The photo's own shadow, where its ground is known, in place of a drop shadow."""
     opacity: Annotated[float, Field(gt=0, le=1)] = 0.35
     blur: Percent = 2.0
     offset: Annotated[tuple[Offset, Offset], Field(strict=False)] = (0.0, 1.5)
@@ -224,12 +228,64 @@ class ShadowSettings(Frozen):
         return _checked_colour(value)
 
 
+class Ground(Frozen):
+    """What the set is known to look like: exactly one of a word, a screen's colour, a plate."""
+
+    find: Literal["auto", "none", "plain"] | None = None
+    """auto: a plain ground is found and used; plain: it is expected; none: no ground is looked for.
+    """
+    chroma: str | None = None
+    """A screen: green, blue or #rrggbb, sRGB."""
+    plate: str | None = None
+    """A photo of the empty set; learn: made of the photos that came before."""
+    plate_sha256: str | None = None
+    """Of the plate's bytes; filled in when the settings are read, so that a new one counts."""
+
+    def __str__(self) -> str:
+        return self.find or self.chroma or ("learned plate" if self.learns else f"{self.plate}")
+
+    @property
+    def learns(self) -> bool:
+        """Whether the plate is made of earlier photos."""
+        return self.plate == LEARN
+
+    @property
+    def plate_file(self) -> Path | None:
+        """The plate that the settings name."""
+        return None if self.plate is None or self.learns else Path(self.plate)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_word_says_how_to_find_it(cls, value: Any) -> Any:
+        return {"find": value} if isinstance(value, str) else value
+
+    @field_validator("chroma")
+    @classmethod
+    def _is_a_screen(cls, value: str | None) -> str | None:
+        if value is None or value in {"green", "blue"}:
+            return value
+        if not _COLOUR.fullmatch(value):
+            raise ValueError('expected green, blue or a colour like "#00b140"')
+        parts = [int(value[at : at + 2], 16) for at in (1, 3, 5)]
+        if max(parts) - min(parts) < _LEAST_HUE:
+            raise ValueError("a screen needs a strong colour, such as green or blue")
+        return value
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Ground:
+        chosen = [each for each in (self.find, self.chroma, self.plate) if each is not None]
+        if len(chosen) != 1:
+            raise ValueError("give one of auto, none, plain, {chroma: ...}, {plate: ...}")
+        return self
+
+
 class Recipe(Frozen):
     """How a photo is finished; ``matting.postprocess`` tells the order of the steps."""
 
     outputs: tuple[OutputSpec, ...] = (OutputSpec(),)
     exposure: Literal["auto", "none"] = "auto"
     """auto: a very dark photo is equalised, for the network's eyes only."""
+    ground: Ground = Ground(find="auto")
     refinement: Literal["auto", "none", "fast", "quality"] = "auto"
     alpha_threshold: Annotated[int, Field(ge=0, le=255)] = 0
     """Alpha below it (of 255) becomes 0; 0: off."""
@@ -252,6 +308,20 @@ class Recipe(Frozen):
     @classmethod
     def _true_is_the_defaults(cls, value: Any) -> Any:
         return {True: {}, False: None}.get(value, value) if isinstance(value, bool) else value
+
+    @field_validator("shadow", mode="before")
+    @classmethod
+    def _words_for_shadows(cls, value: Any) -> Any:
+        words: dict[str, Any] = {"none": None, "drop": {}, "natural": {"natural": True}}
+        return words.get(value, value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _natural_shadows_need_a_ground(self) -> Recipe:
+        kinds = {spec.kind for spec in self.outputs}
+        natural = self.shadow is not None and self.shadow.natural
+        if self.ground.find == "none" and (natural or "shadow" in kinds):
+            raise ValueError("the photo's own shadow is known on a known ground only; set ground")
+        return self
 
     @field_validator("outputs")
     @classmethod

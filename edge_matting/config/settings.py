@@ -153,6 +153,11 @@ class Settings(Frozen):
         return self.state_dir / "cache"
 
     @property
+    def plates_dir(self) -> Path:
+        """Learned plates."""
+        return self.state_dir / "plates"
+
+    @property
     def models_dir(self) -> Path:
         return self.state_dir / "models"
 

@@ -146,6 +146,18 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
+class GroundFound:
+    """What was found of the ground behind the subject."""
+
+    kind: str  # plain, two, chroma, plate; none where it is not known
+    plainness: float  # share of the border (of a plate: of the background) that is as expected
+    noise: float  # deviation from its colour, CIELAB
+    disagreement: float = 0.0  # area that the network judged otherwise, of the subject's
+    doubt: float = 0.0  # area of regions that key and network leave undecided, of the subject's
+    note: str | None = None  # why a plate was refused
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """A finished matte, published: what the sidecar and the ledger keep."""
 
@@ -161,6 +173,7 @@ class Result:
     seconds: Mapping[str, float] = field(default_factory=dict)
     cache_evidence: Mapping[str, float] = field(default_factory=dict)  # distances that decided
     notes: tuple[Reason, ...] = ()  # of the source: what was left out of it
+    ground: GroundFound | None = None  # None where the recipe asks for none
 
 
 @dataclass(frozen=True, slots=True)

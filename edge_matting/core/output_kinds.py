@@ -36,7 +36,8 @@ class OutputKind:
 
     ``needs`` are parts of a finished photo. Those of matting (``pipeline.outputs``) are ``photo``
     and ``matte`` at the photo's size and, at the output's size, ``foreground`` (estimated colours),
-    ``alpha``, ``backdrop`` (the recipe's ``background``) and ``shadow`` (None without one).
+    ``alpha``, ``backdrop`` (the recipe's ``background``) and ``shadow`` (None without one), and
+    ``natural_shadow`` (the photo's own; None where its ground is not known).
     """
 
     name: str
@@ -89,6 +90,12 @@ OUTPUT_KINDS: Final = _table(
         "foreground",
         make="edge_matting.matting.output_kinds:foreground_output",
         needs=("foreground",),
+    ),
+    OutputKind(
+        "shadow",
+        make="edge_matting.matting.output_kinds:shadow_output",
+        needs=("natural_shadow", "alpha"),
+        formats=FORMATS_WITH_ALPHA,
     ),
     OutputKind(
         "preview",

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from edge_matting.core.jobs import Execution, Output, Quality, Result
+from edge_matting.core.jobs import Execution, GroundFound, Output, Quality, Result
 from edge_matting.core.reasons import Reason
 
 
@@ -31,4 +31,6 @@ def result_from_json(text: str) -> Result:
     place = quality.get("doubted")
     quality |= {"reasons": tuple(quality["reasons"]), "doubted": place and tuple(place)}
     values["quality"] = Quality(**quality)
+    ground = values.get("ground")
+    values["ground"] = None if ground is None else GroundFound(**ground)
     return Result(**values)

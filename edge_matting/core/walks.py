@@ -21,7 +21,7 @@ Skip = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class WalkedFile:
     """Something that is not a folder."""
 
     path: str  # relative to the folder that was walked
@@ -42,7 +42,7 @@ def walk(
     skip: Skip = lambda _name: False,
     max_depth: int = MAX_DEPTH,
     max_entries: int = MAX_ENTRIES,
-) -> Iterator[Entry | Unseen]:
+) -> Iterator[WalkedFile | Unseen]:
     """Everything below ``folder`` but what has a name to ``skip``.
 
     Raises a ``TemporaryError``, such as ``FolderUnavailable``, when ``folder`` itself cannot be
@@ -66,7 +66,7 @@ def walk(
             if relative.count("/") + 2 > max_depth and below:
                 yield Unseen(below[0], f"more than {max_depth} folders deep: it is not looked into")
             elif left < 0:
-                yield Unseen(relative, f"there are more than {max_entries} files: not all are seen")
+                yield Unseen(relative, f"more than {max_entries} files: not all are seen")
                 return
             else:
                 waiting += below
@@ -104,7 +104,7 @@ def sweep_temporaries(folder: AnchoredFolder, *, before: float | None = None) ->
     found = [
         entry.path
         for entry in walk(folder)
-        if isinstance(entry, Entry)
+        if isinstance(entry, WalkedFile)
         and is_temporary(entry.path.rpartition("/")[2])
         and entry.status.st_mtime < latest
     ]
@@ -130,7 +130,9 @@ def _seen(entry: os.DirEntry[str]) -> os.stat_result | OSError:
         return error
 
 
-def _looked_at(entries: list[_Seen], folder: str, below: list[str]) -> Iterator[Entry | Unseen]:
+def _looked_at(
+    entries: list[_Seen], folder: str, below: list[str]
+) -> Iterator[WalkedFile | Unseen]:
     """What is no folder; the folders are added to ``below``."""
     prefix = f"{folder}/" if folder else ""
     for name, seen in entries:
@@ -141,7 +143,7 @@ def _looked_at(entries: list[_Seen], folder: str, below: list[str]) -> Iterator[
         elif stat.S_ISDIR(seen.st_mode):
             below.append(prefix + name)
         else:
-            yield Entry(prefix + name, seen)
+            yield WalkedFile(prefix + name, seen)
 
 
 def _reason(error: OSError) -> str:

@@ -11,7 +11,7 @@ from edge_matting.config import HotFolder, Settings
 from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.clock import Clock
 from edge_matting.core.errors import LedgerCorrupt, TemporaryError
-from edge_matting.core.walks import Entry, walk
+from edge_matting.core.walks import WalkedFile, walk
 from edge_matting.ledger import Ledger, set_aside
 from edge_matting.publish import read_sidecar, sidecar_name
 
@@ -77,7 +77,7 @@ def _results(folder: HotFolder) -> Iterator[tuple[str, str]]:
             stems = sorted(
                 entry.path.removesuffix(SIDECAR_SUFFIX)
                 for entry in walk(root)
-                if isinstance(entry, Entry) and entry.path.endswith(SIDECAR_SUFFIX)
+                if isinstance(entry, WalkedFile) and entry.path.endswith(SIDECAR_SUFFIX)
             )
         except TemporaryError as error:
             log.warning("%s", error)

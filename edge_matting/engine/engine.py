@@ -20,6 +20,7 @@ from edge_matting.core.jobs import Claim
 from edge_matting.core.reasons import Reason
 from edge_matting.device import VitalsReader
 from edge_matting.engine.channel import Reporter
+from edge_matting.engine.factory import open_plates
 from edge_matting.engine.jobs.source import JobSource, PhotoStore
 from edge_matting.engine.loop import WorkLoop
 from edge_matting.engine.models.loader import ModelLoader
@@ -144,6 +145,7 @@ class Engine:
             self._reporter,
             plan_of=device.planning.plan_of,
             cache=self._cache,
+            plates=open_plates(settings),
             device_lost=self._device_lost,
             gpu_lost=device.gpu_lost,
             # Who wants the accelerator or nothing waits for it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_matting.cache import MatteCache
+from edge_matting.cache.plates import PlateStore
 from edge_matting.config import Recipe, Settings
 from edge_matting.core.device_values import DeviceProfile
 from edge_matting.core.errors import UnfitModel
@@ -44,6 +45,13 @@ def open_cache(settings: Settings, *, on_disk: bool = True) -> MatteCache | None
     )
 
 
+def open_plates(settings: Settings) -> PlateStore | None:
+    """Where plates are learned; None where no recipe asks for one."""
+    if not any(recipe.ground.learns for recipe in settings.recipes.values()):
+        return None
+    return PlateStore(settings.plates_dir)
+
+
 def open_model(
     settings: Settings, plan: Plan, model_id: str, profile: DeviceProfile | None = None
 ) -> LoadedModel:
@@ -67,11 +75,12 @@ def tools_for_recipe(
     Raises what ``ModelLoader.open`` raises, and ``UnfitModel`` where a task has no model.
     """
     gate = PixelBudget(plan.pixels_in_flight)
+    plates = open_plates(settings)
 
     def loaded(model_id: str, by: Plan) -> Tools:
         session, manifest = load_tools(settings, by, model_id)
         session = batched(session, manifest, by.batch)
-        return Tools(session, manifest, gate, lambda _stage: None, cache)
+        return Tools(session, manifest, gate, lambda _stage: None, cache, plates=plates)
 
     def model_for(task: str) -> Tools:
         model_id = open_catalog(settings).model_for(task)

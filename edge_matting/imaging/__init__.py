@@ -3,7 +3,7 @@
 from edge_matting.imaging.colour import from_srgb, to_srgb
 from edge_matting.imaging.decode import Photo, decode, decode_pixels
 from edge_matting.imaging.encode import encode
-from edge_matting.imaging.exif import Output
+from edge_matting.imaging.exif import OutputFacts, camera_name
 from edge_matting.imaging.header import check_limits, read_header
 from edge_matting.imaging.metadata import output_metadata
 from edge_matting.imaging.survey import Header, Metadata
@@ -13,9 +13,10 @@ __all__ = [
     "THUMBNAIL_HEIGHT",
     "Header",
     "Metadata",
-    "Output",
+    "OutputFacts",
     "Photo",
     "before_after",
+    "camera_name",
     "check_limits",
     "decode",
     "decode_pixels",

@@ -29,7 +29,7 @@ _MOST_ENTRIES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Field:
     """One tag's value: its TIFF type, how many, and the bytes, little-endian."""
 
     kind: int
@@ -50,7 +50,7 @@ class Entry:
             return value.decode("latin-1")
 
 
-Directory: TypeAlias = dict[int, Entry]
+Directory: TypeAlias = dict[int, Field]
 
 
 def first_integer(directory: Directory, tag: int) -> int | None:
@@ -60,24 +60,24 @@ def first_integer(directory: Directory, tag: int) -> int | None:
     return int(values[0]) if values else None
 
 
-def short(*values: int) -> Entry:
-    return Entry(SHORT, len(values), struct.pack(f"<{len(values)}H", *values))
+def short(*values: int) -> Field:
+    return Field(SHORT, len(values), struct.pack(f"<{len(values)}H", *values))
 
 
-def long(*values: int) -> Entry:
-    return Entry(LONG, len(values), struct.pack(f"<{len(values)}I", *values))
+def long(*values: int) -> Field:
+    return Field(LONG, len(values), struct.pack(f"<{len(values)}I", *values))
 
 
-def rational(numerator: int, denominator: int) -> Entry:
-    return Entry(RATIONAL, 1, struct.pack("<II", numerator, denominator))
+def rational(numerator: int, denominator: int) -> Field:
+    return Field(RATIONAL, 1, struct.pack("<II", numerator, denominator))
 
 
-def undefined(raw: bytes) -> Entry:
-    return Entry(UNDEFINED, len(raw), raw)
+def undefined(raw: bytes) -> Field:
+    return Field(UNDEFINED, len(raw), raw)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FieldPlace:
     """Where a tag's value lies in the file, and what it is."""
 
     tag: int
@@ -108,7 +108,7 @@ class Reader:
         """Where the first directory begins."""
         return int(self._number(8 if self.big else 4))
 
-    def places(self, at: int) -> Iterator[Place]:
+    def places(self, at: int) -> Iterator[FieldPlace]:
         """The entries of the directory at ``at``; those that lie outside the data are left out."""
         count = self._count(at)
         if count > _MOST_ENTRIES:
@@ -123,7 +123,7 @@ class Reader:
             if size > width:
                 where = self._number(where)
             if size and where + size <= len(self.data):
-                yield Place(tag, kind, number, where, size)
+                yield FieldPlace(tag, kind, number, where, size)
 
     def next(self, at: int) -> int:
         """Where the following directory begins; 0 behind the last."""
@@ -133,12 +133,12 @@ class Reader:
     def directory(self, at: int) -> Directory:
         return {place.tag: self.entry(place) for place in self.places(at)}
 
-    def entry(self, place: Place) -> Entry:
+    def entry(self, place: FieldPlace) -> Field:
         raw = self.data[place.at : place.at + place.size]
         unit = _UNITS[place.kind]
         if self.order == ">" and unit > 1:
             raw = np.frombuffer(raw, f">u{unit}").astype(f"<u{unit}").tobytes()
-        return Entry(place.kind, place.count, raw)
+        return Field(place.kind, place.count, raw)
 
     def _count(self, at: int) -> int:
         return self._unpack("Q" if self.big else "H", at)
@@ -153,7 +153,7 @@ class Reader:
 
 
 def write_directories(
-    first: Mapping[int, Entry], below: Mapping[int, Mapping[int, Entry]], at: int
+    first: Mapping[int, Field], below: Mapping[int, Mapping[int, Field]], at: int
 ) -> bytes:
     """A little-endian directory that begins at ``at``, and behind it its values and the
     directories ``below`` it, by the tag that points to them.

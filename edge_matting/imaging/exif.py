@@ -20,8 +20,8 @@ from edge_matting.imaging.directory import (
     RATIONAL,
     SHORT,
     Directory,
-    Entry,
-    Place,
+    Field,
+    FieldPlace,
     Reader,
     first_integer,
     long,
@@ -38,6 +38,8 @@ _ACROSS, _DOWN, _UNIT = 0x011A, 0x011B, 0x0128
 
 CREDIT: Final = frozenset({0x013B, 0x8298})
 """Artist and copyright."""
+
+_MAKE, _MODEL = 0x010F, 0x0110
 
 DESCRIPTIVE: Final = CREDIT | {0x010F, 0x0110, _ACROSS, _DOWN, _UNIT, 0x0131, 0x0132}
 """And camera, resolution, software, date: tags that say something of the photo and nothing of how
@@ -61,7 +63,7 @@ _LAYOUT: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class OutputFacts:
     """What is true of the picture that the block will lie in."""
 
     size: tuple[int, int]  # width, height
@@ -80,6 +82,13 @@ def orientation_of(exif: bytes | None) -> int:
     return value if value is not None and 1 <= value <= 8 else 1
 
 
+def camera_name(exif: bytes | None) -> str | None:
+    """Maker and model of the camera, as the block names them."""
+    main = _main(exif)
+    names = [main[tag].text().strip("\0 ") for tag in (_MAKE, _MODEL) if tag in main]
+    return " ".join(names) or None
+
+
 def adobe_rgb(exif: bytes | None) -> bool:
     """Whether a block says the optional colour space of DCF, Adobe RGB: "R03", or the value 2
     that some cameras write for it.
@@ -96,7 +105,7 @@ def says_srgb(exif: bytes | None) -> bool:
     return first_integer(_below(exif, EXIF_IFD), COLOUR_SPACE) == SRGB
 
 
-def safe_exif(exif: bytes, output: Output) -> bytes | None:
+def safe_exif(exif: bytes, output: OutputFacts) -> bytes | None:
     """A new block of what may stay, for ``output``; None where nothing of it is there."""
     main, details = safe_directories(exif, output)
     if not main and not details:
@@ -106,7 +115,7 @@ def safe_exif(exif: bytes, output: Output) -> bytes | None:
     return b"II*\x00" + struct.pack("<I", 8) + write_directories(main, below, 8)
 
 
-def safe_directories(exif: bytes, output: Output) -> tuple[Directory, Directory]:
+def safe_directories(exif: bytes, output: OutputFacts) -> tuple[Directory, Directory]:
     """The entries of the main directory and of the one of details that may stay."""
     found = {tag: entry for tag, entry in _main(exif).items() if tag in DESCRIPTIVE}
     main = {tag: entry for tag, entry in found.items() if _well_formed(tag, entry)}
@@ -120,7 +129,7 @@ def safe_directories(exif: bytes, output: Output) -> tuple[Directory, Directory]
     return main, details
 
 
-def _well_formed(tag: int, entry: Entry) -> bool:
+def _well_formed(tag: int, entry: Field) -> bool:
     """Whether an entry of the main directory is of its own type: some programs stumble else."""
     if tag in (_ACROSS, _DOWN):
         return (entry.kind, entry.count) == (RATIONAL, 1)
@@ -143,7 +152,7 @@ def transplanted(exif: bytes) -> tuple[Directory, dict[int, Directory]]:
     return main, below
 
 
-def corrected_exif(exif: bytes, output: Output) -> bytes:
+def corrected_exif(exif: bytes, output: OutputFacts) -> bytes:
     """The same bytes, upright and with the output's size and colour space: each value is replaced
     where it lies, so that offsets inside maker notes stay right.
     """
@@ -165,7 +174,7 @@ def corrected_exif(exif: bytes, output: Output) -> bytes:
     return bytes(block)
 
 
-def _all_places(reader: Reader) -> Iterator[Place]:
+def _all_places(reader: Reader) -> Iterator[FieldPlace]:
     try:
         main = list(reader.places(reader.first()))
         yield from main
@@ -180,7 +189,7 @@ def _all_places(reader: Reader) -> Iterator[Place]:
         return
 
 
-def _pointer(reader: Reader, place: Place) -> int:
+def _pointer(reader: Reader, place: FieldPlace) -> int:
     values = reader.entry(place).integers()
     return int(values[0]) if values else 0
 

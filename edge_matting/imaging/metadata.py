@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from PIL import Image
 
-from edge_matting.imaging.exif import PREFIX, Output, corrected_exif, safe_exif
+from edge_matting.imaging.exif import PREFIX, OutputFacts, corrected_exif, safe_exif
 from edge_matting.imaging.iptc import safe_iptc
 from edge_matting.imaging.pillow import quiet
 from edge_matting.imaging.survey import Metadata
@@ -20,7 +20,7 @@ _LONGEST_SEGMENT: Final = 65_000
 
 
 def output_metadata(
-    metadata: Metadata, policy: Policy, output: Output, container: str = ""
+    metadata: Metadata, policy: Policy, output: OutputFacts, container: str = ""
 ) -> Metadata:
     """What an output carries; its pixels are upright and ``output`` is true of it.
 
@@ -68,13 +68,13 @@ def _fitting(block: bytes | None, smaller: bytes | None) -> bytes | None:
     return block if block is None or len(block) <= _LONGEST_SEGMENT else smaller
 
 
-def _exif(exif: bytes | None, policy: Policy, output: Output) -> bytes | None:
+def _exif(exif: bytes | None, policy: Policy, output: OutputFacts) -> bytes | None:
     if not exif:
         return None
     return corrected_exif(exif, output) if policy == "all" else safe_exif(exif, output)
 
 
-def _xmp(xmp: bytes | None, policy: Policy, output: Output) -> bytes | None:
+def _xmp(xmp: bytes | None, policy: Policy, output: OutputFacts) -> bytes | None:
     if not xmp:
         return None
     return corrected_xmp(xmp, output.size) if policy == "all" else safe_xmp(xmp)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from edge_matting.imaging.directory import (
     Directory,
-    Entry,
+    Field,
     long,
     rational,
     short,
@@ -51,7 +51,7 @@ def encode_tiff(
         at += len(strip) + len(strip) % 2
     tags = _tags(pixels, icc, dpi)
     if metadata.xmp is not None:
-        tags[700] = Entry(1, len(metadata.xmp), metadata.xmp)
+        tags[700] = Field(1, len(metadata.xmp), metadata.xmp)
     if metadata.iptc is not None:
         tags[33723] = undefined(metadata.iptc)
     if pixels.ndim == 3 and pixels.shape[2] == 4:

@@ -15,7 +15,7 @@ from edge_matting.imaging.directory import (
     INTEROP_IFD,
     SUB_IFDS,
     Directory,
-    Place,
+    FieldPlace,
     Reader,
     first_integer,
 )
@@ -164,7 +164,7 @@ def _chain(reader: Reader) -> Iterator[int]:
             yield len(reader.data)  # outside the file
 
 
-def _short_values(reader: Reader, places: dict[int, Place]) -> Directory:
+def _short_values(reader: Reader, places: dict[int, FieldPlace]) -> Directory:
     """All values but those of strips and tiles, which may be millions."""
     return {tag: reader.entry(place) for tag, place in places.items()
             if tag not in (273, 279, 324, 325)}  # fmt: skip
@@ -178,7 +178,7 @@ def _below(reader: Reader, known: Directory, pointer: int) -> Directory:
         return {}
 
 
-def _pointers(reader: Reader, places: dict[int, Place]) -> Iterator[int]:
+def _pointers(reader: Reader, places: dict[int, FieldPlace]) -> Iterator[int]:
     place = places.get(SUB_IFDS)
     if place is not None and place.count <= _LONG_VALUES:
         yield from reader.entry(place).integers()
@@ -198,7 +198,7 @@ def _raw_below(reader: Reader, pointers: list[int]) -> Layout | None:
 
 
 def _layout(
-    reader: Reader, page: int, at: int, places: dict[int, Place], known: Directory
+    reader: Reader, page: int, at: int, places: dict[int, FieldPlace], known: Directory
 ) -> Layout | None:
     def one(tag: int, otherwise: int) -> int:
         value = first_integer(known, tag)
@@ -223,7 +223,9 @@ def _layout(
     )  # fmt: skip
 
 
-def _extent(reader: Reader, offsets: Place | None, sizes: Place | None) -> tuple[int, int]:
+def _extent(
+    reader: Reader, offsets: FieldPlace | None, sizes: FieldPlace | None
+) -> tuple[int, int]:
     """How many bytes the blocks say they have, and where the last ends; zeros where unknown."""
     if offsets is None or sizes is None or offsets.count != sizes.count or offsets.count > 1 << 22:
         return 0, 0

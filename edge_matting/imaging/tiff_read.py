@@ -158,6 +158,8 @@ def _with_tifffile(data: bytes, layout: Layout, name: str) -> tuple[Samples, Sam
             _check_deflate(data, page, layout, name)
         try:
             stored = page.asarray(squeeze=False, maxworkers=1)
+        except ImportError as error:  # of a module that newer versions of Python have
+            raise _CodecMissing from error
         except ValueError as error:
             if "imagecodecs" in str(error):
                 raise _CodecMissing from error

@@ -8,6 +8,7 @@ from edge_matting.matting.backdrop import (
     blurred,
     cover,
     drop_shadow,
+    natural_shadow,
 )
 from edge_matting.matting.compositing import (
     CutoutRows,
@@ -53,6 +54,7 @@ __all__ = [
     "from_output",
     "halved",
     "input_size",
+    "natural_shadow",
     "quantised",
     "refine",
     "resample",

@@ -106,7 +106,7 @@ class Smooth:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shadow:
-    """A drop shadow of one colour; its opacity is in [0, 1]."""
+    """A shadow of one colour; its opacity is in [0, 1]."""
 
     colour: Planes  # 3
     opacity: Smooth  # one channel
@@ -166,6 +166,13 @@ def drop_shadow(
     whole = Frame.whole((width, height))
     dark = Smooth.of(np.clip(soft, 0.0, 1.0), (width, height), whole)
     return Shadow(np.array(colour, np.float32), dark)
+
+
+def natural_shadow(opacity: Alpha, photo: tuple[int, int], frame: Frame) -> Shadow:
+    """The photo's own shadow: black of ``opacity`` (h x w in [0, 1]) over a photo of ``photo``
+    (width, height), which ``frame`` shows."""
+    dark = Smooth.of(opacity[:, :, np.newaxis], photo, frame)
+    return Shadow(np.zeros(3, np.float32), dark)
 
 
 def _reduced(size: tuple[int, int], percent: float) -> tuple[tuple[int, int], float]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import cv2
 import numpy as np
@@ -48,11 +48,20 @@ class _Level:
     share: Alpha
 
 
-def estimate_foreground(rgb: Rgb, alpha: Alpha) -> Rgb:
+class Behind(Protocol):
+    """A background whose colours are known."""
+
+    def behind(self, where: tuple[slice, slice]) -> Planes:
+        """Its colours at the pixels ``where`` (R x C), R x C x 3 float32 in [0, 1]."""
+
+
+def estimate_foreground(rgb: Rgb, alpha: Alpha, known: Behind | None = None) -> Rgb:
     """F of I = aF + (1 - a)B, H x W x 3 in the type of ``rgb``.
 
     ``rgb`` (uint8 or uint16) and ``alpha`` (float32 in [0, 1]) are H x W. Where alpha is 1 F is
     the photo; where it is 0 F is black, so that nothing of the background can be read from it.
+    With a ``known`` background F is solved from I, alpha and B, and only what alpha leaves open
+    is taken from beside.
     """
     check_rgb(rgb)
     check_alpha(alpha)
@@ -70,7 +79,10 @@ def estimate_foreground(rgb: Rgb, alpha: Alpha) -> Rgb:
             for colour in _nearby_colours(fine, around, near, far)
         )
         share = np.ascontiguousarray(alpha[where])
-        colour = _completed(rgb[where], three_times(share), near, far)
+        if known is None:
+            colour = _completed(rgb[where], three_times(share), near, far)
+        else:
+            colour = _solved(rgb[where], share, near, known.behind(where))
         result[where] = without_background(colour, share)
     return result
 
@@ -142,6 +154,19 @@ def _completed(photo: Rgb, share: Planes, front: Planes, back: Planes) -> Rgb:
     missing *= share
     depth = cv2.CV_8U if photo.dtype == np.uint8 else cv2.CV_16U
     total: Any = cv2.add(front, missing, dtype=depth)  # rounded, and kept in the type's range
+    colour: Rgb = total.reshape(photo.shape)
+    return colour
+
+
+def _solved(photo: Rgb, share: Alpha, front: Planes, back: Planes) -> Rgb:
+    """F of R x C pixels by B, held by ``front`` the more the smaller alpha is: there noise would be
+    many times as large. ``back`` is in [0, 1]; where alpha is 1 F is the photo itself."""
+    top = float(np.iinfo(photo.dtype).max)
+    missing = _mixed(three_times(share), front, back * np.float32(top))
+    cv2.subtract(photo, missing, missing, dtype=cv2.CV_32F)
+    missing *= three_times(np.square(share))
+    depth = cv2.CV_8U if photo.dtype == np.uint8 else cv2.CV_16U
+    total: Any = cv2.add(front, missing, dtype=depth)
     colour: Rgb = total.reshape(photo.shape)
     return colour
 

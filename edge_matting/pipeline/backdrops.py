@@ -49,11 +49,18 @@ def make_backdrop(
     return Flat(_colour(background.colour or "#ffffff", icc))
 
 
-def make_shadow(recipe: Recipe, alpha: Alpha, icc: bytes | None) -> Shadow | None:
-    """The recipe's drop shadow of ``alpha``, which is H x W at the output's size."""
+def make_shadow(
+    recipe: Recipe, alpha: Alpha, icc: bytes | None, own: Shadow | None
+) -> Shadow | None:
+    """The recipe's shadow of ``alpha``, which is H x W at the output's size.
+
+    ``own`` is the photo's; None where its ground is not known, and then there is none.
+    """
     spec: ShadowSpec | None = recipe.shadow
     if spec is None:
         return None
+    if spec.natural:
+        return own
     return drop_shadow(
         alpha,
         colour=_colour(spec.colour, icc),

@@ -18,11 +18,12 @@ from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.core.jobs import EncodedOutput
 from edge_matting.core.output_kinds import output_kind
 from edge_matting.core.references import load_reference
-from edge_matting.imaging import Metadata, Output, Photo, encode, output_metadata, to_srgb
+from edge_matting.imaging import Metadata, OutputFacts, Photo, encode, output_metadata, to_srgb
 from edge_matting.matting import (
     Box,
     CutoutRows,
     Frame,
+    Shadow,
     background_cast,
     cropped,
     despilled,
@@ -30,9 +31,11 @@ from edge_matting.matting import (
     finish_matte,
     fitted,
     framed,
+    natural_shadow,
     subject_box,
 )
 from edge_matting.matting.foreground import without_background
+from edge_matting.matting.ground import KnownGround
 from edge_matting.pipeline.backdrops import make_backdrop, make_shadow
 from edge_matting.pipeline.tasks import Scene
 
@@ -42,17 +45,19 @@ Parts: TypeAlias = Mapping[str, Any]
 """The finished parts of a photo that output kinds ask for, by name (``core.output_kinds``)."""
 
 _EVEN: Final = 2 / 255  # a transparency that changes less is no edge
-_AT_OUTPUT_SIZE: Final = frozenset({"foreground", "alpha", "backdrop", "shadow"})
+_AT_OUTPUT_SIZE: Final = frozenset({"foreground", "alpha", "backdrop", "shadow", "natural_shadow"})
 
 
-def render_outputs(photo: Photo, matte: Alpha, recipe: Recipe) -> tuple[EncodedOutput, ...]:
+def render_outputs(
+    photo: Photo, matte: Alpha, recipe: Recipe, ground: KnownGround | None = None
+) -> tuple[EncodedOutput, ...]:
     """Encode each output of a recipe that asks for matting alone.
 
     ``matte`` is the model's, H x W float32 in [0, 1] at the photo's full, upright size; the
     transparency that the photo came with is multiplied with it here. Raises ``Unsupported`` where
     a format cannot hold an output, ``SourceUnreadable`` for a background picture.
     """
-    return encode_outputs(photo, recipe, lambda scene: add_matting_parts(scene, matte))
+    return encode_outputs(photo, recipe, lambda scene: add_matting_parts(scene, matte, ground))
 
 
 def encode_outputs(
@@ -82,7 +87,7 @@ class _Carried:
     def on(self, shape: tuple[int, ...], format_: str) -> Metadata:
         """The metadata of an output of that shape: its size and colours are true of it."""
         srgb = self.icc is None or len(shape) == 2
-        about = Output((shape[1], shape[0]), srgb, self.dpi)
+        about = OutputFacts((shape[1], shape[0]), srgb, self.dpi)
         policy = self.recipe.metadata
         return output_metadata(self.metadata, policy, about, format_)
 
@@ -117,12 +122,15 @@ def make_output(parts: Parts, spec: OutputSpec) -> Pixels | CutoutRows | bytes:
     return made
 
 
-def add_matting_parts(scene: Scene, matte: Alpha) -> None:
+def add_matting_parts(scene: Scene, matte: Alpha, ground: KnownGround | None = None) -> None:
     """Add what the scene needs of matting; parts at the outputs' size are framed.
 
-    ``matte`` is the model's, H x W float32 in [0, 1] at the photo's size.
+    ``matte`` is the model's, H x W float32 in [0, 1] at the photo's size; ``ground`` is what is
+    known of what lies behind the subject.
     """
     recipe, rgb, parts = scene.recipe, scene.rgb, scene.parts
+    if ground is not None and rgb is not scene.photo.rgb:
+        ground = ground.recoloured()
     own = scene.photo.alpha
     alpha = _finished(matte if own is None else matte * own, recipe)
     parts |= {"photo": rgb, "matte": alpha}
@@ -130,16 +138,29 @@ def add_matting_parts(scene: Scene, matte: Alpha) -> None:
         return
     front = rgb
     if "foreground" in scene.needed and own is None:
-        front = _foreground(rgb, alpha, recipe)
+        front = _foreground(rgb, alpha, recipe, ground)
     elif "foreground" in scene.needed and own is not None:
         mixture = _mixture(_finished(matte, recipe), own)
-        front = without_background(_foreground(rgb, mixture, recipe), alpha)
+        front = without_background(_foreground(rgb, mixture, recipe, None), alpha)
     frame = choose_frame(alpha, recipe)
     if "backdrop" in scene.needed:
         parts["backdrop"] = make_backdrop(recipe.background, rgb, alpha, frame, scene.icc)
     parts["foreground"], parts["alpha"] = framed(front, alpha, frame)
+    parts["natural_shadow"] = _own_shadow(scene, alpha, ground, frame)
     if "shadow" in scene.needed:
-        parts["shadow"] = make_shadow(recipe, parts["alpha"], scene.icc)
+        shadow = make_shadow(recipe, parts["alpha"], scene.icc, parts["natural_shadow"])
+        parts["shadow"] = shadow
+
+
+def _own_shadow(
+    scene: Scene, alpha: Alpha, ground: KnownGround | None, frame: Frame
+) -> Shadow | None:
+    """The photo's own shadow, where an output shows it and the ground is known."""
+    asked = scene.recipe.shadow
+    laid_under = "shadow" in scene.needed and asked is not None and asked.natural
+    if ground is None or not (laid_under or "natural_shadow" in scene.needed):
+        return None
+    return natural_shadow(ground.shadow, (alpha.shape[1], alpha.shape[0]), frame)
 
 
 def _finished(matte: Alpha, recipe: Recipe) -> Alpha:
@@ -164,8 +185,12 @@ def _mixture(matte: Alpha, own: Alpha) -> Alpha:
     return np.where(changing, np.float32(1.0), matte)
 
 
-def _foreground(rgb: Rgb, alpha: Alpha, recipe: Recipe) -> Rgb:
-    front = estimate_foreground(rgb, alpha) if recipe.foreground else rgb
+def _foreground(rgb: Rgb, alpha: Alpha, recipe: Recipe, ground: KnownGround | None) -> Rgb:
+    front = rgb
+    if recipe.foreground:
+        front = estimate_foreground(rgb, alpha, None if ground is None else ground.behind)
+        if ground is not None:
+            front = ground.without_spill(front, alpha)
     if recipe.despill == "none":
         return front
     cast = background_cast(rgb, alpha) if recipe.despill == "auto" else recipe.despill

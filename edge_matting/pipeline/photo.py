@@ -13,7 +13,7 @@ from typing import Any
 
 from edge_matting.cache import content_digest
 from edge_matting.config import Recipe
-from edge_matting.core.jobs import EncodedOutput, Execution, Quality, Result
+from edge_matting.core.jobs import EncodedOutput, Execution, GroundFound, Quality, Result
 from edge_matting.core.logs import shown
 from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
@@ -125,6 +125,7 @@ class _Rendered:
     thumbnail: bytes | None
     run: ModelRun  # of the recipe's first task
     notes: tuple[str, ...]
+    ground: GroundFound | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +171,8 @@ def _render(task: PhotoTask, header: Header, tools: Tools, watch: Stopwatch) -> 
     for note in photo.notes:
         log.info("%s: %s", shown(task.name), note)
     quality = worst(each.quality for each in judged)
-    return _Rendered((width, height), quality, files, thumbnail, runs[0], photo.notes)
+    ground = next((each.ground for each in judged if each.ground is not None), None)
+    return _Rendered((width, height), quality, files, thumbnail, runs[0], photo.notes, ground)
 
 
 def _result(
@@ -195,5 +197,6 @@ def _result(
         cache_evidence=rendered.run.evidence,
         notes=Reason.all_of(rendered.notes),
         quality=rendered.quality,
+        ground=rendered.ground,
         seconds=watch.reading(),
     )

@@ -15,12 +15,13 @@ from edge_matting.cache import MatteCache
 from edge_matting.config import Recipe
 from edge_matting.core.arrays import Rgb
 from edge_matting.core.errors import UnfitModel
-from edge_matting.core.jobs import Quality
+from edge_matting.core.jobs import GroundFound, Quality
 from edge_matting.core.references import load_reference
 from edge_matting.core.tasks import TASKS
 from edge_matting.imaging import Photo
 from edge_matting.models import Manifest
 from edge_matting.pipeline.admission import PixelBudget
+from edge_matting.pipeline.grounds import LearnedPlates
 from edge_matting.runtimes import Session
 from edge_matting.runtimes.session import Tensor
 
@@ -47,6 +48,7 @@ class Tools:
     others: Mapping[str, Tools] = field(default_factory=dict)
     decoding: Callable[[int], AbstractContextManager[None]] = _unwatched
     """Watches over the decoding of a photo of so many pixels."""
+    plates: LearnedPlates | None = None
 
     @property
     def identity(self) -> str:
@@ -88,10 +90,12 @@ class ModelRun:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """The quality gate's verdict, and the page's small picture where one was asked for."""
+    """The quality gate's verdict, the page's small picture where one was asked for, and what was
+    found of the ground."""
 
     quality: Quality
     thumbnail: Callable[[], bytes] | None = None
+    ground: GroundFound | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -12,7 +12,7 @@ from edge_matting.publish.results import (
     result_intact,
 )
 from edge_matting.publish.sidecar import (
-    build_sidecar,
+    describe_result,
     published_stem,
     read_sidecar,
     sidecar_name,
@@ -22,8 +22,8 @@ from edge_matting.publish.sidecar import (
 __all__ = [
     "accept_result",
     "build_report",
-    "build_sidecar",
     "copy_result",
+    "describe_result",
     "digest_of",
     "dispose",
     "publish_result",

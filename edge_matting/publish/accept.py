@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from edge_matting.core.anchored import AnchoredFolder
@@ -14,7 +14,6 @@ from edge_matting.core.naming import numbered_stem
 from edge_matting.publish.publication import digest_of
 from edge_matting.publish.results import copy_result, remove_result, result_intact
 from edge_matting.publish.sidecar import (
-    as_json,
     published_stem,
     read_sidecar,
     sidecar_name,
@@ -50,17 +49,16 @@ def accept_result(
     if found is None:
         return None
 
-    def sidecar(accepted: Sequence[Output]) -> bytes:
-        return _accepted(description, accepted, accepted_at, edited=found != outputs)
-
+    source = description.get("source")
+    description = _accepted(description, accepted_at, edited=found != outputs)
     accepted = copy_result(
         review,
         found,
         out,
         stem,
-        sidecar,
+        description,
         earlier=earlier,
-        is_ours=lambda content: content.get("source") == description.get("source"),
+        is_ours=lambda content: content.get("source") == source,
     )
     if accepted is not None:
         review.remove(sidecar_name(published_stem(stem, outputs)))
@@ -115,16 +113,7 @@ def _accepted_before(
     return listed if same or ours else None
 
 
-def _accepted(
-    description: dict[str, Any], outputs: Sequence[Output], accepted_at: float, *, edited: bool
-) -> bytes:
+def _accepted(description: dict[str, Any], accepted_at: float, *, edited: bool) -> dict[str, Any]:
     quality = {**description["quality"], "verdict": "ok"}
-    files = [asdict(output) for output in outputs]
-    changed: dict[str, Any] = {
-        "outputs": files,
-        "quality": quality,
-        "accepted_at": iso_utc(accepted_at),
-    }
-    if edited:
-        changed["edited"] = True
-    return as_json({**description, **changed})
+    accepted = {**description, "quality": quality, "accepted_at": iso_utc(accepted_at)}
+    return {**accepted, "edited": True} if edited else accepted

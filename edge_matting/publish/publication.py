@@ -21,8 +21,14 @@ from edge_matting.core.durable import TEMPORARY_PREFIX
 from edge_matting.core.errors import PathRefused, TemporaryError
 from edge_matting.core.jobs import Output
 from edge_matting.core.naming import numbered_stem
-from edge_matting.core.walks import Entry, walk
-from edge_matting.publish.sidecar import read_json, read_sidecar, sidecar_name, sidecar_outputs
+from edge_matting.core.walks import WalkedFile, walk
+from edge_matting.publish.sidecar import (
+    read_json,
+    read_sidecar,
+    sidecar_name,
+    sidecar_of,
+    sidecar_outputs,
+)
 
 JOURNAL_SUFFIX: Final = ".publishing"
 
@@ -45,7 +51,7 @@ def publish(
     root: AnchoredFolder,
     stem: str,
     drafts: Sequence[Draft],
-    sidecar: Callable[[tuple[Output, ...]], bytes],
+    description: Mapping[str, Any],
     *,
     earlier: Sequence[Output],
     is_ours: Callable[[Mapping[str, Any]], bool],
@@ -57,7 +63,7 @@ def publish(
         place = _Place(root, posixpath.join(folder, numbered_stem(name, number)), drafts)
         try:
             place.look(earlier, is_ours)
-            place.fill(sidecar)
+            place.fill(description)
         except _TakenError:
             continue
         return place.outputs
@@ -99,7 +105,7 @@ class _Place:
             if digest is not None:
                 self.present[output.file] = digest
 
-    def fill(self, sidecar: Callable[[tuple[Output, ...]], bytes]) -> None:
+    def fill(self, description: Mapping[str, Any]) -> None:
         """Write what is missing or older, the sidecar last."""
         staged: dict[str, str] = {}
         try:
@@ -110,7 +116,7 @@ class _Place:
             if self.has_sidecar:
                 self.root.remove(sidecar_name(self.stem))
             self._put(staged)
-            self._finish(sidecar(self.outputs), list(staged))
+            self._finish(sidecar_of(description, self.outputs), list(staged))
         finally:
             for path in staged.values():
                 self.root.discard(path)
@@ -188,7 +194,7 @@ def roll_back(root: AnchoredFolder, *, before: float | None = None) -> int:
     journals = [
         entry.path
         for entry in walk(root)
-        if isinstance(entry, Entry)
+        if isinstance(entry, WalkedFile)
         and entry.path.rpartition("/")[2].startswith(TEMPORARY_PREFIX)
         and entry.path.endswith(JOURNAL_SUFFIX)
         and entry.status.st_mtime < latest

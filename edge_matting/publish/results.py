@@ -23,9 +23,6 @@ from edge_matting.publish.sidecar import (
     sidecar_outputs,
 )
 
-MakeSidecar = Callable[[tuple[Output, ...]], bytes]
-"""The sidecar's content, made from the outputs as published."""
-
 IsOurs = Callable[[Mapping[str, Any]], bool]
 """Whether a sidecar that lies there is of the same photo, whose result may be replaced."""
 
@@ -38,12 +35,14 @@ def publish_result(
     root: AnchoredFolder,
     stem: str,
     files: Sequence[EncodedOutput],
-    sidecar: MakeSidecar,
+    description: Mapping[str, Any],
     *,
     earlier: Sequence[Output] = (),
     is_ours: IsOurs = lambda _sidecar: False,
 ) -> tuple[Output, ...]:
     """Write a result under ``root`` and return its outputs, paths relative to ``root``.
+
+    The sidecar is ``description`` (see `describe_result`) with these outputs.
 
     ``stem`` is one of ``core.naming``: unique under ``root`` and short enough. Its sub-folders
     are made; ``root`` must exist, for it may be on a disk that is not mounted. An older result of
@@ -54,7 +53,7 @@ def publish_result(
         Draft(file.kind, file.format, hashlib.sha256(file.data).hexdigest(), file.data)
         for file in files
     ]
-    return publish(root, stem, drafts, sidecar, earlier=earlier, is_ours=is_ours)
+    return publish(root, stem, drafts, description, earlier=earlier, is_ours=is_ours)
 
 
 def copy_result(
@@ -62,7 +61,7 @@ def copy_result(
     stored: tuple[Output, ...],
     to_root: AnchoredFolder,
     stem: str,
-    sidecar: MakeSidecar,
+    description: Mapping[str, Any],
     *,
     earlier: Sequence[Output] = (),
     is_ours: IsOurs = lambda _sidecar: False,
@@ -78,7 +77,7 @@ def copy_result(
         Draft(o.kind, o.format, o.sha256, _Verified(from_root, o.file, o.sha256)) for o in stored
     ]
     try:
-        return publish(to_root, stem, drafts, sidecar, earlier=earlier, is_ours=is_ours)
+        return publish(to_root, stem, drafts, description, earlier=earlier, is_ours=is_ours)
     except _AlteredError:  # between the check and the copy
         return None
 

@@ -63,33 +63,37 @@ def sidecar_outputs(content: Mapping[str, Any]) -> tuple[Output, ...]:
     return outputs
 
 
-def build_sidecar(job: Job, result: Result, finished_at: float, version: str) -> bytes:
-    """The sidecar of ``result``, whose outputs are the published ones.
+def describe_result(job: Job, result: Result, finished_at: float, version: str) -> dict[str, Any]:
+    """The sidecar's content but for the outputs, which get their names as they are published.
 
     ``finished_at`` is in seconds since the epoch.
     """
-    return as_json(
-        {
-            "job": job.id,
-            "source": job.source,
-            "source_sha256": result.sha256,
-            "source_size": result.source_size,
-            "outputs": [asdict(output) for output in result.outputs],
-            "recipe": job.recipe,
-            "parameters": None if job.parameters is None else json.loads(job.parameters),
-            "recipe_key": result.recipe_key,
-            "model": {"id": result.model_id, "sha256": result.model_sha256},
-            "execution": asdict(result.execution),
-            "cache": result.cache,
-            "cache_evidence": dict(result.cache_evidence),
-            "quality": asdict(result.quality),
-            "notes": list(result.notes),
-            "seconds": dict(result.seconds),
-            "attempts": job.attempts,
-            "finished_at": iso_utc(finished_at),
-            "version": version,
-        }
-    )
+    return {
+        "job": job.id,
+        "source": job.source,
+        "source_sha256": result.sha256,
+        "source_size": result.source_size,
+        "outputs": [],
+        "recipe": job.recipe,
+        "parameters": None if job.parameters is None else json.loads(job.parameters),
+        "recipe_key": result.recipe_key,
+        "model": {"id": result.model_id, "sha256": result.model_sha256},
+        "execution": asdict(result.execution),
+        "cache": result.cache,
+        "cache_evidence": dict(result.cache_evidence),
+        "quality": asdict(result.quality),
+        "ground": None if result.ground is None else asdict(result.ground),
+        "notes": list(result.notes),
+        "seconds": dict(result.seconds),
+        "attempts": job.attempts,
+        "finished_at": iso_utc(finished_at),
+        "version": version,
+    }
+
+
+def sidecar_of(description: Mapping[str, Any], outputs: Sequence[Output]) -> bytes:
+    """The sidecar of a described result whose outputs are these."""
+    return as_json({**description, "outputs": [asdict(output) for output in outputs]})
 
 
 def as_json(content: Mapping[str, Any]) -> bytes:

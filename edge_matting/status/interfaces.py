@@ -12,10 +12,13 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Any, Protocol
 
+from prometheus_client import Metric
+
 from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.device_values import DeviceProfile, Vitals
 from edge_matting.core.jobs import Job, Result, TimeBucket
 from edge_matting.core.plan import Plan
+from edge_matting.core.plate_notes import PlateNote
 from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 
@@ -172,24 +175,12 @@ class UploadReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Distribution:
-    """How often values fell between bounds, for a histogram."""
-
-    bounds: tuple[float, ...]
-    counts: tuple[int, ...]  # one more than bounds: the last counts what is above all of them
-    total: float  # sum of the values
-
-
-@dataclass(frozen=True, slots=True)
 class WorkReport:
     """What was finished since the start, for the metrics."""
 
     finished: Mapping[tuple[JobState, str], int]  # by state and reason; "" without a reason
     cache: Mapping[str, int]  # results by what the cache did: miss, exact, matte, perceptual
-    end_to_end: Distribution  # seconds from being taken in to being finished
-    seconds: Distribution  # in work
-    batch: Distribution  # photos that went through the model together
-    stages: Mapping[str, Distribution]  # seconds, of photos that were not answered from the cache
+    histograms: tuple[Metric, ...]  # of whole jobs, stages and batches, as Prometheus wants them
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +209,7 @@ class StatusSnapshot:
     adaptation: AdaptationReport = AdaptationReport()
     models: tuple[str, ...] = ()  # ids that a retry may name
     recipes: tuple[RecipeReport, ...] = ()
+    plates: tuple[PlateNote, ...] = ()  # learned, the latest first
     max_file_bytes: int = 0  # a larger upload is refused
     state_free_bytes: int | None = None  # where the ledger and the thumbnails lie
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
-    HistogramMetricFamily,
     Metric,
 )
 from prometheus_client.registry import Collector
@@ -20,7 +18,6 @@ from edge_matting.status.interfaces import (
     ApplianceInterface,
     ApplianceState,
     CacheReport,
-    Distribution,
     FolderReport,
     JobReader,
     StatusSnapshot,
@@ -118,15 +115,7 @@ def _finished(work: WorkReport) -> Iterator[Metric]:
     for (state, reason), number in known.items():
         finished.add_metric([state.value, display(reason)], number)
     yield finished
-    yield _histogram("end_to_end_seconds", "From taken in to finished", work.end_to_end)
-    yield _histogram("job_seconds", "Time in work of a finished job, last attempt", work.seconds)
-    yield _histogram("batch_size", "Photos through the model together", work.batch)
-    stages = HistogramMetricFamily(
-        "edge_matting_stage_seconds", "Time of one stage of a photo", labels=["stage"]
-    )
-    for stage, spread in work.stages.items():
-        stages.add_metric([stage], _buckets(spread), spread.total)
-    yield stages
+    yield from work.histograms
 
 
 def _engine(snapshot: StatusSnapshot) -> Iterator[Metric]:
@@ -239,17 +228,6 @@ def _labelled(
         if value is not None:
             family.add_metric([display(key)], float(value))
     return family
-
-
-def _histogram(name: str, text: str, spread: Distribution) -> Metric:
-    return HistogramMetricFamily(
-        f"edge_matting_{name}", text, buckets=_buckets(spread), sum_value=spread.total
-    )
-
-
-def _buckets(spread: Distribution) -> list[tuple[str, float]]:
-    bounds = [*map(str, spread.bounds), "+Inf"]
-    return list(zip(bounds, accumulate(spread.counts), strict=True))
 
 
 def _ratio(percent: float | None) -> float | None:

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-from edge_matting.core.states import JobState
-from edge_matting.status.interfaces import PART_BYTES, ApplianceState
+from edge_matting.status.interfaces import PART_BYTES
+from edge_matting.status.openapi_schemas import (
+    BINARY,
+    MAYBE_TEXT,
+    STATES,
+    TEXT,
+    YES_NO,
+    Schema,
+    reference,
+    schemas,
+)
 from edge_matting.status.request_validation import MAX_ID, MODEL_ID
-
-Schema = dict[str, Any]
-
-TEXT: Final[Schema] = {"type": "string"}
-MAYBE_TEXT: Final[Schema] = {"type": ["string", "null"]}
-NUMBER: Final[Schema] = {"type": "number"}
-MAYBE_NUMBER: Final[Schema] = {"type": ["number", "null"]}
-WHOLE: Final[Schema] = {"type": "integer", "minimum": 0}
-MAYBE_WHOLE: Final[Schema] = {"type": ["integer", "null"]}
-YES_NO: Final[Schema] = {"type": "boolean"}
-MOMENT: Final[Schema] = {"type": "string", "format": "date-time"}
-MAYBE_MOMENT: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
-TEXTS: Final[Schema] = {"type": "array", "items": TEXT}
-CODED: Final[Schema] = {
-    "type": "object",
-    "description": "A reason by its code and values, beside its English sentence",
-    "properties": {"code": TEXT, "values": {"type": "object"}},
-    "required": ["code", "values"],
-}
-MAYBE_CODED: Final[Schema] = {"oneOf": [CODED, {"type": "null"}]}
-ALL_CODED: Final[Schema] = {"type": "array", "items": CODED}
-STATES: Final[Schema] = {"type": "string", "enum": [state.value for state in JobState]}
-BINARY: Final[Schema] = {"type": "string", "format": "binary"}
 
 
 def openapi_document(version: str) -> Schema:
@@ -48,7 +32,7 @@ def openapi_document(version: str) -> Schema:
         "security": [{}, {"token": []}],
         "paths": {**_reading(), **_of_one_job(), **_actions(), **_transfer()},
         "components": {
-            "schemas": _schemas(),
+            "schemas": schemas(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -78,16 +62,16 @@ def _reading() -> Schema:
             }
         },
         "/api/v1/session": {
-            "get": _operation("What this visitor may do", _json(_ref("Session")), fails=()),
+            "get": _operation("What this visitor may do", _json(reference("Session")), fails=()),
             "post": _operation(
                 "Change the token for a cookie",
-                _json(_ref("Session")),
+                _json(reference("Session")),
                 body=_object({"token": TEXT}, needed=["token"]),
                 fails=(400, 401, 403, 413),
             ),
             "delete": {
                 **_action(
-                    "End this session, or all of them", _ref("Session"), fails=(400, 401, 403)
+                    "End this session, or all of them", reference("Session"), fails=(400, 401, 403)
                 ),
                 "parameters": [
                     _asked("everywhere", {"type": "integer", "minimum": 0, "maximum": 1})
@@ -115,7 +99,7 @@ def _of_one_job() -> Schema:
             {
                 "post": _action(
                     "Put a failed or reviewed job back in the queue",
-                    _ref("Job"),
+                    reference("Job"),
                     body=_object({"model": {"type": "string", "pattern": f"^{MODEL_ID.pattern}$"}}),
                     fails=(400, 401, 403, 404, 409, 413),
                 )
@@ -125,7 +109,7 @@ def _of_one_job() -> Schema:
             {
                 "post": _action(
                     "Move a reviewed result to out/",
-                    _ref("Job"),
+                    reference("Job"),
                     fails=(400, 401, 403, 404, 409, 413),
                 )
             }
@@ -134,7 +118,7 @@ def _of_one_job() -> Schema:
 
 
 def _actions() -> Schema:
-    state = _object({"state": _ref("State")}, needed=["state"])
+    state = _object({"state": reference("ApplianceState")}, needed=["state"])
     return {
         "/api/v1/pause": {"post": _action("Claim no further jobs", state)},
         "/api/v1/resume": {"post": _action("Claim jobs again", state)},
@@ -160,7 +144,7 @@ def _transfer() -> Schema:
     upload = _in_path("upload", TEXT)
     part = _action(
         f"Append a part of at most {PART_BYTES} bytes",
-        _ref("Upload"),
+        reference("Upload"),
         fails=(400, 401, 403, 404, 409, 413),
     )
     part["requestBody"] = {
@@ -179,7 +163,7 @@ def _transfer() -> Schema:
         "/api/v1/uploads": {
             "post": _action(
                 "Begin to send a photo",
-                _ref("Upload"),
+                reference("Upload"),
                 body=begin,
                 success="201",
                 fails=(400, 401, 403, 413, 507),
@@ -201,18 +185,9 @@ def _transfer() -> Schema:
 # Pieces
 
 
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
 def _object(properties: Schema, needed: list[str] | None = None) -> Schema:
     told: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     return told if needed is None else {**told, "required": needed}
-
-
-def _full(properties: Schema) -> Schema:
-    """An answer of ours: every property is there; later versions may add some."""
-    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def _body(kind: str, schema: Schema) -> Schema:
@@ -226,7 +201,7 @@ def _json(schema: Schema) -> Schema:
 def _error() -> Schema:
     return {
         "description": "Not done; the message says why",
-        "content": {"application/json": {"schema": _ref("Error")}},
+        "content": {"application/json": {"schema": reference("Error")}},
     }
 
 
@@ -262,7 +237,7 @@ def _action(
 
 
 def _cached(summary: str, name: str, fails: tuple[int, ...] = ()) -> Schema:
-    told = _operation(summary, _json(_ref(name)), fails=(400, *fails))
+    told = _operation(summary, _json(reference(name)), fails=(400, *fails))
     told["responses"]["304"] = {"description": "Not changed since the ETag sent along"}
     return told
 
@@ -274,8 +249,8 @@ def _file(summary: str, kind: str, schema: Schema) -> Schema:
 
 
 def _health(summary: str) -> Schema:
-    told = _operation(summary, _json(_ref("Verdict")), fails=())
-    told["responses"]["503"] = {**_json(_ref("Verdict")), "description": "Not so; the reasons"}
+    told = _operation(summary, _json(reference("Verdict")), fails=())
+    told["responses"]["503"] = {**_json(reference("Verdict")), "description": "Not so; the reasons"}
     return told
 
 
@@ -290,136 +265,3 @@ def _in_path(name: str, schema: Schema) -> Schema:
 def _with_job(operations: Schema, *more: Schema) -> Schema:
     job = _in_path("job", {"type": "integer", "minimum": 1, "maximum": MAX_ID})
     return {"parameters": [job, *more], **operations}
-
-
-# What the answers hold
-
-
-def _schemas() -> Schema:
-    counts = _full({state.value: WHOLE for state in JobState})
-    slot = {
-        "finished": WHOLE,
-        "failed": WHOLE,
-        "mean_seconds": MAYBE_NUMBER,
-        "longest_seconds": MAYBE_NUMBER,
-    }
-    return {
-        "Error": _full({"error": _full({"code": TEXT, "message": TEXT})}),
-        "Verdict": _full({"status": TEXT, "reasons": TEXTS, "reasons_coded": ALL_CODED}),
-        "State": {"type": "string", "enum": [state.value for state in ApplianceState]},
-        "Session": _full({"token_set": YES_NO, "trusted": YES_NO}),
-        "Status": _full(_status(counts)),
-        "Job": _full(_job()),
-        "JobWithResult": _full({**_job(), "result": {"type": ["object", "null"]}}),
-        "Jobs": _full({"jobs": _list("Job"), "next_before": MAYBE_WHOLE}),
-        "Recent": _full({"results": _list("Job"), "attention": _list("Job")}),
-        "History": _full({"seconds": NUMBER, "slots": {"type": "array", "items": _full(slot)}}),
-        "Upload": _full(
-            {
-                "id": TEXT,
-                "name": TEXT,
-                "size": WHOLE,
-                "received": WHOLE,
-                "part_bytes": WHOLE,
-                "file": MAYBE_TEXT,
-                "job": MAYBE_WHOLE,
-            }
-        ),
-    }
-
-
-def _list(name: str) -> Schema:
-    return {"type": "array", "items": _ref(name)}
-
-
-def _status(counts: Schema) -> Schema:
-    queue = {
-        "counts": counts,
-        "arriving": WHOLE,
-        "oldest_pending_seconds": MAYBE_NUMBER,
-        "eta_seconds": MAYBE_NUMBER,
-    }
-    rates = dict.fromkeys(("last_minute", "last_10_minutes", "last_hour"), MAYBE_NUMBER)
-    folder = {
-        "path": TEXT,
-        "recipe": TEXT,
-        "watch": TEXT,
-        "watch_coded": CODED,
-        "free_bytes": MAYBE_WHOLE,
-        "problem": MAYBE_TEXT,
-        "problem_coded": MAYBE_CODED,
-    }
-    return {
-        "state": _ref("State"),
-        "by_itself": TEXT,
-        "by_itself_coded": CODED,
-        "to_do": TEXT,
-        "to_do_coded": CODED,
-        "paused": YES_NO,
-        "reasons": TEXTS,
-        "reasons_coded": ALL_CODED,
-        "ready": YES_NO,
-        "not_ready": TEXTS,
-        "not_ready_coded": ALL_CODED,
-        "version": TEXT,
-        "started_at": MOMENT,
-        "uptime_seconds": NUMBER,
-        "plan": {"type": ["object", "null"]},
-        "device": {"type": "object"},
-        "vitals": {"type": "object"},
-        "execution": {"type": ["object", "null"]},
-        "queue": _full(queue),
-        "rates": _full(rates),
-        "cache": _full(
-            {
-                "hits": WHOLE,
-                "misses": WHOLE,
-                "saved_seconds": MAYBE_NUMBER,
-                "entries": WHOLE,
-                "memory_bytes": WHOLE,
-                "disk_bytes": WHOLE,
-                "evictions": WHOLE,
-                "problem": MAYBE_TEXT,
-            }
-        ),
-        "folders": {"type": "array", "items": _full(folder)},
-        "engine": _full(
-            {"pid": MAYBE_WHOLE, "restarts": WHOLE, "last_progress_seconds": MAYBE_NUMBER}
-        ),
-        "finished": counts,
-        "preparing": {"type": ["object", "null"]},
-        "adaptation": {"type": "object"},
-        "models": TEXTS,
-        "recipes": {"type": "array", "items": {"type": "object"}},
-        "max_file_bytes": WHOLE,
-        "state_free_bytes": MAYBE_WHOLE,
-    }
-
-
-def _job() -> Schema:
-    output = {"file": TEXT, "kind": TEXT, "format": TEXT, "sha256": MAYBE_TEXT}
-    return {
-        "id": WHOLE,
-        "folder": TEXT,
-        "source": TEXT,
-        "size": WHOLE,
-        "recipe": TEXT,
-        "state": STATES,
-        "attempts": WHOLE,
-        "alone": YES_NO,
-        "stem": TEXT,
-        "original": _full({"place": TEXT, "path": TEXT}),
-        "model": MAYBE_TEXT,
-        "parameters": {"type": ["object", "null"]},
-        "code": MAYBE_TEXT,
-        "message": MAYBE_TEXT,
-        "sha256": MAYBE_TEXT,
-        "outputs": {"type": "array", "items": _full(output)},
-        "created_at": MOMENT,
-        "updated_at": MOMENT,
-        "finished_at": MAYBE_MOMENT,
-        "seconds": MAYBE_NUMBER,
-        "preview": MAYBE_TEXT,
-        "reasons": TEXTS,
-        "reasons_coded": ALL_CODED,
-    }

@@ -71,6 +71,8 @@ def status_json(snapshot: StatusSnapshot, not_ready: tuple[Reason, ...]) -> dict
     body: dict[str, Any] = plain(snapshot)
     body["device"] = body.pop("profile")
     body["started_at"] = iso_utc(snapshot.started_at)
+    for plate in body["plates"]:
+        plate["since"], plate["updated"] = iso_utc(plate["since"]), iso_utc(plate["updated"])
     body["queue"]["counts"] = every_state(snapshot.queue.counts)
     body["finished"] = every_state(snapshot.finished)
     body["ready"] = not not_ready

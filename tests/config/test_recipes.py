@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from edge_matting.config import (
     BUILT_IN,
     Background,
     Canvas,
     Crop,
+    Ground,
     OutputSpec,
     Recipe,
     Settings,
     ShadowSettings,
+    adjusted,
     load_settings,
     parse_settings,
 )
@@ -34,6 +37,7 @@ def faults(raw: dict[str, Any]) -> tuple[str, ...]:
 RECIPE_VALUES: dict[str, Any] = {
     "outputs": [{"kind": "alpha"}],
     "exposure": "none",
+    "ground": "none",
     "refinement": "none",
     "alpha_threshold": 3,
     "erode": 1.5,
@@ -63,7 +67,14 @@ NESTED_VALUES: dict[str, list[dict[str, Any]]] = {
         {"size": [35, 45], "unit": "mm", "dpi": 300},
         {"size": [35, 45], "dpi": 300},
     ],
-    "shadow": [{"opacity": 0.5}, {"blur": 3}, {"offset": [1, 1]}, {"colour": "#102030"}],
+    "shadow": [
+        {"opacity": 0.5},
+        {"blur": 3},
+        {"offset": [1, 1]},
+        {"colour": "#102030"},
+        {"natural": True},
+    ],
+    "ground": [{"find": "none"}, {"chroma": "green"}, {"chroma": "blue"}, {"plate": "learn"}],
     "background": [
         {"colour": "#000000"},
         {"gradient": ["#000000", "#ffffff"]},
@@ -91,10 +102,11 @@ def test_every_parameter_inside_a_recipes_parts_changes_its_key():
         "canvas": Canvas,
         "shadow": ShadowSettings,
         "background": Background,
+        "ground": Ground,
     }
     for name, kind in classes.items():
         told = {key for value in NESTED_VALUES[name] for key in value}
-        rest = {"image", "image_sha256"} if kind is Background else set()
+        rest = {Background: {"image", "image_sha256"}, Ground: {"plate_sha256"}}.get(kind, set())
         assert told | rest == set(kind.model_fields), "a new parameter needs a value here"
         wrapped = [[value] if name == "outputs" else value for value in NESTED_VALUES[name]]
         keys = {recipe_of(**{name: value}).key() for value in wrapped}
@@ -191,3 +203,66 @@ def test_a_background_says_what_it_is():
     shown = [str(recipe_of(background=value).background) for value in (
         "#102030", {"gradient": ["#000000", "#ffffff"]}, {"blur": 2})]  # fmt: skip
     assert shown == ["#102030", "#000000 to #ffffff", "the photo, blurred"]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("auto", "auto"),
+        ({"chroma": "green"}, "green"),
+        ({"chroma": "#00b140"}, "#00b140"),
+        ({"plate": "learn"}, "learned plate"),
+    ],
+)
+def test_a_recipe_says_what_its_set_looks_like(written, said):
+    recipe = Recipe.model_validate({"ground": written})
+    assert str(recipe.ground) == said
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+
+
+@pytest.mark.parametrize(
+    "written", ["white", {}, {"chroma": "#808080"}, {"chroma": "green", "plate": "learn"}]
+)
+def test_a_ground_that_says_nothing_or_too_much_is_refused(written):
+    with pytest.raises(ValidationError):
+        Recipe.model_validate({"ground": written})
+
+
+def test_another_ground_is_another_recipe_key():
+    keys = {Recipe.model_validate({"ground": each}).key() for each in ("auto", "none", "plain")}
+    assert len(keys) == 3
+
+
+def test_shadows_have_words_and_old_settings_still_hold():
+    assert Recipe.model_validate({"shadow": "none"}).shadow is None
+    assert Recipe.model_validate({"shadow": "drop"}) == Recipe.model_validate({"shadow": True})
+    natural = Recipe.model_validate({"shadow": "natural"}).shadow
+    assert natural is not None
+    assert natural.natural
+    old = Recipe.model_validate({"shadow": {"opacity": 0.5, "offset": [0, 2]}}).shadow
+    assert old is not None
+    assert (old.opacity, old.natural) == (0.5, False)
+
+
+def test_the_photos_own_shadow_needs_a_ground():
+    with pytest.raises(ValidationError, match="known ground"):
+        Recipe.model_validate({"shadow": "natural", "ground": "none"})
+
+
+def test_an_upload_names_no_plate():
+    with pytest.raises(ConfigError, match="may name a plate"):
+        adjusted(Recipe(), '{"ground": {"plate": "/etc/passwd"}}')
+    assert adjusted(Recipe(), '{"ground": {"plate": "learn"}}').ground.learns
+
+
+def test_a_plates_bytes_belong_to_the_recipe(tmp_path):
+    plate = tmp_path / "empty.jpg"
+    plate.write_bytes(b"one")
+    raw = {"recipes": {"set": {"ground": {"plate": "empty.jpg"}}}}
+    first = parse_settings(raw, tmp_path).recipes["set"]
+    assert first.ground.plate_file == plate
+    plate.write_bytes(b"two")
+    assert parse_settings(raw, tmp_path).recipes["set"].key() != first.key()
+    plate.unlink()
+    with pytest.raises(ConfigError, match=r"recipes\.set\.ground\.plate: cannot be read"):
+        parse_settings(raw, tmp_path)

@@ -16,7 +16,7 @@ from edge_matting.core.beneath import FOLDER_PATH, components, open_beneath
 from edge_matting.core.durable import temporary_name
 from edge_matting.core.errors import FolderUnavailable, PathRefused
 from edge_matting.core.pins import take_pins
-from edge_matting.core.walks import Entry, Unseen, sweep_temporaries, walk
+from edge_matting.core.walks import Unseen, WalkedFile, sweep_temporaries, walk
 
 
 @pytest.fixture(params=["openat2", "component by component"], autouse=True)
@@ -76,7 +76,7 @@ def test_a_path_longer_than_the_system_takes_is_a_path(door: AnchoredFolder, dee
     assert len(deep) > 4096
     door.write(f"{deep}/a.jpg", b"far below", replace=False)
     assert door.read(f"{deep}/a.jpg", 100) == b"far below"
-    found = [entry.path for entry in walk(door) if isinstance(entry, Entry)]
+    found = [entry.path for entry in walk(door) if isinstance(entry, WalkedFile)]
     assert found == [f"{deep}/a.jpg"]
 
 
@@ -92,7 +92,7 @@ def test_no_act_follows_a_link_on_the_way(door: AnchoredFolder, secret: Path) ->
     assert door.discard("sub/ledger") is False
     with pytest.raises(PathRefused):
         door.write("sub/planted", b"x", replace=True)
-    found = sorted(entry.path for entry in walk(door) if isinstance(entry, Entry))
+    found = sorted(entry.path for entry in walk(door) if isinstance(entry, WalkedFile))
     assert found == ["file", "sub"]
     assert sorted(os.listdir(secret)) == ["ledger"]
     assert (secret / "ledger").read_bytes() == b"secret"
@@ -164,7 +164,7 @@ def test_a_tree_too_deep_is_told_once_and_the_rest_is_seen(door: AnchoredFolder)
     os.close(here)
     (door.path / "a.jpg").write_bytes(b"x")
     found = list(walk(door))
-    assert [entry.path for entry in found if isinstance(entry, Entry)] == ["a.jpg"]
+    assert [entry.path for entry in found if isinstance(entry, WalkedFile)] == ["a.jpg"]
     (unseen,) = (entry for entry in found if isinstance(entry, Unseen))
     assert "more than 100 folders deep" in unseen.reason
     os.system(f"rm -rf '{door.path}/d'")
@@ -175,7 +175,7 @@ def test_a_walk_ends_at_its_bound_and_says_so(door: AnchoredFolder) -> None:
         (door.path / f"{number % 3}").mkdir(exist_ok=True)
         (door.path / f"{number % 3}/{number}").write_bytes(b"")
     reasons = [one.reason for one in walk(door, max_entries=7) if isinstance(one, Unseen)]
-    assert reasons == ["there are more than 7 files: not all are seen"]
+    assert reasons == ["more than 7 files: not all are seen"]
 
 
 def test_a_sweep_removes_our_leftovers_and_nothing_else(door: AnchoredFolder) -> None:

@@ -65,7 +65,7 @@ def test_many_photos_survive_the_death_of_the_engine_and_of_the_daemon(appliance
     box.kill()
     box.start()
     counts = box.wait_finished(number)
-    assert counts == {"pending": 0, "running": 0, "succeeded": number, "review": 0, "failed": 0}
+    assert counts == dict.fromkeys(counts, 0) | {"succeeded": number}
     assert len([name for name in files(box.outbox) if name.endswith(".png")]) == number
     assert len(box.sidecars()) == number
     assert len(files(box.done)) == number

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,6 @@ from edge_matting.core.jobs import (
     EncodedOutput,
     Execution,
     Failed,
-    Output,
     Place,
     Quality,
     Result,
@@ -90,11 +88,7 @@ class Box:
         root = self.folder.review if state is JobState.REVIEW else self.folder.outbox
         picture = EncodedOutput("cutout", "png", b"a picture")
         content = {"source_sha256": SHA256, "quality": {"verdict": "review"}}
-
-        def sidecar(outputs: tuple[Output, ...]) -> bytes:
-            return json.dumps({**content, "outputs": [asdict(one) for one in outputs]}).encode()
-
-        outputs = publish(root, stem, [picture], sidecar)
+        outputs = publish(root, stem, [picture], content)
         execution = Execution("ort", "cpu", "fp32", (320, 320), 1)
         quality = Quality("review", ("no_subject",), 0.0, 0.0, 0.0)
         return Result(

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from fake_model import MANIFEST, FakeSession
 from fakes import QuietReporter
 from harness import PHOTO
 
@@ -29,6 +31,7 @@ from edge_matting.engine.models.pool import KEPT, ModelPool
 from edge_matting.engine.worker import EngineHooks, Supply, Worker
 from edge_matting.hotfolder.layout import prepare
 from edge_matting.ledger import Ledger
+from edge_matting.pipeline import PixelBudget, Tools
 from tools.waiting import wait_until
 
 JOB = Job(
@@ -367,7 +370,8 @@ def test_a_stale_worker_changes_nothing(box):
 
 
 def test_a_folder_that_left_the_configuration_costs_no_attempt(box):
-    made = box(lambda _model_id: None)
+    tools = Tools(FakeSession(np.zeros((32, 32))), MANIFEST, PixelBudget(1), lambda _stage: None)
+    made = box(lambda _model_id: tools)
     claim = made.drop("a.jpg")
     stranger = replace(claim, job=replace(claim.job, folder="/elsewhere"))
     made.perform(stranger)

@@ -3,6 +3,7 @@ leads out of the hot folder."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from harness import RunningAppliance
+from PIL import Image
 
 from tools.waiting import wait_for
 
@@ -62,7 +64,7 @@ def test_a_link_in_the_place_of_in_leads_to_nothing(box: RunningAppliance) -> No
         aside.rename(box.inbox)
     box.wait_ready()
     box.drop("after_c1.jpg")
-    wait_for(lambda: (box.outbox / "after_c1.png").exists(), box.log)
+    wait_for((box.outbox / "after_c1.png").exists, box.log)
 
 
 def test_a_start_with_a_link_to_its_own_files_is_refused(
@@ -142,9 +144,9 @@ def test_a_link_below_a_folder_for_results_plants_no_model(
 
 def test_a_fifo_in_the_place_of_a_sidecar_stops_nobody(box: RunningAppliance) -> None:
     """C5: then Accept."""
-    from test_lost_or_overwritten import doubtful
-
-    box.drop("fifo.jpg", doubtful() + b"  ")
+    written = io.BytesIO()
+    Image.new("RGB", (400, 300), (200, 180, 160)).save(written, "JPEG")
+    box.drop("fifo.jpg", written.getvalue())  # without a subject: to be looked at
     job = box.wait_resting(1, "fifo.jpg")["fifo.jpg"]
     (box.review / "fifo.json").unlink()
     os.mkfifo(box.review / "fifo.json")

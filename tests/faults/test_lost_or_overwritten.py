@@ -197,11 +197,11 @@ def test_a_retouched_result_outlives_the_same_photo_and_a_newer_one(box: Running
     assert digest(newest / job.outputs[0].file) == job.outputs[0].sha256
 
 
-@pytest.mark.parametrize("format", ["bmp", "tiff"])
-def test_a_preallocated_file_waits_for_its_writer(box: RunningAppliance, format: str) -> None:
+@pytest.mark.parametrize("kind", ["bmp", "tiff"])
+def test_a_preallocated_file_waits_for_its_writer(box: RunningAppliance, kind: str) -> None:
     """A5: the full size first, half of it, a pause, the rest."""
-    data = picture(format)
-    name = f"preallocated.{format}"
+    data = picture(kind)
+    name = f"preallocated.{kind}"
     with (box.inbox / name).open("wb", buffering=0) as file:
         file.truncate(len(data))
         file.write(data[: len(data) // 2])
@@ -287,11 +287,11 @@ def test_a_retry_never_writes_over_a_retouched_result(box: RunningAppliance) -> 
     assert [output.file for output in job.outputs] == ["retried~2.png"]
 
 
-def picture(format: str) -> bytes:
+def picture(kind: str) -> bytes:
     """An uncompressed picture of a few hundred kilobytes whose last bytes are not zero."""
     pixels = np.asarray(Image.open(PHOTO).convert("RGB").resize((400, 400))) | 1
     written = io.BytesIO()
-    Image.fromarray(pixels.astype(np.uint8)).save(written, format.upper())
+    Image.fromarray(pixels.astype(np.uint8)).save(written, kind.upper())
     return written.getvalue()
 
 

@@ -156,3 +156,37 @@ def test_the_doubted_place_is_framed_in_the_photo_and_not_in_the_cut_out() -> No
     assert columns.max() < 76
     assert 17 <= columns.min() <= 21
     assert 27 <= rows.min() <= 31
+
+
+def cut_out(colour: tuple[int, int, int], dtype: type) -> np.ndarray:
+    """A disc over a background of one colour, its edge soft; the background is still there."""
+    rows, columns = np.mgrid[:64, :64]
+    alpha = np.clip((24 - np.hypot(rows - 32, columns - 32)) / 6, 0, 1)
+    rgba = np.empty((64, 64, 4), dtype)
+    top = np.iinfo(dtype).max
+    rgba[..., :3] = np.array(colour) * (top // 255)
+    rgba[alpha > 0, :3] = np.array((40, 160, 80)) * (top // 255)
+    rgba[..., 3] = np.rint(alpha * top)
+    return rgba
+
+
+@pytest.mark.parametrize("quality", [50, 92, 100])
+@pytest.mark.parametrize("format_", ["webp", "avif"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_nothing_of_the_background_can_be_seen_under_alpha_0(format_, quality, dtype) -> None:
+    shown = []
+    for colour in ((255, 0, 0), (0, 0, 255)):
+        data = encode(cut_out(colour, dtype), format_, quality=quality)
+        with Image.open(io.BytesIO(data)) as picture:
+            shown.append(np.asarray(picture.convert("RGBA")))
+    assert np.array_equal(*shown)
+    hidden = shown[0][shown[0][:, :, 3] == 0][:, :3]
+    assert hidden.mean() < 2
+
+
+@pytest.mark.parametrize("quality", [10, 60, 92])
+@pytest.mark.parametrize("format_", ["webp", "avif"])
+def test_the_matte_is_exact_in_lossy_formats(format_: str, quality: int) -> None:
+    rgba = cut_out((0, 0, 0), np.uint8)
+    with Image.open(io.BytesIO(encode(rgba, format_, quality=quality))) as picture:
+        assert np.array_equal(np.asarray(picture.convert("RGBA"))[:, :, 3], rgba[:, :, 3])

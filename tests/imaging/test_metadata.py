@@ -5,14 +5,19 @@ from __future__ import annotations
 import io
 import random
 
+import numpy as np
 import pytest
+from made_pictures import camera_exif, jpeg_segment, saved, scene
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
-from edge_matting.imaging import Metadata, Output, decode, output_metadata
+from edge_matting.config import Recipe
+from edge_matting.imaging import Metadata, OutputFacts, decode, output_metadata
 from edge_matting.imaging.exif import orientation_of
+from edge_matting.imaging.iptc import photoshop_segment
 from edge_matting.imaging.metadata import Policy
 from edge_matting.imaging.png_chunks import read_png
+from edge_matting.pipeline.outputs import render_outputs
 
 MAKER_NOTE, ARTIST, COPYRIGHT, LENS = 0x927C, 0x013B, 0x8298, 0xA434
 
@@ -33,7 +38,7 @@ def block(orientation: int = 6) -> bytes:
 
 
 def output_exif(exif: bytes | None, policy: Policy) -> bytes | None:
-    return output_metadata(Metadata(exif), policy, Output((640, 480), srgb=True)).exif
+    return output_metadata(Metadata(exif), policy, OutputFacts((640, 480), srgb=True)).exif
 
 
 def parsed(exif: bytes | None) -> Image.Exif:
@@ -135,3 +140,117 @@ def test_imagemagicks_text_profile_is_understood() -> None:
     broken = read_png(png_with_text("\nexif\n   4\nzz"), 100)
     assert broken.exif is None
     assert broken.notes == ["its part tEXt cannot be used and was left out"]
+
+
+FORMATS = ("png", "webp", "jpg", "tiff", "avif")
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+    b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
+    b'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
+    b'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    b'xmlns:exif="http://ns.adobe.com/exif/1.0/" exif:GPSLatitude="48,12N" '
+    b'xmlns:aux="http://ns.adobe.com/exif/1.0/aux/" aux:SerialNumber="SERIAL12345" '
+    b'tiff:Orientation="6" exif:PixelXDimension="48">'
+    b"<dc:creator><rdf:Seq><rdf:li>An Artist &amp; Co</rdf:li></rdf:Seq></dc:creator>"
+    b'<dc:rights><rdf:Alt><rdf:li xml:lang="x-default">All rights hers</rdf:li></rdf:Alt>'
+    b"</dc:rights>"
+    b"<dc:description><rdf:Alt><rdf:li>Anna at home</rdf:li></rdf:Alt></dc:description>"
+    b"<Iptc4xmpExt:PersonInImage><rdf:Bag><rdf:li>Anna</rdf:li></rdf:Bag>"
+    b"</Iptc4xmpExt:PersonInImage></rdf:Description></rdf:RDF></x:xmpmeta>"
+)
+PRIVATE = (b"SERIAL12345", b"Owner Name", b"Anna", b"comment of hers", b"48,12N", b"City")
+
+
+def iptc_block() -> bytes:
+    fields = {80: b"An Artist", 116: b"All rights hers", 90: b"City", 120: b"Anna at home"}
+    return b"".join(
+        b"\x1c\x02" + bytes((number,)) + len(text).to_bytes(2, "big") + text
+        for number, text in fields.items()
+    )
+
+
+def photo_with_all() -> bytes:
+    """A JPEG with EXIF, XMP and IPTC as cameras and agencies write them."""
+    data = saved(scene(), "JPEG", quality=95, exif=camera_exif())
+    data = jpeg_segment(data, 0xED, photoshop_segment(iptc_block()))
+    return jpeg_segment(data, 0xE1, b"http://ns.adobe.com/xap/1.0/\x00" + XMP)
+
+
+def output_of(policy: str, format_: str, **recipe: object) -> bytes:
+    photo = decode(photo_with_all(), "x.jpg", max_pixels=10**6)
+    made = Recipe.model_validate(
+        {"outputs": ({"kind": "composite", "format": format_},), "metadata": policy, **recipe}
+    )
+    matte = np.zeros(photo.rgb.shape[:2], np.float32)
+    matte[8:24, 8:24] = 1
+    (file,) = render_outputs(photo, matte, made)
+    return file.data
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("policy", ["safe", "all", "none"])
+def test_every_format_is_written_for_a_photo_with_all_that_cameras_write(format_, policy) -> None:
+    again = decode(output_of(policy, format_), "out", max_pixels=10**6)
+    assert again.rgb.shape == scene().shape
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_safe_keeps_creator_and_copyright_in_all_three_places(format_: str) -> None:
+    data = output_of("safe", format_)
+    kept = decode(data, "out", max_pixels=10**6).metadata
+    assert kept.exif is not None
+    assert b"An Artist" in kept.exif
+    assert b"All rights hers" in kept.exif
+    assert kept.xmp is not None
+    assert b"An Artist &amp; Co" in kept.xmp
+    assert b"All rights hers" in kept.xmp
+    if format_ not in ("webp", "avif"):  # these have no place for IPTC
+        assert kept.iptc is not None
+        assert b"An Artist" in kept.iptc
+        assert b"All rights hers" in kept.iptc
+    for block in (kept.exif, kept.xmp, kept.iptc or b"", data):
+        assert not [words for words in PRIVATE if words in block]
+
+
+@pytest.mark.parametrize("policy", ["safe", "all"])
+@pytest.mark.parametrize("format_", FORMATS)
+def test_the_size_in_the_metadata_is_the_outputs_own(format_: str, policy: str) -> None:
+    crop = {"crop": {"margin": 5}, "canvas": {"size": [40, 20], "dpi": 144}}
+    data = output_of(policy, format_, **crop)
+    again = decode(data, "out", max_pixels=10**6)
+    assert again.rgb.shape == (20, 40, 3)
+    with Image.open(io.BytesIO(data)) as picture:
+        details = picture.getexif().get_ifd(ExifTags.IFD.Exif)
+    assert (details[0xA002], details[0xA003]) == (40, 20)
+    if policy == "all":
+        assert again.metadata.xmp is not None
+        assert b'exif:PixelXDimension="40"' in again.metadata.xmp
+        assert b'tiff:Orientation="1"' in again.metadata.xmp
+
+
+def test_all_keeps_what_safe_drops() -> None:
+    kept = decode(output_of("all", "jpg"), "out", max_pixels=10**6).metadata
+    assert kept.exif is not None
+    assert b"SERIAL12345" in kept.exif
+    assert kept.xmp is not None
+    assert b"PersonInImage" in kept.xmp
+    assert kept.iptc == iptc_block()
+
+
+def test_a_packet_with_entities_is_dropped_unread() -> None:
+    bomb = b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">]>' + XMP
+    output = OutputFacts((4, 4), srgb=True)
+    assert output_metadata(Metadata(xmp=bomb), "safe", output) == Metadata()
+
+
+def test_colours_that_were_converted_are_not_called_adobe_rgb_any_more() -> None:
+    exif = camera_exif(interoperability="R03")
+    for srgb, index in ((True, b"R98"), (False, b"R03")):
+        kept = output_metadata(Metadata(exif), "all", OutputFacts((4, 4), srgb=srgb)).exif
+        assert kept is not None
+        assert (index in kept) == (exif_says(kept) == index)
+        assert index in kept
+
+
+def exif_says(exif: bytes) -> bytes:
+    return b"R98" if b"R98" in exif else b"R03"

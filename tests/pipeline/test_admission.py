@@ -27,11 +27,11 @@ class Photos:
         time.sleep(0.02)
 
     def _pass(self, name: str, pixels: int, size: int) -> None:
-        with self.budget.reading(size, lambda: None):
-            with self.budget.admit(pixels, lambda: None):
-                self.inside.append(name)
-                self._go[name].wait()
-                self.inside.remove(name)
+        budget = self.budget
+        with budget.reading(size, lambda: None), budget.admit(pixels, lambda: None):
+            self.inside.append(name)
+            self._go[name].wait()
+            self.inside.remove(name)
 
     def go(self, *names: str) -> None:
         for name in names:

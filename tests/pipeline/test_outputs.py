@@ -255,3 +255,49 @@ def test_memory_is_counted_in_the_larger_of_photo_and_canvas(bits, canvas, count
     header = Header("png", 40, 25, bits, 1, "photo")
     recipe = Recipe() if canvas is None else Recipe.model_validate({"canvas": {"size": canvas}})
     assert _pixels(header, recipe) == counted
+
+
+def cutout_of(photo: Photo, matte: np.ndarray) -> np.ndarray:
+    recipe = Recipe.model_validate({"outputs": ({"kind": "cutout"},)})
+    (file,) = render_outputs(photo, matte, recipe)
+    return decoded_rgba(file.data)
+
+
+def decoded_rgba(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as picture:
+        return np.asarray(picture.convert("RGBA")).astype(int)
+
+
+def soft_disc(side: int = 128) -> np.ndarray:
+    rows, columns = np.mgrid[:side, :side]
+    away = np.hypot(rows - side / 2, columns - side / 2)
+    return np.clip((side * 0.36 - away) / 8, 0, 1).astype(np.float32)
+
+
+def disc_photo(own: np.ndarray | None) -> Photo:
+    """A yellow disc mixed into blue by a soft edge."""
+    share = soft_disc()[:, :, np.newaxis]
+    rgb = np.rint(share * (230, 200, 40) + (1 - share) * (20, 40, 220)).astype(np.uint8)
+    return Photo(rgb, own, None, Metadata(), None, "png", "photo")
+
+
+def test_transparency_all_over_halves_alpha_and_leaves_colours_as_they_are() -> None:
+    matte = soft_disc()
+    plain = cutout_of(disc_photo(None), matte)
+    half = cutout_of(disc_photo(np.full((128, 128), 128 / 255, np.float32)), matte)
+    assert np.abs(half[:, :, 3] - plain[:, :, 3] * 128 / 255).max() <= 1
+    seen = half[:, :, 3] > 2
+    assert np.abs(half[seen][:, :3] - plain[seen][:, :3]).max() <= 2
+
+
+def test_a_cut_out_that_is_cut_out_again_keeps_its_colours() -> None:
+    matte = soft_disc()
+    first = cutout_of(disc_photo(None), matte)
+    again = Photo(
+        np.ascontiguousarray(first[:, :, :3].astype(np.uint8)),
+        (first[:, :, 3] / 255).astype(np.float32),
+        None, Metadata(), None, "png", "photo",
+    )  # fmt: skip
+    second = cutout_of(again, np.sqrt(matte))
+    seen = second[:, :, 3] > 8
+    assert np.abs(second[seen][:, :3] - first[seen][:, :3]).max() <= 2

@@ -49,7 +49,7 @@ def task(data: bytes = PHOTO.read_bytes(), **recipe) -> PhotoTask:
 def test_the_stages_come_in_order_and_are_timed():
     stages: list[str] = []
     photo = process_photo(task(), tools(half(), stages))
-    assert stages == ["digest", "decode", "infer", "refine", "assess", "encode"]
+    assert stages == ["digest", "decode", "infer", "ground", "refine", "assess", "encode"]
     assert photo.state is JobState.SUCCEEDED
     assert set(photo.result.seconds) >= {*stages, "total"}
     assert photo.result.execution.resolution == (32, 32)

@@ -15,7 +15,7 @@ import pytest
 
 SCRIPT = r'''
 import hashlib, json, os, shutil, sys, tempfile
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from edge_matting.config.settings import HotFolder
@@ -33,11 +33,7 @@ FAST = "/dev/shm" if os.path.isdir("/dev/shm") else None  # another file system 
 OLD = [EncodedOutput("cutout", "png", b"old"), EncodedOutput("alpha", "png", b"old alpha")]
 WHY = json.dumps({"source": "sub/a.jpg", "code": "broken"}).encode()
 NEW = [EncodedOutput("cutout", "png", b"new"), EncodedOutput("trimap", "png", b"new trimap")]
-
-
-def sidecar(outputs):
-    described = [asdict(output) for output in outputs]
-    return json.dumps({"quality": {"verdict": "review"}, "outputs": described}).encode()
+SIDECAR = {"quality": {"verdict": "review"}}
 
 
 def dropped(folder):
@@ -51,26 +47,28 @@ def dropped(folder):
 
 
 def publish(folder):
-    earlier = publish_result(folder.door(folder.outbox), "sub/a", OLD, sidecar)
+    earlier = publish_result(folder.door(folder.outbox), "sub/a", OLD, SIDECAR)
     def act():
-        new = publish_result(folder.door(folder.outbox), "sub/a", NEW, sidecar, earlier=earlier)
+        new = publish_result(folder.door(folder.outbox), "sub/a", NEW, SIDECAR, earlier=earlier)
         remove_stale(folder.door(folder.outbox), earlier, new)
     return act
 
 
 def first_publish(folder):
-    return lambda: publish_result(folder.door(folder.outbox), "deep/sub/a", NEW, sidecar)
+    return lambda: publish_result(folder.door(folder.outbox), "deep/sub/a", NEW, SIDECAR)
 
 
 def copy(folder):
-    stored = publish_result(folder.door(folder.outbox), "a", OLD, sidecar)
-    return lambda: copy_result(folder.door(folder.outbox), stored, folder.door(folder.outbox), "b", sidecar)
+    stored = publish_result(folder.door(folder.outbox), "a", OLD, SIDECAR)
+    out = folder.door(folder.outbox)
+    return lambda: copy_result(out, stored, out, "b", SIDECAR)
 
 
 def accept(folder):
-    outputs = publish_result(folder.door(folder.review), "sub/a", OLD, sidecar)
+    outputs = publish_result(folder.door(folder.review), "sub/a", OLD, SIDECAR)
     def act():
-        assert accept_result(folder.door(folder.review), folder.door(folder.outbox), "sub/a", outputs, 0.0) == outputs
+        review, out = folder.door(folder.review), folder.door(folder.outbox)
+        assert accept_result(review, out, "sub/a", outputs, 0.0) == outputs
     return act
 
 

@@ -12,8 +12,10 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from disk_calls import disk_calls
 from fakes import AWKWARD_NAMES
 
 from edge_matting.core.anchored import AnchoredFolder
@@ -35,8 +37,8 @@ from edge_matting.core.states import JobState
 from edge_matting.core.walks import sweep_temporaries
 from edge_matting.publish import (
     accept_result,
-    build_sidecar,
     copy_result,
+    describe_result,
     publish_result,
     remove_result,
     remove_stale,
@@ -44,6 +46,7 @@ from edge_matting.publish import (
     results,
 )
 from edge_matting.publish.publication import roll_back
+from edge_matting.publish.sidecar import sidecar_of
 
 CUTOUT = EncodedOutput("cutout", "png", b"cutout pixels")
 ALPHA = EncodedOutput("alpha", "tiff", b"alpha pixels")
@@ -81,12 +84,11 @@ def result(outputs: tuple[Output, ...] = (), verdict: str = "ok") -> Result:
     )
 
 
-def sidecar(outputs: tuple[Output, ...]) -> bytes:
-    return build_sidecar(job(), result(outputs), 1_700_000_000.0, "1.2.3")
+def description(verdict: str = "ok") -> dict[str, Any]:
+    return describe_result(job(), result(verdict=verdict), 1_700_000_000.0, "1.2.3")
 
 
-def review_sidecar(outputs: tuple[Output, ...]) -> bytes:
-    return build_sidecar(job(), result(outputs, "review"), 1_700_000_000.0, "1.2.3")
+SIDECAR, REVIEW_SIDECAR = description(), description("review")
 
 
 def tree(root: Path) -> list[str]:
@@ -102,7 +104,9 @@ def tree(root: Path) -> list[str]:
 
 def test_the_sidecar_has_the_keys_of_the_interface() -> None:
     outputs = (Output("sub/a.png", "cutout", "png", "c0" * 32),)
-    content = json.loads(build_sidecar(job(), result(outputs), 1_700_000_000.5, "1.2.3"))
+    content = json.loads(
+        sidecar_of(describe_result(job(), result(), 1_700_000_000.5, "1.2.3"), outputs)
+    )
     assert content == {
         "job": 7,
         "source": "sub/a.jpg",
@@ -141,7 +145,7 @@ def test_the_sidecar_has_the_keys_of_the_interface() -> None:
 
 @pytest.mark.parametrize("source", AWKWARD_NAMES)
 def test_the_sidecar_is_plain_ascii_and_names_survive_it(source: str) -> None:
-    raw = build_sidecar(job(source), result(), 0.0, "1")
+    raw = sidecar_of(describe_result(job(source), result(), 0.0, "1"), ())
     assert raw.isascii()
     assert json.loads(raw)["source"] == source
 
@@ -150,7 +154,7 @@ def test_the_sidecar_is_plain_ascii_and_names_survive_it(source: str) -> None:
 
 
 def test_outputs_are_named_after_stem_kind_and_format(tmp_path: Path) -> None:
-    outputs = publish_result(AnchoredFolder(tmp_path), "sub/a", [CUTOUT, ALPHA, PREVIEW], sidecar)
+    outputs = publish_result(AnchoredFolder(tmp_path), "sub/a", [CUTOUT, ALPHA, PREVIEW], SIDECAR)
     assert tree(tmp_path) == ["sub/a.alpha.tiff", "sub/a.json", "sub/a.png", "sub/a.preview.jpg"]
     assert outputs[1] == Output(
         "sub/a.alpha.tiff", "alpha", "tiff", hashlib.sha256(ALPHA.data).hexdigest()
@@ -162,33 +166,44 @@ def test_outputs_are_named_after_stem_kind_and_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", AWKWARD_NAMES)
 def test_any_source_name_can_be_published(tmp_path: Path, source: str) -> None:
     stem = next(stem_candidates(source))
-    outputs = publish_result(AnchoredFolder(tmp_path), stem, [CUTOUT, ALPHA], sidecar)
+    outputs = publish_result(AnchoredFolder(tmp_path), stem, [CUTOUT, ALPHA], SIDECAR)
     assert result_intact(AnchoredFolder(tmp_path), outputs)
     assert len(os.listdir(tmp_path)) == 3
 
 
 def test_a_stem_with_dots_keeps_them(tmp_path: Path) -> None:
-    publish_result(AnchoredFolder(tmp_path), "holiday 12.30", [CUTOUT], sidecar)
+    publish_result(AnchoredFolder(tmp_path), "holiday 12.30", [CUTOUT], SIDECAR)
     assert tree(tmp_path) == ["holiday 12.30.json", "holiday 12.30.png"]
 
 
-def test_the_sidecar_is_away_while_a_result_is_replaced_and_made_when_all_is_there(
+def test_the_old_sidecar_goes_first_and_the_new_one_comes_last_each_step_synced(
     tmp_path: Path,
 ) -> None:
-    earlier = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT], sidecar)
+    """Where a sidecar lies, its outputs are complete and match it, after a power cut too."""
+    root, folder = AnchoredFolder(tmp_path), tmp_path.name
+    steps: list[tuple[str, str, str]] = []
 
-    def failing(outputs: tuple[Output, ...]) -> bytes:
-        assert tree(tmp_path) == ["a.alpha.tiff", "a.png"]
-        raise RuntimeError("died")
+    def observe(call: str, path: Path) -> None:
+        there = [name for name in tree(tmp_path) if not name.startswith(".")]
+        shown = "*" if path.name.startswith(".") else path.name
+        steps.append((call, shown, " ".join(there)))
 
-    with pytest.raises(RuntimeError, match="died"):
-        publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT, ALPHA], failing, earlier=earlier)
-    assert tree(tmp_path) == ["a.alpha.tiff", "a.png"]
+    earlier = publish_result(root, "a", [CUTOUT], SIDECAR)
+    with disk_calls(observe):
+        publish_result(root, "a", [CUTOUT, ALPHA], SIDECAR, earlier=earlier)
+    assert steps == [
+        ("sync", "*", "a.json a.png"),  # the new output, under a hidden name
+        ("remove", "a.json", "a.png"),
+        ("sync", folder, "a.png"),
+        ("sync", folder, "a.alpha.tiff a.png"),
+        ("sync", "*", "a.alpha.tiff a.png"),  # the sidecar, under a hidden name
+        ("sync", folder, "a.alpha.tiff a.json a.png"),
+    ]
 
 
 def test_a_root_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(FolderUnavailable, match="unmounted"):
-        publish_result(AnchoredFolder(tmp_path / "unmounted"), "sub/a", [CUTOUT], sidecar)
+        publish_result(AnchoredFolder(tmp_path / "unmounted"), "sub/a", [CUTOUT], SIDECAR)
     assert os.listdir(tmp_path) == []
 
 
@@ -207,9 +222,9 @@ def test_a_full_disk_leaves_no_sidecar_and_no_temporary_and_can_be_repeated(
     try:
         large = EncodedOutput("alpha", "png", bytes(1 << 20))
         with pytest.raises(DiskFull, match="cannot write into"):
-            publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT, large], sidecar)
+            publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT, large], SIDECAR)
         assert tree(tmp_path) == []
-        outputs = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT, ALPHA], sidecar)
+        outputs = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT, ALPHA], SIDECAR)
         assert result_intact(AnchoredFolder(tmp_path), outputs)
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
@@ -219,8 +234,8 @@ def test_a_full_disk_leaves_no_sidecar_and_no_temporary_and_can_be_repeated(
 
 
 def test_outputs_that_a_new_result_lacks_are_removed(tmp_path: Path) -> None:
-    earlier = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT, ALPHA], sidecar)
-    new = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT], sidecar, earlier=earlier)
+    earlier = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT, ALPHA], SIDECAR)
+    new = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT], SIDECAR, earlier=earlier)
     remove_stale(AnchoredFolder(tmp_path), earlier, new)
     remove_stale(AnchoredFolder(tmp_path), earlier, new)
     assert tree(tmp_path) == ["a.json", "a.png"]
@@ -229,8 +244,8 @@ def test_outputs_that_a_new_result_lacks_are_removed(tmp_path: Path) -> None:
 def test_a_result_in_another_folder_keeps_nothing_here(tmp_path: Path) -> None:
     for name in ("review", "out"):
         (tmp_path / name).mkdir()
-    earlier = publish_result(AnchoredFolder(tmp_path / "review"), "a", [CUTOUT], sidecar)
-    new = publish_result(AnchoredFolder(tmp_path / "out"), "a", [CUTOUT], sidecar)
+    earlier = publish_result(AnchoredFolder(tmp_path / "review"), "a", [CUTOUT], SIDECAR)
+    new = publish_result(AnchoredFolder(tmp_path / "out"), "a", [CUTOUT], SIDECAR)
     remove_stale(
         AnchoredFolder(tmp_path / "review"), earlier, new, AnchoredFolder(tmp_path / "out")
     )
@@ -238,7 +253,7 @@ def test_a_result_in_another_folder_keeps_nothing_here(tmp_path: Path) -> None:
 
 
 def test_a_result_is_removed_with_its_sidecar_and_again_without_harm(tmp_path: Path) -> None:
-    outputs = publish_result(AnchoredFolder(tmp_path), "sub/a", [CUTOUT, ALPHA], sidecar)
+    outputs = publish_result(AnchoredFolder(tmp_path), "sub/a", [CUTOUT, ALPHA], SIDECAR)
     remove_result(AnchoredFolder(tmp_path), "sub/a", outputs)
     remove_result(AnchoredFolder(tmp_path), "sub/a", outputs)
     assert tree(tmp_path) == []
@@ -249,9 +264,9 @@ def test_a_result_is_removed_with_its_sidecar_and_again_without_harm(tmp_path: P
 
 
 def test_the_same_bytes_under_a_new_name_get_copies_of_their_own(tmp_path: Path) -> None:
-    stored = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT, ALPHA], sidecar)
+    stored = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT, ALPHA], SIDECAR)
     copies = copy_result(
-        AnchoredFolder(tmp_path), stored, AnchoredFolder(tmp_path), "sub/b", sidecar
+        AnchoredFolder(tmp_path), stored, AnchoredFolder(tmp_path), "sub/b", SIDECAR
     )
     assert copies is not None
     assert [copy.file for copy in copies] == ["sub/b.png", "sub/b.alpha.tiff"]
@@ -261,10 +276,10 @@ def test_the_same_bytes_under_a_new_name_get_copies_of_their_own(tmp_path: Path)
 
 
 def test_a_result_that_lies_where_it_belongs_gets_a_new_sidecar_only(tmp_path: Path) -> None:
-    stored = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT], sidecar)
+    stored = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT], SIDECAR)
     inode = (tmp_path / "a.png").stat().st_ino
     again = copy_result(
-        AnchoredFolder(tmp_path), stored, AnchoredFolder(tmp_path), "a", review_sidecar
+        AnchoredFolder(tmp_path), stored, AnchoredFolder(tmp_path), "a", REVIEW_SIDECAR
     )
     assert again == stored
     assert (tmp_path / "a.png").stat().st_ino == inode
@@ -273,7 +288,7 @@ def test_a_result_that_lies_where_it_belongs_gets_a_new_sidecar_only(tmp_path: P
 
 @pytest.mark.parametrize("harm", ["altered", "missing", "folder", "symlink", "fifo"])
 def test_a_stored_result_that_is_not_as_published_is_not_used(tmp_path: Path, harm: str) -> None:
-    stored = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT, ALPHA], sidecar)
+    stored = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT, ALPHA], SIDECAR)
     path = tmp_path / "a.alpha.tiff"
     path.rename(tmp_path / "aside")
     if harm == "altered":
@@ -285,7 +300,7 @@ def test_a_stored_result_that_is_not_as_published_is_not_used(tmp_path: Path, ha
     elif harm == "fifo":
         os.mkfifo(path)
     assert (
-        copy_result(AnchoredFolder(tmp_path), stored, AnchoredFolder(tmp_path), "b", sidecar)
+        copy_result(AnchoredFolder(tmp_path), stored, AnchoredFolder(tmp_path), "b", SIDECAR)
         is None
     )
     assert not (tmp_path / "b.png").exists()
@@ -298,11 +313,11 @@ def test_a_result_without_outputs_is_not_intact(tmp_path: Path) -> None:
 def test_a_stored_file_that_changes_during_the_copy_gets_no_final_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stored = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT, ALPHA], sidecar)
+    stored = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT, ALPHA], SIDECAR)
     monkeypatch.setattr(results, "result_intact", lambda _root, _outputs: True)
     (tmp_path / "a.alpha.tiff").write_bytes(b"edited after the check")
     assert (
-        copy_result(AnchoredFolder(tmp_path), stored, AnchoredFolder(tmp_path), "b", sidecar)
+        copy_result(AnchoredFolder(tmp_path), stored, AnchoredFolder(tmp_path), "b", SIDECAR)
         is None
     )
     assert tree(tmp_path) == ["a.alpha.tiff", "a.json", "a.png"]
@@ -321,7 +336,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_an_accepted_result_moves_to_out_with_a_new_verdict(folders: tuple[Path, Path]) -> None:
     review, out = folders
-    outputs = publish_result(AnchoredFolder(review), "sub/a", [CUTOUT, ALPHA], review_sidecar)
+    outputs = publish_result(AnchoredFolder(review), "sub/a", [CUTOUT, ALPHA], REVIEW_SIDECAR)
     assert (
         accept_result(
             AnchoredFolder(review), AnchoredFolder(out), "sub/a", outputs, 1_700_000_000.0
@@ -339,7 +354,7 @@ def test_an_accepted_result_moves_to_out_with_a_new_verdict(folders: tuple[Path,
 
 def test_accepting_twice_is_the_same_as_once(folders: tuple[Path, Path]) -> None:
     review, out = folders
-    outputs = publish_result(AnchoredFolder(review), "a", [CUTOUT], review_sidecar)
+    outputs = publish_result(AnchoredFolder(review), "a", [CUTOUT], REVIEW_SIDECAR)
     assert accept_result(AnchoredFolder(review), AnchoredFolder(out), "a", outputs, 0.0) == outputs
     assert accept_result(AnchoredFolder(review), AnchoredFolder(out), "a", outputs, 9.0) == outputs
     assert tree(out) == ["a.json", "a.png"]
@@ -350,8 +365,8 @@ def test_an_acceptance_that_died_is_finished_by_the_next(
     folders: tuple[Path, Path], died_after: str
 ) -> None:
     review, out = folders
-    outputs = publish_result(AnchoredFolder(review), "a", [CUTOUT, ALPHA], review_sidecar)
-    copy_result(AnchoredFolder(review), outputs, AnchoredFolder(out), "a", sidecar)
+    outputs = publish_result(AnchoredFolder(review), "a", [CUTOUT, ALPHA], REVIEW_SIDECAR)
+    copy_result(AnchoredFolder(review), outputs, AnchoredFolder(out), "a", SIDECAR)
     if died_after != "copy":
         (review / "a.json").unlink()
     if died_after == "first output":
@@ -366,7 +381,7 @@ def test_a_reviewed_result_that_is_not_whole_is_not_accepted(
     folders: tuple[Path, Path], harm: str
 ) -> None:
     review, out = folders
-    outputs = publish_result(AnchoredFolder(review), "a", [CUTOUT], review_sidecar)
+    outputs = publish_result(AnchoredFolder(review), "a", [CUTOUT], REVIEW_SIDECAR)
     if harm in ("output gone", "all gone"):
         (review / "a.png").unlink()
     if harm == "all gone":
@@ -382,7 +397,7 @@ def test_what_is_planted_for_a_sidecar_is_no_sidecar(
     folders: tuple[Path, Path], tmp_path: Path, harm: str
 ) -> None:
     review, out = folders
-    outputs = publish_result(AnchoredFolder(review), "a", [CUTOUT], review_sidecar)
+    outputs = publish_result(AnchoredFolder(review), "a", [CUTOUT], REVIEW_SIDECAR)
     planted = review / "a.json"
     planted.rename(tmp_path / "aside")
     if harm == "fifo":
@@ -399,7 +414,7 @@ def test_what_is_planted_for_a_sidecar_is_no_sidecar(
 
 def test_a_retouched_result_is_accepted_as_it_is_now(folders: tuple[Path, Path]) -> None:
     review, out = folders
-    outputs = publish_result(AnchoredFolder(review), "a", [CUTOUT, ALPHA], review_sidecar)
+    outputs = publish_result(AnchoredFolder(review), "a", [CUTOUT, ALPHA], REVIEW_SIDECAR)
     (review / "a.png").write_bytes(b"retouched by hand")
     accepted = accept_result(
         AnchoredFolder(review), AnchoredFolder(out), "a", outputs, 0.0, job_id=7
@@ -430,7 +445,7 @@ def test_a_file_of_somebody_else_keeps_its_name(tmp_path: Path, theirs: str, kin
         (tmp_path / theirs).symlink_to("/nowhere")
     before = (tmp_path / theirs).lstat()
     for _ in range(2):
-        outputs = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT, ALPHA], sidecar)
+        outputs = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT, ALPHA], SIDECAR)
         assert [output.file for output in outputs] == ["a~2.png", "a~2.alpha.tiff"]
         assert result_intact(AnchoredFolder(tmp_path), outputs)
         remove_result(AnchoredFolder(tmp_path), "a", outputs)
@@ -440,14 +455,14 @@ def test_a_file_of_somebody_else_keeps_its_name(tmp_path: Path, theirs: str, kin
 
 
 def test_a_result_edited_by_hand_stays_when_the_photo_is_done_again(tmp_path: Path) -> None:
-    earlier = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT, ALPHA], sidecar)
+    earlier = publish_result(AnchoredFolder(tmp_path), "a", [CUTOUT, ALPHA], SIDECAR)
     (tmp_path / "a.png").write_bytes(b"hours of work")
     newer = [replace(CUTOUT, data=b"newer pixels")]
     new = publish_result(
         AnchoredFolder(tmp_path),
         "a",
         newer,
-        sidecar,
+        SIDECAR,
         earlier=earlier,
         is_ours=lambda _content: True,
     )
@@ -455,7 +470,7 @@ def test_a_result_edited_by_hand_stays_when_the_photo_is_done_again(tmp_path: Pa
     assert [output.file for output in new] == ["a~2.png"]
     assert (tmp_path / "a.png").read_bytes() == b"hours of work"
     again = publish_result(
-        AnchoredFolder(tmp_path), "a", [CUTOUT], sidecar, earlier=new, is_ours=lambda _content: True
+        AnchoredFolder(tmp_path), "a", [CUTOUT], SIDECAR, earlier=new, is_ours=lambda _content: True
     )
     assert [output.file for output in again] == ["a~2.png"]
 
@@ -467,7 +482,7 @@ def test_a_name_taken_in_the_last_moment_is_left_alone(tmp_path: Path) -> None:
             (tmp_path / "a.alpha.tiff").write_bytes(b"another's")
             return staged
 
-    outputs = publish_result(Racing(tmp_path), "a", [CUTOUT, ALPHA], sidecar)
+    outputs = publish_result(Racing(tmp_path), "a", [CUTOUT, ALPHA], SIDECAR)
     assert [output.file for output in outputs] == ["a~2.png", "a~2.alpha.tiff"]
     assert (tmp_path / "a.alpha.tiff").read_bytes() == b"another's"
     assert not (tmp_path / "a.png").exists()
@@ -477,7 +492,7 @@ def test_a_planted_link_leads_no_result_astray(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "out").mkdir()
     (tmp_path / "out/models").symlink_to(tmp_path / "state")
-    outputs = publish_result(AnchoredFolder(tmp_path / "out"), "models/evil/a", [CUTOUT], sidecar)
+    outputs = publish_result(AnchoredFolder(tmp_path / "out"), "models/evil/a", [CUTOUT], SIDECAR)
     assert outputs[0].file == "models~2/evil/a.png"
     assert os.listdir(tmp_path / "state") == []
 
@@ -489,7 +504,7 @@ def test_a_sidecar_that_names_files_elsewhere_removes_nothing_there(tmp_path: Pa
     listed = {"file": "../victim", "kind": "cutout", "format": "png", "sha256": "00"}
     (tmp_path / "out/a.json").write_text(json.dumps({"outputs": [listed]}))
     publish_result(
-        AnchoredFolder(tmp_path / "out"), "a", [CUTOUT], sidecar, is_ours=lambda _content: True
+        AnchoredFolder(tmp_path / "out"), "a", [CUTOUT], SIDECAR, is_ours=lambda _content: True
     )
     assert victim.read_bytes() == b"x"
 
@@ -497,15 +512,11 @@ def test_a_sidecar_that_names_files_elsewhere_removes_nothing_there(tmp_path: Pa
 # -- killed at any moment --------------------------------------------------------------
 
 PUBLISHER = """
-import hashlib, json, os, sys
-from dataclasses import asdict
+import hashlib, os, sys
 from pathlib import Path
 from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.jobs import EncodedOutput
 from edge_matting.publish import publish_result, remove_stale
-
-def sidecar(outputs):
-    return json.dumps({"outputs": [asdict(output) for output in outputs]}).encode()
 
 root = AnchoredFolder(Path(sys.argv[1]))
 earlier = {}
@@ -517,7 +528,7 @@ for number in range(10**9):
     files = [EncodedOutput("cutout", "png", data), EncodedOutput("alpha", "png", data)]
     files = files[: 1 + number % 2]
     outputs = publish_result(
-        root, stem, files, sidecar, earlier=earlier.get(stem, ())
+        root, stem, files, {"number": number}, earlier=earlier.get(stem, ())
     )
     remove_stale(root, earlier.get(stem, ()), outputs)
     earlier[stem] = outputs

@@ -225,7 +225,7 @@ def test_a_photo_is_sent_with_settings_of_its_own(
     page.find("#parameters-reset").click()
     page.wait(lambda: "changed" not in page.text("#upload-makes"), "the recipe's own settings")
     page.open(f"{box.url()}/jobs/{job.id}")
-    page.wait(lambda: 'crop {"margin":8}' in page.text("#facts"), "the settings on its page")
+    page.wait(lambda: 'Crop: {"margin":8}' in page.text("#facts"), "the settings on its page")
 
 
 def test_photos_dropped_on_the_page_are_sent(page: Browser, box: RunningAppliance) -> None:

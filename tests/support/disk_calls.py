@@ -14,7 +14,9 @@ Call = tuple[str, str]
 
 
 @contextmanager
-def disk_calls(observe: Callable[[str, Path], None] | None = None) -> Iterator[list[Call]]:
+def disk_calls(  # noqa: C901  one patched call after the other
+    observe: Callable[[str, Path], None] | None = None,
+) -> Iterator[list[Call]]:
     """Collect the calls of the body; ``observe`` sees each, with the path, when it has been made.
 
     Files are named as they are called when they are synced: a temporary one by ``*``. Not seen are

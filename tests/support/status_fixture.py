@@ -10,6 +10,8 @@ from typing import Any
 
 from fakes import ManualClock
 from flask.testing import FlaskClient
+from prometheus_client import Metric
+from prometheus_client.core import HistogramMetricFamily
 
 from edge_matting.core.anchored import AnchoredFolder
 from edge_matting.core.device_values import DeviceProfile, Gpu, Vitals
@@ -34,7 +36,6 @@ from edge_matting.status.interfaces import (
     ApplianceInterface,
     ApplianceState,
     CacheReport,
-    Distribution,
     EngineReport,
     ExecutionReport,
     FolderReport,
@@ -163,13 +164,23 @@ def in_state(state: ApplianceState, *reasons: Reason) -> StatusSnapshot:
     )
 
 
+def histogram(name: str, bounds: tuple[float, ...], *values: float, **labels: str) -> Metric:
+    counts = [sum(value <= bound for value in values) for bound in (*bounds, float("inf"))]
+    family = HistogramMetricFamily(f"edge_matting_{name}", "Counted", labels=list(labels))
+    buckets = list(zip([*map(str, bounds), "+Inf"], counts, strict=True))
+    family.add_metric(list(labels.values()), buckets, sum(values))
+    return family
+
+
 WORK = WorkReport(
     finished={(JobState.SUCCEEDED, ""): 3, (JobState.FAILED, "truncated"): 1},
     cache={"miss": 2, "rejected": 1},
-    end_to_end=Distribution((1.0, 10.0), (1, 2, 1), 30.5),
-    seconds=Distribution((1.0,), (2, 1), 3.75),
-    batch=Distribution((1.0,), (3, 0), 3.0),
-    stages={"decode": Distribution((0.1,), (2, 1), 0.3)},
+    histograms=(
+        histogram("end_to_end_seconds", (1.0, 10.0), 0.5, 5.0, 5.0, 20.0),
+        histogram("job_seconds", (1.0,), 0.5, 0.75, 2.5),
+        histogram("batch_size", (1.0,), 1.0, 1.0, 1.0),
+        histogram("stage_seconds", (0.1,), 0.05, 0.05, 0.2, stage="decode"),
+    ),
 )
 
 

@@ -15,8 +15,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edge_matting import __version__
 from edge_matting.cache import content_digest
@@ -44,7 +45,7 @@ from edge_matting.models import Manifest
 from edge_matting.pipeline.matte import infer, second_look
 from edge_matting.pipeline.outputs import render_outputs
 from edge_matting.pipeline.read_source import read_source
-from edge_matting.publish import build_sidecar, publish_result
+from edge_matting.publish import describe_result, publish_result
 from edge_matting.runtimes import Session
 
 LIMIT = 10**9
@@ -83,7 +84,7 @@ class Bare:
                 AnchoredFolder(self.out),
                 path.stem,
                 files,
-                lambda outputs: _sidecar(path, replace(result, outputs=outputs)),
+                _description(path, result),
             )
 
     def _matte(self, photo: Photo, stage: Stage) -> tuple[Alpha, Quality]:
@@ -124,7 +125,7 @@ class Bare:
         )
 
 
-def _sidecar(path: Path, result: Result) -> bytes:
+def _description(path: Path, result: Result) -> dict[str, Any]:
     job = Job(
         id=0,
         folder=str(path.parent),
@@ -137,7 +138,7 @@ def _sidecar(path: Path, result: Result) -> bytes:
         stem=path.stem,
         original=Original(Place.IN, path.name),
     )
-    return build_sidecar(job, result, time.time(), __version__)
+    return describe_result(job, result, time.time(), __version__)
 
 
 def open_bare(config: Path | None, recipe: str, out: Path) -> tuple[Bare, int]:

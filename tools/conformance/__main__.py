@@ -36,12 +36,13 @@ def main() -> int:
     )
     parser.add_argument("--write", type=Path, help="where the table goes")
     parser.add_argument("--most", type=int, default=0, help="files of each folder, by chance")
+    parser.add_argument("--bytes", type=int, default=1 << 40, help="larger files are left out")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
     for tool in missing():
         print(f"SKIPPED: {tool} is not installed; what it would say is not compared")
     findings = []
-    paths = list(chosen(options.folders, options.most))
+    paths = list(chosen(options.folders, options.most, options.bytes))
     with ProcessPoolExecutor(options.jobs) as pool:
         for number, found in enumerate(
             pool.map(work, paths, _each(len(paths), options.outputs)), 1
@@ -69,9 +70,10 @@ def work(path: Path, outputs: bool) -> list[Finding]:
     return found
 
 
-def chosen(folders: list[Path], most: int) -> Iterator[Path]:
+def chosen(folders: list[Path], most: int, largest: int) -> Iterator[Path]:
     for folder in folders:
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        found = (path for path in folder.rglob("*") if path.is_file())
+        files = sorted(path for path in found if path.stat().st_size <= largest)
         if most and len(files) > most:
             files = sorted(random.Random(1).sample(files, most))
         yield from files

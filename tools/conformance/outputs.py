@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge_matting.imaging import Output, Photo, encode, output_metadata
+from edge_matting.imaging import OutputFacts, Photo, encode, output_metadata
 from tools.conformance.compare import differs
 from tools.conformance.readers import Pixels, run, with_imagemagick, with_own_tool
 
@@ -47,7 +47,7 @@ def _one(path: Path, kind: str, rgb: Any, alpha: Any, photo: Photo) -> str:
     top = np.iinfo(rgb.dtype).max
     opacity = np.rint(alpha * top).astype(rgb.dtype)
     pixels = rgb if name == "jpg" else np.dstack([rgb * (opacity > 0)[:, :, np.newaxis], opacity])
-    about = Output((rgb.shape[1], rgb.shape[0]), photo.icc is None, photo.dpi)
+    about = OutputFacts((rgb.shape[1], rgb.shape[0]), photo.icc is None, photo.dpi)
     metadata = output_metadata(photo.metadata, "safe", about, name)
     try:
         data = encode(pixels, name, quality=100, icc=photo.icc, metadata=metadata, dpi=photo.dpi)

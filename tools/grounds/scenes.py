@@ -154,7 +154,9 @@ def shadows(rng: Rng, alpha: F32) -> F32:
     light = np.ones_like(alpha)
     height, width = alpha.shape
     if rng.random() < 0.5:  # a soft one beside the thing
-        moved = np.float32([[1, 0, rng.uniform(-0.04, 0.04) * width], [0, 1, 0.02 * height]])
+        moved = np.array(
+            [[1, 0, rng.uniform(-0.04, 0.04) * width], [0, 1, 0.02 * height]], np.float32
+        )
         cast = cv2.warpAffine(alpha, moved, (width, height))
         cast = cv2.GaussianBlur(cast, (0, 0), rng.uniform(0.008, 0.03) * width)
         light -= rng.uniform(0.05, DEEPEST) * cast
@@ -166,6 +168,6 @@ def shadows(rng: Rng, alpha: F32) -> F32:
         cv2.ellipse(
             disc, (int(middle), bottom), (int(half), max(3, height // 60)), 0, 0, 360, 1, -1
         )
-        disc = cv2.GaussianBlur(disc, (0, 0), rng.uniform(0.004, 0.015) * width)
-        light *= 1 - rng.uniform(0.1, DEEPEST) * disc
+        soft = cv2.GaussianBlur(disc, (0, 0), rng.uniform(0.004, 0.015) * width)
+        light *= 1 - rng.uniform(0.1, DEEPEST) * np.asarray(soft, np.float32)
     return np.asarray(np.clip(light, 0.2, 1), np.float32)

@@ -26,13 +26,16 @@ def thing(name: str, rng: Rng, size: tuple[int, int]) -> tuple[F32, F32]:
     width, height = size
     canvas = np.zeros((height * OVER, width * OVER), np.uint8)
     THINGS[name](canvas, rng)
-    alpha = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), rng.uniform(0.4, 1.1)), np.float32)
+    small = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    soft = cv2.GaussianBlur(small / np.float32(255), (0, 0), rng.uniform(0.4, 1.1))
+    alpha = np.asarray(soft, np.float32)
     alpha[alpha < 1 / 255] = 0
     alpha[alpha > 254 / 255] = 1
     colour = shaded(rng, alpha, base_colour(rng, pale=name in PALE))
     if name in DETAILED:
         details(rng, colour, alpha)
+    if name.endswith("print"):
+        print_on(rng, colour, alpha)
     return colour, alpha
 
 
@@ -225,8 +228,8 @@ def plush(canvas: U8, rng: Rng) -> None:
             bend, long = rng.normal(0, 0.4), radius * rng.uniform(1.03, 1.25)
             begin = cx + 0.95 * radius * np.cos(turn), cy + 0.95 * radius * np.sin(turn)
             end = cx + long * np.cos(turn + bend / 5), cy + long * np.sin(turn + bend / 5)
-            ends = [(int(px), int(py)) for px, py in (begin, end)]
-            cv2.line(canvas, *ends, 255, int(rng.integers(2, 5)), cv2.LINE_AA)
+            first, last = ((int(px), int(py)) for px, py in (begin, end))
+            cv2.line(canvas, first, last, 255, int(rng.integers(2, 5)), cv2.LINE_AA)
 
 
 def basket(canvas: U8, rng: Rng) -> None:
@@ -262,6 +265,43 @@ def lamp(canvas: U8, rng: Rng) -> None:
     cv2.fillPoly(canvas, [np.array([_at(canvas, *p) for p in shade], np.int32)], 255, cv2.LINE_AA)
 
 
+def carton(canvas: U8, rng: Rng) -> None:
+    left, right, top = rng.uniform(0.2, 0.32), rng.uniform(0.62, 0.8), rng.uniform(0.15, 0.3)
+    lean = rng.uniform(-0.03, 0.03)
+    corners = [(left, top), (right, top + lean), (right, 0.84), (left, 0.84 - lean)]
+    cv2.fillPoly(canvas, [np.array([_at(canvas, *c) for c in corners], np.int32)], 255, cv2.LINE_AA)
+
+
+def print_on(rng: Rng, colour: F32, alpha: F32) -> None:
+    """Dark and coloured print on a white carton: lines of text, blocks, a picture."""
+    rows, columns = np.nonzero(alpha > 0.99)
+    top, bottom, left, right = rows.min(), rows.max(), columns.min(), columns.max()
+    for _ in range(int(rng.integers(5, 16))):
+        ink = rng.uniform(0.0, 0.9, 3).astype(np.float32)
+        mark = np.zeros(alpha.shape, np.uint8)
+        x, y = int(rng.integers(left, right)), int(rng.integers(top, bottom))
+        kind = rng.integers(3)
+        if kind == 0:
+            size = rng.uniform(0.6, 3.0)
+            cv2.putText(
+                mark,
+                "MILD 1,5% eko"[: int(rng.integers(2, 13))],
+                (x, y),
+                cv2.FONT_HERSHEY_DUPLEX,
+                size,
+                255,
+                max(1, int(2 * size)),
+                cv2.LINE_AA,
+            )
+        elif kind == 1:
+            end = x + int(rng.integers(10, 260)), y + int(rng.integers(8, 120))
+            cv2.rectangle(mark, (x, y), end, 255, -1)
+        else:
+            cv2.circle(mark, (x, y), int(rng.integers(8, 90)), 255, int(rng.choice([-1, 6])))
+        share = (mark / np.float32(255) * (alpha > 0.5))[..., None]
+        colour += share * (ink - colour)
+
+
 THINGS: Final[dict[str, Draw]] = {
     "ring": ring,
     "earrings": earrings,
@@ -283,6 +323,8 @@ THINGS: Final[dict[str, Draw]] = {
     "pale shirt": shirt,
     "pale mug": mug,
     "pale shoes": shoes,
+    "pale carton": carton,
+    "pale carton with print": carton,
 }
 PALE: Final = frozenset(name for name in THINGS if name.startswith("pale"))
 DETAILED: Final = frozenset({"watch", "can", "mug", "bottle", "shirt"})

@@ -178,6 +178,14 @@ WORDS: Final = MappingProxyType(
             "en": "Its outline follows no edge in the photo.",
             "zh": "轮廓与照片中的边缘不符。",
         },
+        "ground_not_found": {
+            "en": "The background is not the one that the recipe names.",
+            "zh": "背景与配方所述不符。",
+        },
+        "ground_disagrees": {
+            "en": "Background and network disagree on parts of the cut-out.",
+            "zh": "背景分析与网络对部分区域判断不一致。",
+        },
         "unusual_size": {
             "en": "The cut-out is unusually large or small.",
             "zh": "抠图结果过大或过小。",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, Protocol
+
+from prometheus_client import Histogram, Metric
 
 from edge_matting.core.clock import Clock
 from edge_matting.core.jobs import Job, Result, TimeBucket
 from edge_matting.core.states import FINISHED, JobState
 from edge_matting.daemon.page.last_hour import HOUR, LastHour
-from edge_matting.status.interfaces import Distribution, WorkReport
+from edge_matting.status.interfaces import WorkReport
 
 SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 END_TO_END: Final = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 43200.0)
@@ -36,23 +37,6 @@ class FinishedJobs(Protocol):
     def result(self, job_id: int, /) -> Result | None: ...
 
 
-class Histogram:
-    """Counts values between fixed bounds."""
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._total = 0.0
-
-    def add(self, value: float) -> None:
-        """A value on a bound counts below it, as Prometheus wants it."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._total += value
-
-    def report(self) -> Distribution:
-        return Distribution(self._bounds, tuple(self._counts), self._total)
-
-
 class JobMetrics:
     """Counts each finished job once; ``step`` by the main loop, ``report`` by anybody.
 
@@ -72,10 +56,12 @@ class JobMetrics:
         self._finished: Counter[tuple[JobState, str]] = Counter()
         self._cache: Counter[str] = Counter()
         self._made_seconds = self._saved_seconds = 0.0
-        self._seconds = Histogram(SECONDS)
-        self._end_to_end = Histogram(END_TO_END)
-        self._batch = Histogram(BATCH)
-        self._stages: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(SECONDS))
+        self._end_to_end = _histogram("end_to_end_seconds", "From taken in to finished", END_TO_END)
+        self._seconds = _histogram(
+            "job_seconds", "Time in work of a finished job, last attempt", SECONDS
+        )
+        self._batch = _histogram("batch_size", "Photos through the model together", BATCH)
+        self._stages = _histogram("stage_seconds", "Time of one stage of a photo", SECONDS, "stage")
 
     def step(self) -> None:
         """Count what finished since the last time. Raises ``LedgerError``; nothing is lost then."""
@@ -122,11 +108,11 @@ class JobMetrics:
             return WorkReport(
                 finished=dict(self._finished),
                 cache=dict(self._cache),
-                end_to_end=self._end_to_end.report(),
-                seconds=self._seconds.report(),
-                batch=self._batch.report(),
-                stages={name: stage.report() for name, stage in self._stages.items()},
+                histograms=tuple(map(_family, self._histograms())),
             )
+
+    def _histograms(self) -> tuple[Histogram, ...]:
+        return self._end_to_end, self._seconds, self._batch, self._stages
 
     def _count(self, job_id: int, finished_at: float) -> None:
         job, result = self._jobs.get(job_id), self._jobs.result(job_id)
@@ -138,9 +124,9 @@ class JobMetrics:
                 return  # nobody worked on it: it is no part of any pace
             failed = job.state is JobState.FAILED
             self._hour_now().add(finished_at, job.seconds, failed=failed)
-            self._end_to_end.add(max(0.0, finished_at - job.created_at))
+            self._end_to_end.observe(max(0.0, finished_at - job.created_at))
             if job.seconds is not None:
-                self._seconds.add(job.seconds)
+                self._seconds.observe(job.seconds)
             if result is not None:
                 self._count_result(result)
 
@@ -158,14 +144,26 @@ class JobMetrics:
         if result.cache == "exact":
             return  # a copy: its execution and stages are those of another job
         if result.cache == "miss":
-            self._batch.add(result.execution.batch)
+            self._batch.observe(result.execution.batch)
         for stage, seconds in result.seconds.items():
             if stage != "total":
-                self._stages[stage].add(seconds)
+                self._stages.labels(stage).observe(seconds)
 
     def _made(self) -> int:
         """Photos that went through the model."""
         return self._cache["miss"] + self._cache["rejected"]
+
+
+def _histogram(name: str, text: str, bounds: tuple[float, ...], *labels: str) -> Histogram:
+    """One that no registry knows: the page's collector gives it out."""
+    return Histogram(f"edge_matting_{name}", text, labels, buckets=bounds, registry=None)
+
+
+def _family(histogram: Histogram) -> Metric:
+    """What it has counted; the moment of its making is the appliance's start, told elsewhere."""
+    (family,) = histogram.collect()
+    family.samples = [each for each in family.samples if not each.name.endswith("_created")]
+    return family
 
 
 def _answer(result: Result) -> str:

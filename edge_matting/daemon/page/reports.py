@@ -103,6 +103,7 @@ def _parameters(recipe: Recipe) -> dict[str, Any]:
     """The present values of what the page's form offers to change."""
     return {
         "format": recipe.outputs[0].format,
+        "ground": str(recipe.ground),
         "background": "blur" if recipe.background.blur else str(recipe.background),
         "crop": None if recipe.crop is None else recipe.crop.margin,
         "refinement": recipe.refinement,

@@ -21,6 +21,7 @@ from edge_matting.core.errors import LedgerError
 from edge_matting.core.jobs import Job, TimeBucket
 from edge_matting.core.logs import shown
 from edge_matting.core.model_ids import current_id
+from edge_matting.core.plate_notes import learned_plates
 from edge_matting.core.reasons import Reason
 from edge_matting.core.states import JobState
 from edge_matting.daemon.engine_supervision import ENDED_UNHEALTHY
@@ -197,6 +198,7 @@ class View:
             preparing=reports.preparing(parts),
             models=reports.models(parts),
             recipes=() if parts is None else reports.recipes(parts.settings),
+            plates=() if parts is None else tuple(learned_plates(parts.settings.plates_dir)),
             max_file_bytes=0 if parts is None else int(parts.settings.limits.max_file_mb * 1e6),
             state_free_bytes=None if parts is None else free_bytes(parts.settings.state_dir),
         )

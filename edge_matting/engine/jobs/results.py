@@ -20,8 +20,8 @@ from edge_matting.engine.jobs.folders import Folders
 from edge_matting.engine.jobs.source import ClaimLost, EarlierResults, JobSource
 from edge_matting.pipeline import FinishedPhoto
 from edge_matting.publish import (
-    build_sidecar,
     copy_result,
+    describe_result,
     publish_result,
     remove_result,
     remove_stale,
@@ -62,7 +62,7 @@ class HotFolderResults:
             stored.result.outputs,
             self._door(stored.state),
             self.claim.job.stem,
-            lambda copies: self._sidecar(replace(result, outputs=copies)),
+            self._description(result),
             earlier=self._earlier(stored.state),
             is_ours=self._is_ours,
         )
@@ -81,7 +81,7 @@ class HotFolderResults:
             self._door(photo.state),
             job.stem,
             photo.files,
-            lambda published: self._sidecar(replace(photo.result, outputs=published)),
+            self._description(photo.result),
             earlier=self._earlier(photo.state),
             is_ours=self._is_ours,
         )
@@ -142,8 +142,8 @@ class HotFolderResults:
         if not self.records.holds(self.claim):
             raise ClaimLost
 
-    def _sidecar(self, result: Result) -> bytes:
-        return build_sidecar(self.claim.job, result, self.clock.now(), __version__)
+    def _description(self, result: Result) -> Mapping[str, Any]:
+        return describe_result(self.claim.job, result, self.clock.now(), __version__)
 
     def _replace_earlier(self, state: JobState, outputs: Sequence[Output]) -> None:
         """Remove what the new result replaces; a doubted one never removes a good one."""

@@ -24,6 +24,7 @@ from edge_matting.engine.keepalive import preparing
 from edge_matting.engine.models.loader import LoadedModel, ModelLoader
 from edge_matting.engine.models.pool import ModelPool
 from edge_matting.pipeline import PixelBudget, Tools, batched
+from edge_matting.pipeline.grounds import LearnedPlates
 from edge_matting.planner.ladder import is_step_of
 from edge_matting.runtimes.verification import Proof
 
@@ -55,6 +56,7 @@ class ModelManager:
         *,
         plan_of: Callable[[str], Plan],
         cache: MatteCache | None,
+        plates: LearnedPlates | None = None,
         device_lost: Callable[[DeviceLost], None],
         gpu_lost: str | None = None,
         serves_meanwhile: bool = True,
@@ -69,6 +71,7 @@ class ModelManager:
         self._reporter = reporter
         self._plan_of = plan_of
         self._cache = cache
+        self._plates = plates
         self._device_lost = device_lost
         self._gpu_lost = gpu_lost
         self._serves_meanwhile = serves_meanwhile
@@ -181,7 +184,9 @@ class ModelManager:
     def _tools(self, opened: LoadedModel) -> Tools:
         progress = self._reporter.progress
         session = batched(opened.session, opened.manifest, opened.plan.batch)
-        return Tools(session, opened.manifest, self._gate, progress, self._cache)
+        return Tools(
+            session, opened.manifest, self._gate, progress, self._cache, plates=self._plates
+        )
 
     def announce(self) -> None:
         """Say that photos can be done, and how."""

@@ -12,25 +12,28 @@ from typing import Any, Final, Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from edge_matting.matting.band import Grid
 
 from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.matting.ground.horizon import Horizon, two_grounds
 from edge_matting.matting.ground.surface import Mask, Places, Planes, Surface, fitted, places_of
-from edge_matting.matting.resize import resample
+from edge_matting.matting.resize import resample, three_times
+from edge_matting.matting.tiles import Grid
 
 Kind = Literal["plain", "two", "chroma", "plate"]
 
 WORKING_SIDE: Final = 640  # cells of a side at most, as refine has them
-PLAIN: Final = 0.85  # share of the border within TOLERANCE, from which on a ground is plain
+PLAIN: Final = 0.9  # share of the border within TOLERANCE, from which on a ground is plain
+_TWO: Final = 0.95  # the same for two grounds, which fit more by chance
 TOLERANCE: Final = 4.0  # CIELAB
 _ROUGHEST: Final = 3.5  # deviation of the ground at working size, CIELAB
 _RUN: Final = 8  # neighbouring cells of the border, whose mean is compared
+_BUSY: Final = 0.3  # share of the border's steps that are larger than TOLERANCE
 _STRIP: Final = 0.02  # of the short side: how deep the border is
 _UNSEEN: Final = 0.1  # a matte above it may be the subject
 _SURE: Final = 0.03  # a matte below it is background for sure
 _LEAST_BORDER: Final = 0.3  # share of the border that must not be the subject's
-_INSIDE: Final = 0.8  # share of the sure background that must look like the border
+_INSIDE: Final = 0.9  # share of the sure background that must look like the border
+_LIT: Final = 0.6  # share of it that must not be darker
 _LEAST_NOISE: Final = np.array([0.35, 0.3, 0.3], np.float32)  # 8 bits and JPEG
 _COARSE: Final = 8  # cells of the working size that share one correction
 _SHIFT: Final = 1.0  # cells, by which an edge of the ground may be off
@@ -60,7 +63,7 @@ class Ground:
     grain: Planes  # the same where the ground is even, 3 values
 
 
-def lab(rgb: Rgb) -> Planes:
+def lab(rgb: npt.NDArray[Any]) -> Planes:
     """CIELAB of ``rgb`` (h x w x 3, uint8 or uint16), float32."""
     scaled = rgb * np.float32(1 / np.iinfo(rgb.dtype).max)
     planes: Any = cv2.cvtColor(scaled, cv2.COLOR_RGB2Lab)
@@ -118,6 +121,8 @@ def find_ground(rgb: Rgb, alpha: Alpha) -> tuple[Ground | None, Verdict]:
     if free.mean() < _LEAST_BORDER:
         return None, Verdict(plain=False, plainness=0.0, roughness=0.0)
     places, colours = places[free], colours[free]
+    if _busy(colours):
+        return None, Verdict(plain=False, plainness=0.0, roughness=TOLERANCE)
     kind, model, verdict = _modelled(places, colours)
     if not verdict.plain:
         return None, verdict
@@ -130,6 +135,15 @@ def find_ground(rgb: Rgb, alpha: Alpha) -> tuple[Ground | None, Verdict]:
         return None, Verdict(plain=False, plainness=verdict.plainness, roughness=verdict.roughness)
     smooth = found
     return with_noise(kind, verdict, small, smooth, matte), verdict
+
+
+def _busy(colours: Planes) -> bool:
+    """Whether the border's colours (n x 3, in order) change too much from place to place for any
+    plain ground: a glance before anything is fitted."""
+    runs = colours[: len(colours) // _RUN * _RUN : 2].reshape(-1, _RUN // 2, 3)
+    steps = np.abs(np.diff(runs.mean(axis=1), axis=0)).max(axis=1)
+    spread = np.ptp(runs[:, :, 0], axis=1)
+    return len(steps) > 8 and float((np.maximum(steps, spread[1:] / 3) > TOLERANCE).mean()) > _BUSY
 
 
 def with_noise(kind: Kind, verdict: Verdict, small: Planes, smooth: Planes, matte: Alpha) -> Ground:
@@ -146,7 +160,8 @@ def corrected(kind: Kind, verdict: Verdict, small: Planes, smooth: Planes, like:
     colour = smooth + correction
     away = small - colour
     grain = _noise(away, like)
-    return Ground(kind, verdict, colour, smooth, away, _uncertain(grain, smooth, support), grain)
+    edges = None if kind == "plain" else smooth
+    return Ground(kind, verdict, colour, smooth, away, _uncertain(grain, edges, support), grain)
 
 
 def _modelled(places: Places, colours: Planes) -> tuple[Kind, Surface | Horizon, Verdict]:
@@ -158,7 +173,11 @@ def _modelled(places: Places, colours: Planes) -> tuple[Kind, Surface | Horizon,
     other = two_grounds(places[::step], colours[::step])
     if other is not None:
         better = judged(places, colours, other)
-        if better.plain and better.plainness > verdict.plainness + 0.02:
+        if (
+            better.plainness >= _TWO
+            and better.plain
+            and better.plainness > verdict.plainness + 0.02
+        ):
             return "two", other, better
     return "plain", model, verdict
 
@@ -180,8 +199,10 @@ def _whole(
     rows, columns = rows * step, columns * step
     if len(rows) >= 50:
         inner, seen = places_of(rows, columns, shape), small[rows, columns]
-        near = np.linalg.norm(seen - model.at(inner), axis=1) <= 2 * TOLERANCE
-        if near.mean() < _INSIDE:
+        away = seen - model.at(inner)
+        near = np.linalg.norm(away, axis=1) <= 2 * TOLERANCE
+        darker = (away[:, 0] < 0) & (np.abs(away[:, 1:]).max(axis=1) <= TOLERANCE)  # shadows
+        if (near | darker).mean() < _INSIDE or near.mean() < _LIT:
             return None
         stride = max(1, len(places) // max(1, len(inner)))
         every = np.concatenate([places[::stride], inner])
@@ -206,7 +227,7 @@ def _correction(away: Planes, like: Mask) -> tuple[Planes, Alpha]:
     sigma = max(0.6, _SMOOTH * max(size) / 2)
     share: Any = cv2.GaussianBlur(weight, (0, 0), sigma)
     total: Any = cv2.GaussianBlur(values, (0, 0), sigma)
-    mean = total / (share + np.float32(0.02))[..., None]
+    mean: Any = total / (share + np.float32(0.02))[..., None]
     near = np.minimum(np.asarray(share, np.float32) * 4, 1)
     return resample(np.asarray(mean, np.float32), (width, height)), resample(near, (width, height))
 
@@ -221,14 +242,19 @@ def _noise(away: Planes, like: Mask) -> Planes:
     return noise
 
 
-def _uncertain(noise: Planes, smooth: Planes, support: Alpha) -> Planes:
+def _uncertain(noise: Planes, smooth: Planes | None, support: Alpha) -> Planes:
     """``noise`` (3) by place, h x w x 3: an edge of the ground may lie _SHIFT cells elsewhere, and
     where no ground is seen close by (``support``, h x w) its colour is a guess."""
-    across: Any = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
-    down: Any = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
-    moved: Any = cv2.blur(cv2.magnitude(across, down) * np.float32(_SHIFT), (3, 3))
-    moved += ((1 - support) * np.float32(_GUESS))[..., None]
-    return np.asarray(np.sqrt(np.square(moved) + np.square(noise)), np.float32)
+    moved = three_times((1 - support) * np.float32(_GUESS))
+    if smooth is not None:
+        across: Any = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
+        down: Any = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
+        moved = moved + np.asarray(
+            cv2.blur(cv2.magnitude(across, down) * np.float32(_SHIFT), (3, 3)), np.float32
+        )
+    level: Any = np.broadcast_to(noise, moved.shape).astype(np.float32)
+    both: Planes = np.asarray(cv2.magnitude(moved, level), np.float32).reshape(moved.shape)
+    return both
 
 
 def labels(mask: Mask) -> tuple[int, npt.NDArray[np.int32], npt.NDArray[np.int32]]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from itertools import pairwise
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_matting.matting.ground.surface import Mask, Places, Planes, Surface, fitted
+
+Line: TypeAlias = tuple[npt.NDArray[np.float32], float]
+"""Its normal and its distance from the middle."""
 
 _BUCKETS: Final = 72  # stretches of the border that are compared
 _LEAST: Final = 6  # of them, a ground must hold
@@ -56,7 +60,7 @@ class Horizon:
             fitted(places[part], colours[part]) if part.sum() > 60 else old
             for part, old in ((share < 0.05, self.first), (share > 0.95, self.second))
         ]
-        return _with_profile(parts[0], parts[1], self.normal, self.offset, places, colours)
+        return _with_profile(parts[0], parts[1], (self.normal, self.offset), places, colours)
 
 
 def two_grounds(places: Places, colours: Planes) -> Horizon | None:
@@ -66,10 +70,7 @@ def two_grounds(places: Places, colours: Planes) -> Horizon | None:
     """
     edges = np.linspace(0, len(places), _BUCKETS + 1).astype(np.intp)
     sums = np.array(
-        [
-            colours[a:b].mean(0) if b > a else colours[a - 1]
-            for a, b in zip(edges[:-1], edges[1:], strict=True)
-        ]
+        [colours[a:b].mean(0) if b > a else colours[a - 1] for a, b in pairwise(edges.tolist())]
     )
     split = _best_arc(sums)
     if split is None:
@@ -90,8 +91,7 @@ def two_grounds(places: Places, colours: Planes) -> Horizon | None:
         fitted(places[~inside], colours[~inside]),
         fitted(places[inside], colours[inside]),
     )
-    normal, offset = _line(places, inside)
-    return _with_profile(first, second, normal, offset, places, colours)
+    return _with_profile(first, second, _line(places, inside), places, colours)
 
 
 def _best_arc(means: npt.NDArray[np.float32]) -> tuple[int, int] | None:
@@ -117,7 +117,7 @@ def _nearer(places: Places, colours: Planes, first: Surface, second: Surface) ->
     return np.asarray(other < one, np.bool_)
 
 
-def _line(places: Places, inside: Mask) -> tuple[npt.NDArray[np.float32], float]:
+def _line(places: Places, inside: Mask) -> Line:
     """The line through the two places where the border (in order) passes into the second ground."""
     begin, end = _longest_arc(inside)
     count = len(places)
@@ -141,12 +141,12 @@ def _longest_arc(inside: Mask) -> tuple[int, int]:
 def _with_profile(
     first: Surface,
     second: Surface,
-    normal: npt.NDArray[np.float32],
-    offset: float,
+    line: Line,
     places: Places,
     colours: Planes,
 ) -> Horizon:
     """How the first ground passes into the second: medians of the mixture by the distance."""
+    normal, offset = line
     one, other = first.at(places), second.at(places)
     along = other - one
     share = ((colours - one) * along).sum(1) / np.maximum((along**2).sum(1), 1e-3)

@@ -11,9 +11,11 @@ import numpy.typing as npt
 
 from edge_matting.core.arrays import Alpha
 from edge_matting.matting.ground.estimate import Ground
-from edge_matting.matting.ground.surface import Mask, Planes
+from edge_matting.matting.ground.surface import Mask, Planes, length
 
 GROUND_LIKE: Final = 3.5  # deviations of the noise
+_CALM: Final = 2.0  # CIELAB a cell: a shadow's slope, an edge is steeper
+_SURE: Final = 0.9  # where a matte below it is in doubt a shadow may be three times as steep
 _PART: Final = 0.09  # of the difference close by: what little an edge's blur leaves of it
 _DARKEST: Final = 0.35  # what a shadow leaves of (L + 16)
 _TINT: Final = 1.5  # CIELAB, by which a shadow's chroma may be off
@@ -27,12 +29,17 @@ class Key:
     distance: Alpha
     like: Mask  # as like the ground as its noise allows
     shadow: Mask  # darker, the same chroma, and smooth; never ``like``
-    slope: Alpha  # change of lightness from cell to cell, CIELAB
+    slope: Alpha  # change of colour from cell to cell, CIELAB
+
+    def calm(self, matte: Alpha) -> Mask:
+        """What may be ground: like it, or its shadow, without an edge. ``matte`` is h x w."""
+        steepest = np.where(matte < _SURE, np.float32(3 * _CALM), np.float32(_CALM))
+        return np.asarray(self.like | (self.shadow & (self.slope < steepest)), np.bool_)
 
 
 def key_of(ground: Ground) -> Key:
     """Likelihood of ground by its own noise, h x w."""
-    distance = np.sqrt(np.square(ground.away / ground.noise).sum(axis=2))
+    distance = length(ground.away / ground.noise)
     near: Any = cv2.dilate(distance, np.ones((9, 9), np.uint8))
     like = (distance < GROUND_LIKE) | (distance < np.float32(_PART) * near)
     return Key(distance, like, _shadows(ground) & ~like, steepness(ground.away))
@@ -43,10 +50,7 @@ def steepness(planes: Planes) -> Alpha:
     soft: Any = cv2.GaussianBlur(planes, (3, 3), 0)
     across: Any = cv2.Sobel(soft, cv2.CV_32F, 1, 0, scale=1 / 8)
     down: Any = cv2.Sobel(soft, cv2.CV_32F, 0, 1, scale=1 / 8)
-    both = across * across
-    both += down * down
-    total: Any = cv2.transform(both, np.ones((1, 3), np.float32))
-    return np.asarray(cv2.sqrt(total).reshape(planes.shape[:2]), np.float32)
+    return length(np.asarray(cv2.magnitude(across, down), np.float32))
 
 
 def _shadows(ground: Ground) -> npt.NDArray[np.bool_]:
@@ -56,9 +60,11 @@ def _shadows(ground: Ground) -> npt.NDArray[np.bool_]:
     the cube root's range), so that their proportions stay (compare Finlayson et al., "On the
     Removal of Shadows from Images", PAMI 2006).
     """
-    under = ground.colour
-    part = (under[:, :, 0] + ground.away[:, :, 0] + _OFFSET) / (under[:, :, 0] + _OFFSET)
-    tint = under[:, :, 1:] * (1 - part)[..., None] + ground.away[:, :, 1:]
-    noise = ground.noise[:, :, 1:]
-    even = (np.abs(tint) < _TINT + 2.5 * noise).all(axis=2)
-    return np.asarray((part > _DARKEST) & (part < 1) & even, np.bool_)
+    under, away, noise = (cv2.split(p) for p in (ground.colour, ground.away, ground.noise))
+    part = (under[0] + away[0] + _OFFSET) / (under[0] + _OFFSET)
+    shade = (part > _DARKEST) & (part < 1)
+    rest = 1 - part
+    for channel in (1, 2):
+        tint = cv2.absdiff(under[channel] * rest, -away[channel])
+        shade &= tint < noise[channel] * np.float32(2.5) + np.float32(_TINT)
+    return np.asarray(shade, np.bool_)

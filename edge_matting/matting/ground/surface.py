@@ -9,7 +9,7 @@ degree in the place holds it, as vignettes and gradients are corrected in camera
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -77,7 +77,7 @@ def places_of(
 
 
 def _centres(side: int) -> Places:
-    return ((np.arange(side, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / side)) - 1
+    return np.asarray((np.arange(side, dtype=np.float32) + 0.5) * (2 / side) - 1, np.float32)
 
 
 def _terms(places: Places, count: int) -> npt.NDArray[np.float64]:
@@ -92,3 +92,9 @@ def _solved(terms: npt.NDArray[np.float64], colours: Planes) -> npt.NDArray[np.f
     normal = terms.T @ terms + np.diag(ridge)
     solved: npt.NDArray[np.float64] = np.linalg.solve(normal, terms.T @ colours.astype(np.float64))
     return solved
+
+
+def length(planes: Planes) -> npt.NDArray[np.float32]:
+    """Length of each cell's three values, h x w. NumPy is ten times slower along a last axis."""
+    total: Any = cv2.transform(cv2.multiply(planes, planes), np.ones((1, 3), np.float32))
+    return np.asarray(cv2.sqrt(total), np.float32).reshape(planes.shape[:2])

@@ -38,6 +38,8 @@ REASONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """What a doubted matte's sidecar says, and the measurements behind each word."""
 
+KEYED_ODDS: Final = 0.25
+"""Of a matte keyed without doubt, of those of another of the same measurements: docs/grounds.md."""
 _LEAST_COVERAGE: Final = 0.003
 _LEAST_PEAK: Final = 0.5
 _WIDEST: Final = 3.0  # deviations beyond which a measurement says no more
@@ -46,14 +48,21 @@ _WORTH_SAYING: Final = 0.5  # of the strongest reason
 
 
 def assess(
-    rgb: Rgb, alpha: Alpha, look: Look | None = None, *, small: tuple[Rgb, Alpha] | None = None
+    rgb: Rgb,
+    alpha: Alpha,
+    look: Look | None = None,
+    *,
+    small: tuple[Rgb, Alpha] | None = None,
+    doubts: tuple[str, ...] = (),
+    known_ground: bool = False,
 ) -> Quality:
     """Measure ``alpha`` (H x W float32 in [0, 1]) of ``rgb`` (H x W x 3) and say ``ok`` or
     ``review``.
 
     ``look`` makes another matte of a part of the photo; it is asked at most once, and only when
     the first measurements leave doubt. ``small`` are photo and matte ``halved``, where the caller
-    has them: they save looking through the large ones.
+    has them: they save looking through the large ones. ``doubts`` are reasons for review that were
+    found before; a matte keyed from a ``known_ground`` without such doubts is trusted more.
     """
     check_rgb(rgb)
     check_alpha(alpha)
@@ -68,10 +77,19 @@ def assess(
         values["disagreement"] = apart(reduced.alpha, other)
         weights = SECOND
         error = predicted_error(values, weights)
-    if error <= LIMIT:
+    if known_ground and not doubts:
+        error = less_likely(error)
+    if error <= LIMIT and not doubts:
         return _quality(alpha, coverage, (), error)
-    quality = _quality(alpha, coverage, reasons(values, weights), error)
+    why = reasons(values, weights) if error > LIMIT else ()
+    quality = _quality(alpha, coverage, (*doubts, *why), error)
     return replace(quality, doubted=doubted_box(reduced.alpha, other))
+
+
+def less_likely(error: float) -> float:
+    """``error`` of a matte that was keyed from a known ground, by which it is wrong less often."""
+    odds = error / max(1 - error, 1e-9) * KEYED_ODDS
+    return odds / (1 + odds)
 
 
 def predicted_error(values: Mapping[str, float], weights: Weights) -> float:

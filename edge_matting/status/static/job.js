@@ -7,7 +7,7 @@ import {
 const JOB = document.documentElement.dataset.job;
 const ADDRESS = `/api/v1/jobs/${JOB}`;
 // The ledger keeps the stages by name; this is the order in which they happen.
-const STAGES = ["read", "digest", "decode", "cache", "infer", "refine", "assess",
+const STAGES = ["read", "digest", "decode", "cache", "infer", "ground", "refine", "assess",
   "foreground", "encode", "reuse", "publish"];
 const shown = { seen: "", models: [] };
 
@@ -81,6 +81,10 @@ const parametersText = (parameters) => Object.entries(parameters ?? {})
   .map(([name, value]) => `${named(name)}: ${typeof value === "string" ? value : JSON.stringify(value)}`)
   .join(" · ");
 
+const groundText = ({ kind, plainness, noise, note }) =>
+  [text("ground_" + kind), text("ground_figures", { plain: Math.round(plainness * 100), noise }), note]
+    .filter(Boolean).join(" · ");
+
 function showFacts(job, result) {
   const quality = result?.quality;
   facts(at("facts"), [
@@ -100,6 +104,7 @@ function showFacts(job, result) {
       uncertain: ((quality.uncertain_fraction ?? 0) * 100).toFixed(1),
       border: Math.round((quality.border_contact ?? 0) * 100),
     }) : null],
+    ["ground", result?.ground ? groundText(result.ground) : null],
     ["reasons", quality ? quality.reasons.map((code) => sentence({ code, values: {} })).join(" ") : null],
     ["message", job.state === "review" ? null : job.message],
     ["notes", result === null ? null : result.notes_coded.map(sentence).join(" ")],

@@ -1,7 +1,7 @@
 // The live part of the status page.
 import {
-  ask, act, at, bytes, duration, fill, hasText, jobButtons, live, make, may, moment, notice, number, pace,
-  picture, reasonOf, say, send, sentence, showSession, text,
+  ask, act, at, bytes, duration, exactMoment, fill, hasText, jobButtons, live, make, may, moment,
+  notice, number, pace, picture, reasonOf, say, send, sentence, showSession, text,
 } from "./common.js";
 import { showHistory } from "./charts.js";
 import { followUploads, showUpload, startUpload } from "./upload.js";
@@ -26,7 +26,7 @@ function showState(status) {
   const look = calm && review + failed > 0;
   say("person", look ? text("do_look") : sentence(status.to_do_coded));
   const told = JSON.stringify(status.by_itself_coded.values.reason);
-  const same = (one) => JSON.stringify(one) === told;
+  const same = (one) => one !== undefined && JSON.stringify(one) === told;
   const reasons = [...status.reasons_coded, ...status.not_ready_coded]
     .filter((one) => !same(one)) // that one stands above, and of a hint the hint alone is new
     .map((one) => sentence(same(one.values.what) ? { code: "verbatim", values: { text: one.values.hint } } : one));
@@ -139,6 +139,9 @@ function cacheLines({ entries, memory_bytes: memory, disk_bytes: disk, problem_c
   return [...(entries > 0 ? [stored] : []), ...(problem === null ? [] : [sentence(problem)])];
 }
 
+const plateText = ({ camera, photos, since, updated }) => text("plate_line",
+  { camera, photos, since: exactMoment(since), updated: exactMoment(updated) });
+
 function deviceFacts(status) {
   const { device, vitals, plan, execution, engine } = status;
   const { lowered, counts } = status.adaptation;
@@ -163,6 +166,7 @@ function deviceFacts(status) {
     ["engine", text(engine.last_progress_seconds === null ? "engine_down"
       : engine.pid === null ? "engine_works" : "engine_up", engine)],
     ["cache", cacheText(status.cache), cacheLines(status.cache)],
+    ...(status.plates.length ? [["plates", "", status.plates.map(plateText)]] : []),
     ["state_disk", bytes(status.state_free_bytes)],
     ...(device.notes.length ? [["notes", "", device.notes_coded.map(sentence)]] : []),
   ];

@@ -6,12 +6,14 @@ const CHOICES = {
   format: ["png", "webp", "jpg", "tiff"],
   background: [...COLOURS, "colour", "blur"],
   crop: ["none", "subject"],
+  ground: ["auto", "none", "plain", "green", "blue"],
   refinement: ["auto", "none", "fast", "quality"],
 };
 const NUMBERS = ["feather", "erode"];
 const BLUR_PERCENT = 5;
 const field = (name) => at(`parameter-${name}`);
-const ownWords = new Set(["auto", "none", "fast", "quality", "colour", "blur", "subject", ...COLOURS]);
+const ownWords = new Set(["auto", "none", "plain", "green", "blue", "fast", "quality", "colour", "blur",
+  "subject", ...COLOURS]);
 const worded = (value) => (ownWords.has(value) ? text("choice_" + value.replace("#", "")) : value);
 
 function ownValue(name, own) {
@@ -47,9 +49,11 @@ function crop(chosen) {
   return field("margin").value === "" ? true : { margin: Number(field("margin").value) };
 }
 
+const ground = (chosen) => (["green", "blue"].includes(chosen) ? { chroma: chosen } : chosen);
+
 export function parametersGiven() {
   const given = {};
-  const made = { background, crop };
+  const made = { background, crop, ground };
   for (const name of Object.keys(CHOICES)) {
     const chosen = field(name).value;
     if (chosen !== "") given[name] = made[name] ? made[name](chosen) : chosen;

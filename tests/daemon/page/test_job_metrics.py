@@ -17,6 +17,7 @@ from edge_matting.daemon.page.eta import EtaEstimator
 from edge_matting.daemon.page.job_metrics import OVERLAP_SECONDS, JobMetrics
 from edge_matting.daemon.page.last_hour import HOUR, LastHour
 from edge_matting.ledger import Ledger
+from edge_matting.status.interfaces import WorkReport
 
 
 class Finished:
@@ -53,6 +54,15 @@ def jobs() -> Finished:
     return Finished()
 
 
+def samples(report: WorkReport) -> dict[tuple[str, tuple[str, ...]], float]:
+    """What the histograms have counted, by name and labels."""
+    return {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for family in report.histograms
+        for sample in family.samples
+    }
+
+
 def test_each_job_is_counted_once_with_its_reason(clock: ManualClock, jobs: Finished) -> None:
     tally = JobMetrics(jobs, clock)
     clock.time += 10
@@ -72,10 +82,13 @@ def test_each_job_is_counted_once_with_its_reason(clock: ManualClock, jobs: Fini
         JobState.FAILED: 1,
         JobState.WITHDRAWN: 0,
     }
-    assert (sum(report.end_to_end.counts), report.end_to_end.total) == (2, 8.0)
-    assert report.end_to_end.counts[2] == 2  # above 2.5 s, up to 5 s
+    counted = samples(report)
+    whole = "edge_matting_end_to_end_seconds"
+    assert (counted[f"{whole}_count", ()], counted[f"{whole}_sum", ()]) == (2, 8.0)
+    assert (counted[f"{whole}_bucket", ("2.5",)], counted[f"{whole}_bucket", ("5.0",)]) == (0, 2)
+    assert not any(name.endswith("_created") for name, _ in counted)
     assert report.cache == {"miss": 1}
-    assert sum(report.batch.counts) == 1
+    assert counted["edge_matting_batch_size_count", ()] == 1
 
 
 def test_a_commit_that_came_late_is_counted_too(clock: ManualClock, jobs: Finished) -> None:
@@ -194,10 +207,12 @@ def test_stages_of_copies_and_batches_of_stored_mattes_are_not_counted(
     jobs.add(1, clock.time, result=replace(timed, cache="exact"))
     jobs.add(2, clock.time, result=replace(timed, cache="matte"))
     tally.step()
-    report = tally.report()
-    assert list(report.stages) == ["decode"]
-    assert report.stages["decode"].counts[:4] == (0, 0, 1, 0)  # a bound belongs to its bucket
-    assert sum(report.batch.counts) == 0
+    counted = samples(tally.report())
+    stage = "edge_matting_stage_seconds_bucket"
+    # A bound belongs to its bucket; the total is no stage.
+    assert (counted[stage, ("decode", "0.025")], counted[stage, ("decode", "0.05")]) == (0, 1)
+    assert {labels[0] for name, labels in counted if name == stage} == {"decode"}
+    assert counted["edge_matting_batch_size_count", ()] == 0
     assert tally.saved_seconds() is None  # nothing made yet to compare with
 
 

@@ -141,7 +141,7 @@ def test_where_nothing_can_be_written_the_measurements_serve_this_once(tmp_path,
     (tmp_path / "state").write_text("a file, no folder")
     store = MeasurementStore(tmp_path / "state" / "m")
     assert not store.save(measurements())
-    assert "not kept" in caplog.text
+    assert "cannot be stored" in caplog.text
 
 
 # -- measuring ------------------------------------------------------------------------------
