@@ -16,7 +16,7 @@ from edge_matting.cli.trial import BuiltInPhotos, reference_mattes
 from edge_matting.config import Settings
 from edge_matting.core import logs
 from edge_matting.core.arrays import Alpha
-from edge_matting.core.errors import EdgeMattingError, OutOfMemory
+from edge_matting.core.errors import EdgeMattingError, OutOfMemory, StartError
 from edge_matting.core.providers import RUNTIMES
 from edge_matting.engine.factory import open_catalog, record_golden_matte
 from edge_matting.models import Manifest
@@ -40,6 +40,9 @@ def main() -> int:
         voice.fail(f"{request['file']}: it wants more than {memory} of memory (--memory-mb)")
     except EdgeMattingError as error:
         voice.fail(error)
+    except PermissionError as error:
+        hint = "run this as the user whose file it is"
+        voice.fail(StartError(f"{error.filename}: {error.strerror}", hint=hint))
     except Exception as error:
         # A stranger's file finds what nobody foresaw; it is refused for it, in a sentence.
         log.debug("the trial of a model failed", exc_info=True)

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import math
 import os
 import re
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -22,7 +25,33 @@ _FLAGS: Final = re.compile(r"^flags:\s*([0-7]+)", re.MULTILINE)
 TAIL_BYTES: Final = 4096
 
 
-def has_writer(descriptor: int, root: Path = Path("/proc")) -> bool | None:
+class OpenWriters:
+    """Which files our own user's processes have open for writing, by ``/proc``.
+
+    Looking through all processes takes milliseconds, so one look answers for ``valid_seconds``.
+    """
+
+    def __init__(self, valid_seconds: float = 1.0, root: Path = Path("/proc")) -> None:
+        self._valid_seconds = valid_seconds
+        self._root = root
+        self._taken_at = -math.inf
+        self._files: frozenset[tuple[int, int]] = frozenset()
+        self._lock = threading.Lock()
+
+    def have(self, status: os.stat_result) -> bool:
+        """Whether the file is one of them."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._taken_at > self._valid_seconds:
+                self._files = frozenset(_open_for_writing(self._root))
+                self._taken_at = now
+            return (status.st_dev, status.st_ino) in self._files
+
+
+OURS: Final = OpenWriters()
+
+
+def has_writer(descriptor: int, ours: OpenWriters = OURS) -> bool | None:
     """Whether the file, open here for reading, is open elsewhere for writing; None: unknown."""
     try:
         # Whoever opens it for writing while the lease is held sends this signal; the usual one
@@ -32,7 +61,7 @@ def has_writer(descriptor: int, root: Path = Path("/proc")) -> bool | None:
     except OSError as error:
         if error.errno in {errno.EAGAIN, errno.EWOULDBLOCK}:
             return True
-        return True if _is_open_for_writing(descriptor, root) else None
+        return True if ours.have(os.fstat(descriptor)) else None
     fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
 
@@ -51,26 +80,19 @@ def looks_unfinished(descriptor: int) -> bool:
     return not any(os.pread(descriptor, length, size - length))
 
 
-def _is_open_for_writing(descriptor: int, root: Path) -> bool:
-    status = os.fstat(descriptor)
-    wanted = status.st_dev, status.st_ino
-    return any(
-        (other.st_dev, other.st_ino) == wanted and _writes(folder, name)
-        for folder, name, other in _open_files(root)
-    )
-
-
-def _open_files(root: Path) -> Iterator[tuple[Path, str, os.stat_result]]:
+def _open_for_writing(root: Path) -> Iterator[tuple[int, int]]:
     for process in root.glob("[0-9]*"):
         try:
             names = os.listdir(process / "fd")
         except OSError:  # another user's, or gone
             continue
         for name in names:
-            try:
-                yield process, name, (process / "fd" / name).stat()
-            except OSError:
-                continue
+            if _writes(process, name):
+                try:
+                    status = (process / "fd" / name).stat()
+                except OSError:  # closed meanwhile
+                    continue
+                yield status.st_dev, status.st_ino
 
 
 def _writes(process: Path, name: str) -> bool:

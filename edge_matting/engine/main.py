@@ -47,7 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logs.configure()
     reporter = Reporter(int(arguments[0]))
     identity = EngineIdentity.from_argument(arguments[1])
-    settings = Settings.model_validate_json(sys.stdin.readline())
+    told = sys.stdin.readline()
+    if not told:
+        return FAULT  # the daemon died before it could say what to do
+    settings = Settings.model_validate_json(told)
     try:
         with _only_engine(settings, identity), _hot_folders(settings, identity) as source:
             engine = Engine(_parts(settings, identity, source, reporter))

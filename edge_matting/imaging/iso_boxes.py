@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Final
 
 from edge_matting.imaging.colour_source import CodePoints
@@ -29,12 +30,14 @@ class Heif:
     peak: float | None = None
     items: int = 0
     tiles: int = 1
+    crop: tuple[int, int, int, int] | None = None  # left, top, width, height (``clap``)
     largest: int = 0  # pixels of the largest picture among the items
     boxes: int = 0
     sequence: bool = False
     gain_map: bool = False
     kinds: dict[int, bytes] = field(default_factory=dict)
     primary: int = 0
+    aperture: tuple[int, ...] = ()
     properties: list[tuple[bytes, bytes]] = field(default_factory=list)
     belongs: dict[int, list[int]] = field(default_factory=dict)
     parts: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -145,6 +148,7 @@ def _describe(found: Heif) -> None:
             found.largest = max(found.largest, width * height)
     for kind, body in _of(found, found.primary):
         _take(found, kind, body)
+    found.crop = _crop(found)
     bits = [depth for item in (found.primary, *parts[:1]) for depth in _depths(found, item)]
     found.bits = max(bits, default=8)
     for item in (found.primary, *parts[:1]):
@@ -161,8 +165,25 @@ def _take(found: Heif, kind: bytes, body: bytes) -> None:
     elif kind == b"colr" and body[:4] == b"nclx" and len(body) >= 11:
         primaries, transfer, _ = struct.unpack_from(">HHH", body, 4)
         found.code_points = CodePoints(primaries, transfer, bool(body[10] & 0x80))
+    elif kind == b"clap" and len(body) >= 32:
+        found.aperture = struct.unpack_from(">IIIIiIiI", body)
     elif kind == b"clli" and len(body) >= 4:
         found.peak = float(struct.unpack_from(">H", body)[0]) or None
+
+
+def _crop(found: Heif) -> tuple[int, int, int, int] | None:
+    """The clean aperture in whole pixels (14496-12, 12.1.4); None where it makes no sense."""
+    if not found.aperture or 0 in found.aperture[1::2]:
+        return None
+    wide, high, across, down = (
+        Fraction(above, below)
+        for above, below in zip(found.aperture[::2], found.aperture[1::2], strict=True)
+    )
+    left = across + Fraction(found.width - 1, 2) - (wide - 1) / 2
+    top = down + Fraction(found.height - 1, 2) - (high - 1) / 2
+    width, height = int(wide), int(high)
+    inside = left >= 0 and top >= 0 and left + wide <= found.width and top + high <= found.height
+    return (int(left), int(top), width, height) if inside and width and height else None
 
 
 def _depths(found: Heif, item: int) -> Iterator[int]:

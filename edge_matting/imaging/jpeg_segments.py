@@ -73,8 +73,11 @@ class Jpeg:
         return len(bands) >= self.components and all(not any(band) for band in bands)
 
 
-def read_jpeg(data: bytes, most_scans: int = 1 << 20) -> Jpeg:
-    """Read the segments of the first picture; never raises for what is wrong with them."""
+def read_jpeg(data: bytes, most_scans: int = 1 << 20, most_segments: int = 1 << 20) -> Jpeg:
+    """Read the segments of the first picture; never raises for what is wrong with them.
+
+    Beyond ``most_scans`` or ``most_segments`` it stops.
+    """
     found = Jpeg()
     at = 2
     while (at := _marker(data, at)) >= 0:
@@ -90,6 +93,8 @@ def read_jpeg(data: bytes, most_scans: int = 1 << 20) -> Jpeg:
         (size,) = struct.unpack_from(">H", data, at + 2)
         body = data[at + 4 : at + 2 + size]
         found.segments += 1
+        if found.segments > most_segments:
+            break
         _take(found, kind, body)
         at += 2 + size
         if kind == _SOS:

@@ -161,13 +161,25 @@ def _deep_png(stripped: bytes, picture: ImageFile.ImageFile, seen: Survey, found
 def _heif(data: bytes, seen: Survey, found: Heif) -> Decoded:
     name, kind = seen.name, seen.format
     picture = open_picture(data, kind)
-    if found.bits <= 8:
+    if found.bits <= 8 and (kind == "heic" or found.crop is None):
         return _pillow(picture, seen, seen.orientation)
     load_picture(picture)
     narrow = _array(picture, name)
+    if found.bits <= 8:
+        return Decoded(turned(_cropped(narrow, found), seen.orientation))
     wide = deep_heif(data) if kind == "heic" else _deep_avif(data)
     pixels, notes = _deeper(narrow, wide, found.bits)
+    if kind == "avif":
+        pixels = _cropped(pixels, found)
     return Decoded(turned(pixels, seen.orientation), notes=notes)
+
+
+def _cropped(pixels: Pixels, found: Heif) -> Pixels:
+    """The part that the file says is to be shown; libavif leaves that to its callers."""
+    if found.crop is None or pixels.shape[:2] != (found.height, found.width):
+        return pixels
+    left, top, width, height = found.crop
+    return pixels[top : top + height, left : left + width]
 
 
 def _deep_avif(data: bytes) -> Pixels | None:

@@ -28,7 +28,7 @@ from edge_matting.imaging.exif import adobe_rgb, orientation_of
 from edge_matting.imaging.iptc import from_photoshop
 from edge_matting.imaging.iso_boxes import Heif, read_heif
 from edge_matting.imaging.jpeg_segments import Jpeg, read_jpeg
-from edge_matting.imaging.limits import MOST_CHUNKS, MOST_SCANS, check_costs
+from edge_matting.imaging.limits import MOST_CHUNKS, MOST_SCANS, MOST_SEGMENTS, check_costs
 from edge_matting.imaging.pillow import job_errors, open_picture, require_reader
 from edge_matting.imaging.png_chunks import Png, read_png
 from edge_matting.imaging.raw import RawFile, kind_of, size_of_raw
@@ -115,7 +115,8 @@ def upright(size: tuple[int, int], orientation: int) -> tuple[int, int]:
 
 
 def _jpeg(data: bytes, name: str) -> Survey:
-    found = read_jpeg(data, MOST_SCANS)
+    found = read_jpeg(data, MOST_SCANS, MOST_SEGMENTS)
+    check_costs(found, found.width * found.height, name)
     if not found.frame or not (found.width and found.height):
         error = Truncated if ends_early(data, "jpeg") else NotAnImage
         raise error(f"{name}: a JPEG file without a picture in it")
@@ -256,7 +257,10 @@ def _heif(data: bytes, kind: str, name: str) -> Survey:
         picture = open_picture(data, kind)
         exif = picture.info.get("exif") or None
         orientation = orientation_of(exif)
-        width, height = upright(picture.size, orientation)
+        size = picture.size
+        if kind == "avif" and found.crop is not None:  # libheif has cut HEIC already
+            size = found.crop[2:]
+        width, height = upright(size, orientation)
         xmp = picture.info.get("xmp") or None
     bits = 16 if found.bits > 8 else 8
     header = Header(kind, width, height, bits, orientation, name)

@@ -118,7 +118,7 @@ def _of_one_job() -> Schema:
 
 
 def _actions() -> Schema:
-    state = _object({"state": reference("State")}, needed=["state"])
+    state = _object({"state": reference("ApplianceState")}, needed=["state"])
     return {
         "/api/v1/pause": {"post": _action("Claim no further jobs", state)},
         "/api/v1/resume": {"post": _action("Claim jobs again", state)},

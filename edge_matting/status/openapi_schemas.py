@@ -1,18 +1,25 @@
-"""What the answers of the interface hold, as OpenAPI schemas."""
+"""What the answers hold, as JSON schemas that pydantic makes of the very values that are sent.
+
+``render.py`` sends a value's fields, and beside each reason its code and values; a few fields it
+words in another way, which are named here.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
+from edge_matting.core.jobs import Job, TimeBucket
 from edge_matting.core.states import JobState
-from edge_matting.status.interfaces import ApplianceState
+from edge_matting.status.interfaces import StatusSnapshot, UploadReport
 
 Schema = dict[str, Any]
 
+REF: Final = "#/components/schemas/"
 TEXT: Final[Schema] = {"type": "string"}
 MAYBE_TEXT: Final[Schema] = {"type": ["string", "null"]}
 NUMBER: Final[Schema] = {"type": "number"}
-MAYBE_NUMBER: Final[Schema] = {"type": ["number", "null"]}
 WHOLE: Final[Schema] = {"type": "integer", "minimum": 0}
 MAYBE_WHOLE: Final[Schema] = {"type": ["integer", "null"]}
 YES_NO: Final[Schema] = {"type": "boolean"}
@@ -25,14 +32,36 @@ CODED: Final[Schema] = {
     "properties": {"code": TEXT, "values": {"type": "object"}},
     "required": ["code", "values"],
 }
-MAYBE_CODED: Final[Schema] = {"oneOf": [CODED, {"type": "null"}]}
 ALL_CODED: Final[Schema] = {"type": "array", "items": CODED}
 STATES: Final[Schema] = {"type": "string", "enum": [state.value for state in JobState]}
 BINARY: Final[Schema] = {"type": "string", "format": "binary"}
 
 
-def reference(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
+def schemas() -> dict[str, Schema]:
+    """The components of the document, by name."""
+    found: dict[str, Schema] = {}
+    for name, kind in (
+        ("Status", StatusSnapshot),
+        ("Job", Job),
+        ("Upload", UploadReport),
+        ("TimeBucket", TimeBucket),
+    ):
+        made = TypeAdapter(kind).json_schema(mode="serialization", ref_template=REF + "{model}")
+        parts = made.pop("$defs", {})
+        found |= {part: _as_sent(schema) for part, schema in (parts | {name: made}).items()}
+    _word_status(found)
+    _word_job(found)
+    return found | {
+        "Error": full({"error": full({"code": TEXT, "message": TEXT})}),
+        "Verdict": full({"status": TEXT, "reasons": TEXTS, "reasons_coded": ALL_CODED}),
+        "Session": full({"token_set": YES_NO, "trusted": YES_NO}),
+        "JobWithResult": full(
+            {**found["Job"]["properties"], "result": {"type": ["object", "null"]}}
+        ),
+        "Jobs": full({"jobs": list_of("Job"), "next_before": MAYBE_WHOLE}),
+        "Recent": full({"results": list_of("Job"), "attention": list_of("Job")}),
+        "History": full({"seconds": NUMBER, "slots": list_of("TimeBucket")}),
+    }
 
 
 def full(properties: Schema) -> Schema:
@@ -40,136 +69,56 @@ def full(properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def schemas() -> Schema:
-    """Every schema by its name."""
-    counts = full({state.value: WHOLE for state in JobState})
-    slot = {
-        "finished": WHOLE,
-        "failed": WHOLE,
-        "mean_seconds": MAYBE_NUMBER,
-        "longest_seconds": MAYBE_NUMBER,
-    }
-    return {
-        "Error": full({"error": full({"code": TEXT, "message": TEXT})}),
-        "Verdict": full({"status": TEXT, "reasons": TEXTS, "reasons_coded": ALL_CODED}),
-        "State": {"type": "string", "enum": [state.value for state in ApplianceState]},
-        "Session": full({"token_set": YES_NO, "trusted": YES_NO}),
-        "Status": full(_status(counts)),
-        "Job": full(_job()),
-        "JobWithResult": full({**_job(), "result": {"type": ["object", "null"]}}),
-        "Jobs": full({"jobs": _list("Job"), "next_before": MAYBE_WHOLE}),
-        "Recent": full({"results": _list("Job"), "attention": _list("Job")}),
-        "History": full({"seconds": NUMBER, "slots": {"type": "array", "items": full(slot)}}),
-        "Upload": full(
-            {
-                "id": TEXT,
-                "name": TEXT,
-                "size": WHOLE,
-                "received": WHOLE,
-                "part_bytes": WHOLE,
-                "file": MAYBE_TEXT,
-                "job": MAYBE_WHOLE,
-            }
-        ),
-    }
+def reference(name: str) -> Schema:
+    return {"$ref": REF + name}
 
 
-def _list(name: str) -> Schema:
+def list_of(name: str) -> Schema:
     return {"type": "array", "items": reference(name)}
 
 
-def _status(counts: Schema) -> Schema:
-    queue = {
-        "counts": counts,
-        "arriving": WHOLE,
-        "oldest_pending_seconds": MAYBE_NUMBER,
-        "eta_seconds": MAYBE_NUMBER,
-    }
-    rates = dict.fromkeys(("last_minute", "last_10_minutes", "last_hour"), MAYBE_NUMBER)
-    folder = {
-        "path": TEXT,
-        "recipe": TEXT,
-        "watch": TEXT,
-        "watch_coded": CODED,
-        "free_bytes": MAYBE_WHOLE,
-        "problem": MAYBE_TEXT,
-        "problem_coded": MAYBE_CODED,
-    }
-    return {
-        "state": reference("State"),
-        "by_itself": TEXT,
-        "by_itself_coded": CODED,
-        "to_do": TEXT,
-        "to_do_coded": CODED,
-        "paused": YES_NO,
-        "reasons": TEXTS,
-        "reasons_coded": ALL_CODED,
-        "ready": YES_NO,
-        "not_ready": TEXTS,
-        "not_ready_coded": ALL_CODED,
-        "version": TEXT,
-        "started_at": MOMENT,
-        "uptime_seconds": NUMBER,
-        "plan": {"type": ["object", "null"]},
-        "device": {"type": "object"},
-        "vitals": {"type": "object"},
-        "execution": {"type": ["object", "null"]},
-        "queue": full(queue),
-        "rates": full(rates),
-        "cache": full(
-            {
-                "hits": WHOLE,
-                "misses": WHOLE,
-                "saved_seconds": MAYBE_NUMBER,
-                "entries": WHOLE,
-                "memory_bytes": WHOLE,
-                "disk_bytes": WHOLE,
-                "evictions": WHOLE,
-                "problem": MAYBE_TEXT,
-            }
-        ),
-        "folders": {"type": "array", "items": full(folder)},
-        "engine": full(
-            {"pid": MAYBE_WHOLE, "restarts": WHOLE, "last_progress_seconds": MAYBE_NUMBER}
-        ),
-        "finished": counts,
-        "preparing": {"type": ["object", "null"]},
-        "adaptation": {"type": "object"},
-        "models": TEXTS,
-        "recipes": {"type": "array", "items": {"type": "object"}},
-        "plates": {
-            "type": "array",
-            "items": full({"camera": TEXT, "photos": WHOLE, "since": MOMENT, "updated": MOMENT}),
-        },
-        "max_file_bytes": WHOLE,
-        "state_free_bytes": MAYBE_WHOLE,
-    }
+def _word_status(found: dict[str, Schema]) -> None:
+    counts = full({state.value: WHOLE for state in JobState})
+    found["QueueReport"]["properties"]["counts"] = counts
+    fields = found["Status"]["properties"]
+    fields["device"] = fields.pop("profile")
+    fields |= {"started_at": MOMENT, "finished": counts}
+    fields |= {"ready": YES_NO, "not_ready": TEXTS, "not_ready_coded": ALL_CODED}
+    found["Status"] = full(fields)
 
 
-def _job() -> Schema:
-    output = {"file": TEXT, "kind": TEXT, "format": TEXT, "sha256": MAYBE_TEXT}
-    return {
-        "id": WHOLE,
-        "folder": TEXT,
-        "source": TEXT,
-        "size": WHOLE,
-        "recipe": TEXT,
-        "state": STATES,
-        "attempts": WHOLE,
-        "alone": YES_NO,
-        "stem": TEXT,
-        "original": full({"place": TEXT, "path": TEXT}),
-        "model": MAYBE_TEXT,
-        "parameters": {"type": ["object", "null"]},
-        "code": MAYBE_TEXT,
-        "message": MAYBE_TEXT,
-        "sha256": MAYBE_TEXT,
-        "outputs": {"type": "array", "items": full(output)},
-        "created_at": MOMENT,
-        "updated_at": MOMENT,
-        "finished_at": MAYBE_MOMENT,
-        "seconds": MAYBE_NUMBER,
-        "preview": MAYBE_TEXT,
-        "reasons": TEXTS,
-        "reasons_coded": ALL_CODED,
-    }
+def _word_job(found: dict[str, Schema]) -> None:
+    fields = found["Job"]["properties"]
+    fields["size"] = found["Signature"]["properties"]["size"]
+    del fields["signature"], found["Signature"]
+    fields |= {"created_at": MOMENT, "updated_at": MOMENT, "finished_at": MAYBE_MOMENT}
+    fields |= {"parameters": {"type": ["object", "null"]}, "preview": MAYBE_TEXT}
+    fields |= {"reasons": TEXTS, "reasons_coded": ALL_CODED}
+    found["Job"] = full(fields)
+    # Digests are for the trusted.
+    found["Output"]["properties"]["sha256"] = MAYBE_TEXT
+
+
+def _as_sent(schema: Schema) -> Schema:
+    """An object with every field there, and the codes of its reasons."""
+    if "properties" not in schema:
+        return schema
+    fields = {name: _without_title(field) for name, field in schema["properties"].items()}
+    coded = {f"{name}_coded": _coded(field) for name, field in fields.items()}
+    sent = fields | {name: field for name, field in coded.items() if field is not None}
+    return {**full(sent), "description": schema.get("description", "")}
+
+
+def _without_title(field: Schema) -> Schema:
+    return {key: value for key, value in field.items() if key not in {"title", "default"}}
+
+
+def _coded(field: Schema) -> Schema | None:
+    """What stands beside a field of reasons; None beside any other."""
+    if field.get("format") == "reason":
+        return CODED
+    if "items" in field:
+        return ALL_CODED if _coded(field["items"]) else None
+    if any(_coded(choice) for choice in field.get("anyOf", ())):
+        return {"oneOf": [CODED, {"type": "null"}]}
+    return None

@@ -128,7 +128,7 @@ threading.Thread(target=storm, daemon=True).start()
 came = set()
 while signal.SIGTERM not in came:
     came |= wakeup.wait(30.0)
-print(sorted(came))
+print(sorted(map(int, came)))
 """
     done = subprocess.run(
         ["/usr/bin/env", "python", "-c", code], capture_output=True, text=True, timeout=60,

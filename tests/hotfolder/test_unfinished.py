@@ -51,11 +51,11 @@ def test_room_that_is_not_written_yet_is_waited_for_where_writers_are_unknown(
     monkeypatch.setattr(unfinished, "has_writer", lambda _descriptor: None)
     files = UnfinishedFiles(100.0)
     assert not held(files, path, 0.0)
-    for unfinished_tail in (
+    for make in (
         lambda: os.truncate(path, 10**6),
         lambda: path.write_bytes(bytes(9000)),
     ):
-        unfinished_tail()
+        make()
         assert held(files, path, 0.0)
         assert held(files, path, 99.0)
         assert not held(files, path, 100.0)
@@ -86,10 +86,21 @@ def test_a_file_system_without_leases_is_asked_through_proc(
 
     monkeypatch.setattr(writers.fcntl, "fcntl", refuse)
     with path.open("rb") as reader:
-        assert has_writer(reader.fileno()) is None
+        ours = writers.OpenWriters(valid_seconds=0.0)
+        assert has_writer(reader.fileno(), ours) is None
         with path.open("ab"):
-            assert has_writer(reader.fileno()) is True
-        assert has_writer(reader.fileno()) is None
+            assert has_writer(reader.fileno(), ours) is True
+        assert has_writer(reader.fileno(), ours) is None
+
+
+def test_one_look_through_proc_answers_for_a_burst_of_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Path] = []
+    monkeypatch.setattr(writers, "_open_for_writing", lambda root: looks.append(root) or ())
+    ours = writers.OpenWriters(valid_seconds=60.0)
+    assert not any(ours.have(tmp_path.stat()) for _ in range(1000))
+    assert len(looks) == 1
 
 
 def test_an_end_in_zeros_or_a_hole_looks_unfinished(path: Path) -> None:

@@ -30,6 +30,7 @@ from tools.chaos.box import Box, GaveUpError, small_disk
 from tools.chaos.check import broken_invariants, charged
 from tools.chaos.faults import Fault, expected_seconds, plan_faults, strike
 from tools.chaos.photos import Drop, make_malformed, make_photos
+from tools.chaos.plants import Plant, plant, uproot
 from tools.waiting import wait_until
 
 REST_SECONDS = 240.0
@@ -89,15 +90,17 @@ def make_plan(rng: random.Random, images: int, kills: int) -> Plan:
 def run(box: Box, plan: Plan) -> tuple[Counter[str], list[str]]:
     """The whole drama: what was done to it, and what it broke."""
     done: Counter[str] = Counter()
+    plants: list[Plant] = []
     with box:
         try:
-            box.start()
+            _start(box)
+            plants = plant(box.hot, box.ledger_path.parent, plan.drops)
             _disturb(box, plan, done)
             _rest(box)
             _start_cleanly(box)
         except GaveUpError as error:
-            return done, [str(error), *_fallen(box), *_check(box, plan)]
-        return done, [*_fallen(box), *_check(box, plan)]
+            return done, [str(error), *_fallen(box), *_check(box, plan, plants)]
+        return done, [*_fallen(box), *_check(box, plan, plants)]
 
 
 def _disturb(box: Box, plan: Plan, done: Counter[str]) -> None:
@@ -120,6 +123,12 @@ def _disturb(box: Box, plan: Plan, done: Counter[str]) -> None:
                 raise feeder.error
     finally:
         closing.set()
+
+
+def _start(box: Box) -> None:
+    box.start()
+    if not box.wait_ready():
+        raise GaveUpError("it did not become ready")
 
 
 def _rest(box: Box) -> None:
@@ -157,8 +166,9 @@ def _stop(box: Box) -> None:
         raise GaveUpError(f"a clean stop ended with status {status}")
 
 
-def _check(box: Box, plan: Plan) -> list[str]:
-    broken = broken_invariants(box.hot, box.ledger_path, plan.drops)
+def _check(box: Box, plan: Plan, plants: list[Plant]) -> list[str]:
+    planted = list(uproot(plants, box.ledger_path.parent, plan.drops))
+    broken = [*planted, *broken_invariants(box.hot, box.ledger_path, plan.drops)]
     tracebacks = box.log().count("Traceback (most recent call last)")
     return [*broken, f"{tracebacks} tracebacks in the log"] if tracebacks else broken
 

@@ -19,6 +19,7 @@ from typing import Any, final
 import psutil
 import yaml
 
+from tools.chaos.plants import NAME as PLANTED
 from tools.waiting import wait_until
 
 STALL_SECONDS = 5.0
@@ -165,7 +166,9 @@ class Box:
     def has_work(self) -> bool:
         """Whether photos lie in ``in/``."""
         return any(
-            not name.startswith(".") for _, _, names in os.walk(self.hot / "in") for name in names
+            not name.startswith((".", PLANTED))
+            for _, _, names in os.walk(self.hot / "in")
+            for name in names
         )
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> bool:

@@ -12,9 +12,10 @@ import numpy as np
 
 from edge_matting.core.errors import JobError, NotAnImage, TooLarge, TooSlow, Truncated, Unsupported
 from edge_matting.imaging import Photo, decode, to_srgb
+from edge_matting.imaging.iso_boxes import Heif
 from edge_matting.imaging.pixels import turned
 from edge_matting.imaging.survey import Survey, survey
-from edge_matting.imaging.tiff_layout import LAB, RGB, WHITE_IS_ZERO, Layout, Tiff
+from edge_matting.imaging.tiff_layout import BLACK_IS_ZERO, LAB, RGB, WHITE_IS_ZERO, Layout, Tiff
 from tools.conformance.readers import Pixels, Reading, with_imagemagick, with_own_tool
 
 MAX_PIXELS: Final = 60_000_000
@@ -71,6 +72,8 @@ _REFUSALS: Final = (
     ("premature end", "cut short, which ImageMagick does not mind"),
     ("ends too early", "cut short, which ImageMagick does not mind"),
     ("BMFF parsing failed", "breaks a rule of AVIF that its own library insists on"),
+    ("Invalid tone mapped image item", "breaks a rule of AVIF that its own library insists on"),
+    ("could not create decoder object", "its own library, libwebp, refuses it"),
 )
 
 
@@ -156,11 +159,25 @@ def _explained(seen: Survey, photo: Photo, told: str) -> str:
     reason = next((words for sign, words in _REASONS if sign in notes), "")
     if not reason and isinstance(seen.container, Tiff) and seen.container.picture is not None:
         reason = _tiff_reason(seen.container.picture)
+    if not reason and isinstance(seen.container, Heif):
+        reason = _heif_reason(seen.container, told)
+    if not reason and seen.format == "webp" and "alpha" in told:
+        reason = "transparency that its header denies, which ImageMagick shows"
     if not reason and seen.format == "bmp":
         reason = _bmp_reason(told)
     if not reason and seen.facts.icc is not None and photo.icc is None:
         return "converted through its profile while it was read"
     return reason
+
+
+def _heif_reason(found: Heif, told: str) -> str:
+    if found.tiles > 1 and "alpha" in told:
+        return "transparency of a grid, which older versions of libavif and libheif put elsewhere"
+    if found.items > found.tiles and "heif-convert: Input" in told:
+        return "coded by its difference from another picture, which older versions of libheif show"
+    if found.crop is not None:
+        return "cut at half a pixel"
+    return ""
 
 
 def _bmp_reason(told: str) -> str:
@@ -170,17 +187,23 @@ def _bmp_reason(told: str) -> str:
 
 
 def _tiff_reason(layout: Layout) -> str:
-    if layout.photometric == WHITE_IS_ZERO and layout.depth not in (1, 2, 4, 8, 16):
-        return "white is 0, which ImageMagick heeds at 1, 2, 4, 8 and 16 bits alone"
-    if layout.fill_order == 2 and layout.depth in (2, 4):
-        return "bits in reverse order at 2 or 4 bits a sample, which ImageMagick does not turn"
-    if layout.photometric == LAB:
-        return "L*a*b* turned into sRGB by another white"
-    if layout.depth == 24:
-        return "24 bits a sample, which ImageMagick cuts in another place"
-    if layout.photometric == RGB and layout.extra[:1] == (0,):
-        return "a channel of unspecified meaning, which the others take for transparency"
-    return ""
+    grey, unspecified = layout.photometric == BLACK_IS_ZERO, layout.extra[:1] == (0,)
+    inverted = layout.photometric == WHITE_IS_ZERO
+    reasons = (
+        (inverted and layout.depth not in (1, 2, 4, 8, 16),
+         "white is 0, which ImageMagick heeds at 1, 2, 4, 8 and 16 bits alone"),
+        (layout.fill_order == 2 and layout.depth in (2, 4),
+         "bits in reverse order at 2 or 4 bits a sample, which ImageMagick does not turn"),
+        (layout.page > 0, "its first page is a thumbnail, which the others show"),
+        (layout.compression == 3,
+         "fax coding that older versions of libtiff, which the others use, read wrongly"),
+        (grey and layout.samples > 1 and not layout.extra, "channels of unspecified meaning"),
+        (layout.photometric == LAB, "L*a*b* turned into sRGB by another white"),
+        (layout.depth == 24, "24 bits a sample, which ImageMagick cuts in another place"),
+        (layout.photometric == RGB and unspecified,
+         "a channel of unspecified meaning, which the others take for transparency"),
+    )  # fmt: skip
+    return next((reason for holds, reason in reasons if holds), "")
 
 
 _REASONS: Final = (

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import re
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,11 @@ COLUMNS = (
 )
 
 
+def _item(text: str) -> str:
+    """One entry of a list, in lines of the documents' width."""
+    return textwrap.fill(text, 118, initial_indent="  - ", subsequent_indent="    ")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="1 when the page is not current")
@@ -117,7 +123,7 @@ def table() -> str:
     lines += [f"| {' | '.join(_row(*each))} |" for each in planned]
     lines += ["", "Why, in the planner's own words:", ""]
     for name, _, plan in planned:
-        lines += [f"- **{name}**", *(f"  - {reason}" for reason in plan.reasons)]
+        lines += [f"- **{name}**", *(_item(reason) for reason in plan.reasons)]
     return "\n".join([HEAD, *lines]) + "\n"
 
 

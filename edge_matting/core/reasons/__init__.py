@@ -8,7 +8,7 @@ have the English sentence; who speaks another language asks for it by code and v
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, final
 
@@ -63,6 +63,15 @@ class Reason(str):
         reason.code = code
         reason.values = MappingProxyType(values)
         return reason
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, handler: Callable[[type], Any]) -> Any:
+        """To whoever reads answers a reason is its sentence."""
+        return handler(str)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: object, _handler: object) -> dict[str, str]:
+        return {"type": "string", "format": "reason"}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copied and pickled by what it was made of."""
