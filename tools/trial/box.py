@@ -81,7 +81,8 @@ class Box:
         self.wait(self.ready, lambda: "not ready")
 
     def status(self) -> Any:
-        return json.loads(self.container.run(PROGRAM, "status", "--json", check=False))
+        said = self.container.run(PROGRAM, "status", "--json", check=False)
+        return json.loads(said[said.index("{") :])  # behind the log's lines
 
     def pause(self) -> None:
         """Have it take nothing into work, as the page's button does; a restart ends that."""
