@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -101,7 +102,8 @@ def test_a_photo_that_is_too_slow_is_given_up_and_the_others_go_back(
     monkeypatch.setattr(worker_module, "for_recipe", lambda _recipe, tools, _other: tools)
     source: Any = Source()
     slow, other = (
-        SimpleNamespace(job=SimpleNamespace(id=n, source=f"{n}.jpg", model=None)) for n in (1, 2)
+        SimpleNamespace(job=SimpleNamespace(id=n, source=f"{n}.jpg", model=None, signature=SIZE))
+        for n in (1, 2)
     )
     reporter: Any = SimpleNamespace(
         progress=lambda _stage: None, rest=lambda: None, obstacle=lambda _place, _what: None
@@ -132,4 +134,7 @@ def test_a_photo_that_is_too_slow_is_given_up_and_the_others_go_back(
     assert source.released == [other.job.id]
 
 
-TOOLS = worker_module.Tools(SimpleNamespace(), SimpleNamespace(), None, lambda _stage: None)  # type: ignore[arg-type]
+SIZE = SimpleNamespace(size=10)
+GATE: Any = SimpleNamespace(reading=lambda _size, _wait: nullcontext())
+NOTHING: Any = SimpleNamespace()
+TOOLS = worker_module.Tools(NOTHING, NOTHING, GATE, lambda _stage: None)
