@@ -91,7 +91,8 @@ model: $(DEV) $(WORK)/teachers/u2net.onnx
 	$(FURTHER) --work $(WORK)/a --seed 11
 	$(FURTHER) --work $(WORK)/b --seed 12
 	$(BIN)/python -m tools.training.mean $(WORK)/a $(WORK)/b --base $(WORK)/set --to $(WORK)/mean
-	$(BIN)/python -m tools.training.export --work $(WORK)/mean --card models/MODEL_CARD.md
+	$(BIN)/python -m tools.training.export --work $(WORK)/mean --card models/MODEL_CARD.md \
+		--also tools/training/teachers/provenance.txt
 	$(BIN)/python -m tools.training.quantise --work $(WORK)
 	$(BIN)/python -m tools.training.evaluate --work $(WORK) --models models/default models/default:int8 \
 		--sides 192 224 256 288 320 384 448 --write $${FLOOR:-0.935}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge_matting.config.recipe import Canvas, Crop, Ground, OutputSpec, Recipe
+from edge_matting.config.recipe import Canvas, Crop, GroundSettings, OutputSpec, Recipe
 
 _PNG: Final = OutputSpec(kind="cutout", format="png")
-_NONE: Final = Ground(find="none")
+_NONE: Final = GroundSettings(find="none")
 
 BUILT_IN: Final[dict[str, Recipe]] = {
     "cutout": Recipe(),

@@ -228,7 +228,7 @@ class ShadowSettings(Frozen):
         return _checked_colour(value)
 
 
-class Ground(Frozen):
+class GroundSettings(Frozen):
     """What the set is known to look like: exactly one of a word, a screen's colour, a plate."""
 
     find: Literal["auto", "none", "plain"] | None = None
@@ -272,7 +272,7 @@ class Ground(Frozen):
         return value
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> Ground:
+    def _exactly_one(self) -> GroundSettings:
         chosen = [each for each in (self.find, self.chroma, self.plate) if each is not None]
         if len(chosen) != 1:
             raise ValueError("give one of auto, none, plain, {chroma: ...}, {plate: ...}")
@@ -285,7 +285,7 @@ class Recipe(Frozen):
     outputs: tuple[OutputSpec, ...] = (OutputSpec(),)
     exposure: Literal["auto", "none"] = "auto"
     """auto: a very dark photo is equalised, for the network's eyes only."""
-    ground: Ground = Ground(find="auto")
+    ground: GroundSettings = GroundSettings(find="auto")
     refinement: Literal["auto", "none", "fast", "quality"] = "auto"
     alpha_threshold: Annotated[int, Field(ge=0, le=255)] = 0
     """Alpha below it (of 255) becomes 0; 0: off."""

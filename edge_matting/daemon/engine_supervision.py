@@ -38,6 +38,9 @@ ENDED_UNHEALTHY = 6
 
 LONG_LIFE_SECONDS = 600.0
 
+READY_BACKOFFS = 4
+"""Engines that get ready and end without a photo are not waited for longer than so many deaths."""
+
 LOST_IN_A_ROW = 3
 """Engines that lost the GPU and finished nothing, before one is started without it."""
 
@@ -257,7 +260,8 @@ class EngineSupervision:
         elif status != RECYCLE:
             self._deaths += 1
             self.restarts += 1
-            self.ended_in_a_row = 0 if _was_of_use(engine) else self.ended_in_a_row + 1
+            if guilty or (status or 0) > 0:  # and not by a signal from outside, which tells nothing
+                self.ended_in_a_row = 0 if _was_of_use(engine) else self.ended_in_a_row + 1
             cause = _cause(status, killed_for_memory=engine.was_killed_for_memory())
             self.last_problem = engine.events.problem or cause
             log.error("engine %d: %s", engine.pid, cause)
@@ -266,7 +270,7 @@ class EngineSupervision:
         self._give_back(guilty=guilty)
 
     def _backoff(self) -> float:
-        times = max(self._deaths, self.ended_in_a_row)
+        times = max(self._deaths, min(self.ended_in_a_row, READY_BACKOFFS))
         return BACKOFF_SECONDS[min(times, len(BACKOFF_SECONDS) - 1)]
 
     def _note_loss(self, engine: EngineProcess, status: int | None) -> None:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge_matting.config import Ground, Recipe
+from edge_matting.config import GroundSettings, Recipe
 from edge_matting.core.arrays import Alpha, Rgb
 from edge_matting.core.errors import PermanentError, SourceUnreadable, TemporaryError
 from edge_matting.core.jobs import GroundFound
@@ -108,7 +108,7 @@ def camera_of(photo: Photo) -> str:
     return f"{camera_name(photo.metadata.exif) or 'unnamed camera'}, {width} x {height}"
 
 
-def doubts_of(wanted: Ground, found: GroundFound | None) -> tuple[str, ...]:
+def doubts_of(wanted: GroundSettings, found: GroundFound | None) -> tuple[str, ...]:
     """Reasons for review that the ground gives."""
     if found is None:
         return ()

@@ -80,6 +80,7 @@ def list_of(name: str) -> Schema:
 def _word_status(found: dict[str, Schema]) -> None:
     counts = full({state.value: WHOLE for state in JobState})
     found["QueueReport"]["properties"]["counts"] = counts
+    found["PlateNote"]["properties"] |= {"since": MOMENT, "updated": MOMENT}
     fields = found["Status"]["properties"]
     fields["device"] = fields.pop("profile")
     fields |= {"started_at": MOMENT, "finished": counts}

@@ -60,7 +60,7 @@ class StatusServer:
         self._thread.start()
         end = time.monotonic() + START_SECONDS
         while not self._server.started and self._thread.is_alive() and time.monotonic() < end:
-            time.sleep(0.005)
+            self._thread.join(0.005)  # not sleep(), which a clock set back can end in EINVAL
         log.info("status page on %s", self.url)
 
     def _config(self, bridge: WsgiBridge) -> uvicorn.Config:

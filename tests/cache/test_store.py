@@ -150,7 +150,7 @@ while True:
 
 def test_kill_9_during_writes_of_two_processes_leaves_no_torn_entry(tmp_path):
     root = Path(__file__).parents[2]
-    paths = ":".join(map(str, (root / "tests", root / "tools", root)))
+    paths = ":".join(map(str, (root / "tests" / "support", root)))
     for life in range(2):
         processes = [
             subprocess.Popen(

@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from fake_model import MANIFEST, FakeSession
 from fakes import QuietReporter
 from harness import PHOTO, RunningAppliance, files
 
@@ -306,7 +307,7 @@ def test_a_full_state_folder_is_reported_loses_nothing_and_goes_on(appliance):
         box.write_config(limits={"min_free_mb": 2})
         assert box.process is not None
         box.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "configuration was read again" in box.log(), "new limits")
+        wait_for(lambda: "configuration reloaded" in box.log(), "new limits")
         filler = fill(box.state_dir, leave=1_000_000)
         wait_unready(box, f"{box.state_dir} ", "limits.min_free_mb")
         filler.unlink()
@@ -360,7 +361,8 @@ def test_a_photo_whose_whole_folder_went_away_under_the_worker_is_not_failed(tmp
     with Ledger.open(settings.ledger_path, clock=SystemClock(), max_attempts=3) as ledger:
         claim = claimed(ledger, folder)
         folder.path.rename(tmp_path / "away")
-        worker_of(ledger, settings, None).perform(claim, lambda: None)
+        tools = Tools(FakeSession(np.zeros((8, 8))), MANIFEST, PixelBudget(10**9), lambda _: None)
+        worker_of(ledger, settings, tools).perform(claim, lambda: None)
         job = ledger.get(claim.job.id)
         assert job is not None
         assert (job.state, job.attempts) == (JobState.PENDING, 0)

@@ -264,7 +264,7 @@ DOWN = {"LoadState": "loaded", "ActiveState": "failed", "SubState": "failed", "N
     [
         ({"Result": "exit-code", "ExecMainStatus": "2"}, "systemd does not try again"),
         ({"Result": "exit-code", "ExecMainStatus": "226"}, "install.sh dropins"),
-        ({"Result": "exit-code", "ExecMainStatus": "99"}, "journalctl -u edge-matting says more"),
+        ({"Result": "exit-code", "ExecMainStatus": "99"}, "journalctl -u edge-matting shows more"),
         ({"Result": "watchdog", "ExecMainStatus": "6"}, "the watchdog ended it"),
         ({"Result": "start-limit-hit", "ExecMainStatus": "1"}, "systemctl reset-failed"),
         ({"Result": "timeout", "ExecMainStatus": "0"}, "was not ready in time"),

@@ -14,7 +14,7 @@ from edge_matting.config import (
     Background,
     Canvas,
     Crop,
-    Ground,
+    GroundSettings,
     OutputSpec,
     Recipe,
     Settings,
@@ -102,11 +102,13 @@ def test_every_parameter_inside_a_recipes_parts_changes_its_key():
         "canvas": Canvas,
         "shadow": ShadowSettings,
         "background": Background,
-        "ground": Ground,
+        "ground": GroundSettings,
     }
     for name, kind in classes.items():
         told = {key for value in NESTED_VALUES[name] for key in value}
-        rest = {Background: {"image", "image_sha256"}, Ground: {"plate_sha256"}}.get(kind, set())
+        rest = {Background: {"image", "image_sha256"}, GroundSettings: {"plate_sha256"}}.get(
+            kind, set()
+        )
         assert told | rest == set(kind.model_fields), "a new parameter needs a value here"
         wrapped = [[value] if name == "outputs" else value for value in NESTED_VALUES[name]]
         keys = {recipe_of(**{name: value}).key() for value in wrapped}

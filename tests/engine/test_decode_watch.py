@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +16,7 @@ from edge_matting.core.states import JobState
 from edge_matting.engine import worker as worker_module
 from edge_matting.engine.decode_watch import DecodeWatch
 from edge_matting.engine.worker import EngineHooks, Supply, Worker
+from edge_matting.pipeline import PixelBudget
 from tools.waiting import wait_until
 
 
@@ -102,7 +102,11 @@ def test_a_photo_that_is_too_slow_is_given_up_and_the_others_go_back(
     monkeypatch.setattr(worker_module, "for_recipe", lambda _recipe, tools, _other: tools)
     source: Any = Source()
     slow, other = (
-        SimpleNamespace(job=SimpleNamespace(id=n, source=f"{n}.jpg", model=None, signature=SIZE))
+        SimpleNamespace(
+            job=SimpleNamespace(
+                id=n, source=f"{n}.jpg", model=None, signature=SimpleNamespace(size=1)
+            )
+        )
         for n in (1, 2)
     )
     reporter: Any = SimpleNamespace(
@@ -134,7 +138,5 @@ def test_a_photo_that_is_too_slow_is_given_up_and_the_others_go_back(
     assert source.released == [other.job.id]
 
 
-SIZE = SimpleNamespace(size=10)
-GATE: Any = SimpleNamespace(reading=lambda _size, _wait: nullcontext())
 NOTHING: Any = SimpleNamespace()
-TOOLS = worker_module.Tools(NOTHING, NOTHING, GATE, lambda _stage: None)
+TOOLS = worker_module.Tools(NOTHING, NOTHING, PixelBudget(10**9), lambda _stage: None)

@@ -167,10 +167,12 @@ def test_the_strongest_reasons_are_said_and_never_none() -> None:
 
 
 def test_the_page_knows_every_reason() -> None:
-    from edge_matting.status.texts import ENGLISH
+    from edge_matting.core.reasons.photos import WORDS
+    from edge_matting.pipeline.grounds import DISAGREES, NOT_FOUND
 
-    for word in (*REASONS, "no_subject"):
-        assert ENGLISH[f"code_{word}"]
+    for word in (*REASONS, "no_subject", NOT_FOUND, DISAGREES):
+        assert WORDS[word]["en"]
+        assert WORDS[word]["zh"]
 
 
 def test_the_sample_photo_goes_out_and_not_to_review() -> None:

@@ -57,6 +57,7 @@ class Bench:
         settings = {
             "recipes.cutout.outputs": "[{kind: alpha, format: png}]",
             "recipes.cutout.refinement": "none",
+            "recipes.cutout.ground": "none",
         }
         chosen = [part for item in settings.items() for part in ("--set", "=".join(item))]
         command = ["process", *map(str, photos), "-o", str(out), "-c", str(self.config)]

@@ -223,14 +223,15 @@ def test_an_original_whose_path_is_longer_than_the_system_takes_is_put_away(
     folder: HotFolder, target: Place
 ) -> None:
     """Fits below ``in/`` by one byte, and would not below ``failed/``."""
-    names = ["d" * 250] * 15
+    room = 4094 - len(os.fsencode(folder.inbox)) - 1
+    names = ["d" * 240] * ((room - 10) // 241)
     here = os.open(folder.inbox, os.O_RDONLY)
     for name in names:
         os.mkdir(name, dir_fd=here)
         below = os.open(name, os.O_RDONLY, dir_fd=here)
         os.close(here)
         here = below
-    length = 4094 - len(os.fsencode(folder.inbox)) - 15 * 251 - 1
+    length = room - len(names) * 241
     source = "/".join([*names, "x" * (length - 4) + ".jpg"])
     path = folder.inbox / source
     assert len(os.fsencode(path)) == 4094

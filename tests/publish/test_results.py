@@ -135,6 +135,7 @@ def test_the_sidecar_has_the_keys_of_the_interface() -> None:
             "predicted_error": None,
             "doubted": None,
         },
+        "ground": None,
         "notes": ["several frames"],
         "seconds": {"decode": 0.1, "total": 1.5},
         "attempts": 2,

@@ -422,7 +422,8 @@ def test_a_recording_is_made_once_for_each_shape_and_replayed() -> None:
 def test_a_torch_model_does_photos_from_the_command_line(exported: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("state_dir: state\nhot_folders: [{path: hot}]\ndevice: {precision: bf16}\n")
-    assert main(["models", "add", str(exported), "--id", "mine", "-c", str(config)]) == 0
+    arguments = ["models", "add", str(exported), "--id", "mine", "--preset", "unit"]
+    assert main([*arguments, "-c", str(config)]) == 0
     out = tmp_path / "out"
     photo = [str(path) for path in PHOTOS.glob("portrait-002.jpg")]
     command = ["process", *photo, "-o", str(out), "--model", "mine", "-c", str(config)]

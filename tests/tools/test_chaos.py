@@ -89,7 +89,7 @@ def test_a_held_engine_is_replaced_and_its_photo_is_not_charged(tmp_path):
         wait_for(lambda: not engine.is_running() or box.engine() != engine, "new engine", 30)
         wait_for((box.hot / "done" / "a.jpg").exists, "finished photo", 30)
         assert charged(box.hot) == 0
-        assert f"engine {engine.pid} held by SIGSTOP" in box.log()
+        assert f"engine {engine.pid}: the engine was held by SIGSTOP" in box.log()
 
 
 def test_a_seed_gives_the_same_photos_arrivals_and_faults():

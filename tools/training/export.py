@@ -194,7 +194,8 @@ def write_manifest(
         origin=indented(options.origin),
         unlabelled="".join(
             said for group, said in WITHOUT_MASKS.items() if store.select(group, validation=False)
-        ),
+        )
+        + (options.also.read_text() if options.also else ""),
     )
     durable_write(path.with_name("manifest.yaml"), text.encode())
 
@@ -232,7 +233,10 @@ def main() -> None:
         action="store_true",
         help="what it says on average over training photos becomes part of the weights",
     )
-    parser.add_argument("--version", default="2026.11.7")
+    parser.add_argument(
+        "--also", type=Path, metavar="FILE", help="more lines on what it was trained on"
+    )
+    parser.add_argument("--version", default="2026.11.30")
     parser.add_argument("--machine", default="2 CPU cores")
     parser.add_argument("--origin", default=ORIGIN, help="what the weights began as, a sentence")
     options = parser.parse_args()

@@ -13,13 +13,13 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from tools.training.checkpoint import Progress, averaged_net
 from tools.training.export import to_onnx
-from tools.training.network import MattingNet
+from tools.training.network import MattingNet, UpStep
 from tools.training.warm_start import load_exported
 
 
@@ -27,6 +27,24 @@ def part_of(text: str) -> tuple[Path, float]:
     """`PATH=SHARE` or `PATH`."""
     path, _, share = text.partition("=")
     return Path(path), float(share or 1)
+
+
+@torch.no_grad()
+def in_one_scale(net: MattingNet) -> None:
+    """Fold the norm behind each sum of the decoder into what is summed; the function stays.
+
+    The sum may be of any scale, for the norm takes it back: two runs drift apart in it, and the
+    mean of their weights would be of neither.
+    """
+    for step in [m for m in net.modules() if isinstance(m, UpStep)]:
+        norm = cast("Any", step.normal)
+        factor = norm.weight / (norm.running_var + norm.eps).sqrt()
+        for summed in (step.narrow, step.skip):
+            summed.weight.mul_(factor[:, None, None, None])
+        norm.bias.sub_(norm.running_mean * factor)
+        norm.running_mean.zero_()
+        norm.running_var.fill_(1.0)
+        norm.weight.fill_((1.0 + norm.eps) ** 0.5)
 
 
 @torch.no_grad()
@@ -46,6 +64,7 @@ def mean_of(parts: list[tuple[Path, float]], *, attention: bool) -> tuple[Mattin
                 load_exported(net, Path(scratch) / "run.onnx")
         else:
             load_exported(net, path)
+        in_one_scale(net)
         for name, value in net.state_dict().items():
             if value.dtype.is_floating_point:
                 state[name] = state.get(name, 0) + value * (share / total)

@@ -51,7 +51,9 @@ def an_earlier_release_is_upgraded_with_all_it_holds(box: Box) -> str:
     box.wait_done()
     box.pause()
     box.drop(30, "waiting")
-    box.wait(lambda: box.status()["queue"]["pending"] >= 30, lambda: "the queue does not fill")
+    box.wait(
+        lambda: box.status()["queue"]["counts"]["pending"] >= 30, lambda: "the queue does not fill"
+    )
     config = box.container.path(CONFIG).read_bytes()
     entries = box.status()["cache"]["entries"]
     must(entries >= 8, f"{entries} entries in the cache")
@@ -66,7 +68,7 @@ def an_earlier_release_is_upgraded_with_all_it_holds(box: Box) -> str:
     listed = run(PROGRAM, "models", "list", "-c", CONFIG)
     must(OWN_MODEL in listed, f"the operator's own model is gone:\n{listed}")
     must(box.container.succeeds(PROGRAM, "check-config", "-c", CONFIG), "the old settings fail")
-    counts = status["queue"]
+    counts = status["queue"]["counts"]
     return f"{former} to {status['version']}: {counts}; {_again(box)}; {each_exactly_once(box)}"
 
 

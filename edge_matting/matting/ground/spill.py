@@ -47,12 +47,12 @@ def _window(reach: int) -> Any:
 
 
 def _carried(chroma: Alpha, deep: Any) -> Alpha:
-    """The chroma of the ``deep`` cells (h x w), never below 0, carried on to those around them."""
-    held = np.maximum(chroma, 0) * deep
+    """The chroma of the ``deep`` cells (h x w), carried on to those around them; 0 far from any."""
+    held = chroma * deep
     result = np.zeros_like(chroma)
     for sigma in (24.0, 8.0):
         weight: Any = cv2.GaussianBlur(deep.astype(np.float32), (0, 0), sigma)
         total: Any = cv2.GaussianBlur(held.astype(np.float32), (0, 0), sigma)
         trust = np.minimum(weight * 50, 1)
         result = result + trust * (total / (weight + _TINY) - result)
-    return np.asarray(np.where(deep, np.maximum(chroma, 0), result), np.float32)
+    return np.asarray(np.where(deep, chroma, result), np.float32)
