@@ -59,13 +59,33 @@ def read_pixels(data: bytes, seen: Survey) -> Decoded:
         return _heif(data, seen, container)
     if isinstance(container, Png):
         return _png(data, seen)
+    return _plain(data, seen)
+
+
+def _plain(data: bytes, seen: Survey) -> Decoded:
+    """WebP, GIF and BMP."""
     found = damage(data, seen.format)
     if found is not None:
         raise Truncated(f"{seen.name}: the {seen.format.upper()} data is incomplete: {found}")
-    decoded = _pillow(open_picture(data, seen.format), seen, seen.orientation)
+    picture = open_picture(data, seen.format)
+    decoded = _pillow(picture, seen, seen.orientation)
+    if seen.format == "gif":
+        return Decoded(_uncovered(decoded.pixels, picture), decoded.grey)
     if seen.format == "bmp" and data[30:31] in (b"\x01", b"\x02"):
         _check_runs(data, decoded.pixels, seen.name)
     return decoded
+
+
+def _uncovered(pixels: Pixels, picture: ImageFile.ImageFile) -> Pixels:
+    """A GIF's canvas, transparent where its first frame does not reach."""
+    left, top, right, bottom = picture.dispose_extent  # type: ignore[attr-defined]
+    if (left, top) == (0, 0) and right >= pixels.shape[1] and bottom >= pixels.shape[0]:
+        return pixels
+    rgba = np.asarray(Image.fromarray(pixels).convert("RGBA")).copy()
+    outside = np.ones(rgba.shape[:2], np.bool_)
+    outside[top:bottom, left:right] = False
+    rgba[outside] = 0
+    return np.asarray(rgba)
 
 
 def _check_runs(data: bytes, pixels: Pixels, name: str) -> None:

@@ -224,6 +224,17 @@ def test_a_transparent_shade_is_found_at_any_depth() -> None:
     assert [place for place in range(16) if photo.alpha[0, place] == 0] == [3]
 
 
+def test_a_gif_is_transparent_where_its_first_frame_does_not_reach() -> None:
+    whole = bytearray(saved(Image.fromarray(scene()).quantize(16), "GIF"))
+    whole[6:10] = struct.pack("<HH", WIDE + 10, HIGH + 6)
+    photo = decoded(bytes(whole))
+    assert photo.rgb.shape == (HIGH + 6, WIDE + 10, 3)
+    assert photo.alpha is not None
+    assert photo.alpha[:HIGH, :WIDE].all()
+    assert not photo.alpha[HIGH:].any()
+    assert not photo.alpha[:, WIDE:].any()
+
+
 # -- depth of HEIC and AVIF -----------------------------------------------------------------------
 
 

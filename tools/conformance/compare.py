@@ -163,6 +163,8 @@ def _explained(seen: Survey, photo: Photo, told: str) -> str:
         reason = _heif_reason(seen.container, told)
     if not reason and seen.format == "webp" and "alpha" in told:
         reason = "transparency that its header denies, which ImageMagick shows"
+    if not reason and seen.format == "gif" and ": size" in told:
+        reason = "a frame larger than its canvas, which is widened here as browsers do"
     if not reason and seen.format == "bmp":
         reason = _bmp_reason(told)
     if not reason and seen.facts.icc is not None and photo.icc is None:
