@@ -42,6 +42,7 @@ def an_earlier_release_is_upgraded_with_all_it_holds(box: Box) -> str:
         ("min_free_mb: 500", f"min_free_mb: {MIN_FREE_MB}"),
         ("settle_seconds: 2.0", "settle_seconds: 0.5"),
         ("model: default", f"model: {OLD_MODEL}"),
+        ("precision: auto", "precision: fp32"),  # the cache keeps mattes of each precision apart
     )
     own = "/source/models/quality/matting_mobilenetv2_attention.onnx"
     run(PROGRAM, "models", "add", own, "--id", OWN_MODEL, "-c", CONFIG, user="edge-matting")
