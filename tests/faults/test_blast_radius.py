@@ -6,53 +6,22 @@ import errno
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from fakes import ManualClock
 from harness import RunningAppliance
+from ledger_jobs import failed_jobs
 
 from edge_matting.config import Settings
-from edge_matting.config.settings import HotFolder
 from edge_matting.core import renames
-from edge_matting.core.errors import NotAnImage
-from edge_matting.core.jobs import Failed, Place, Signature, Source
+from edge_matting.core.jobs import Place
 from edge_matting.core.states import JobState
 from edge_matting.daemon.intake import Intake
 from edge_matting.engine.jobs.hotfolder_source import HotFolderSource
-from edge_matting.hotfolder.layout import prepare
 from edge_matting.ledger import Ledger
 from tools.waiting import wait_for
 
 EVERY_ERROR = sorted(errno.errorcode)
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    settings = Settings(
-        state_dir=tmp_path / "state", hot_folders=(HotFolder(path=tmp_path / "hot"),)
-    )
-    settings.state_dir.mkdir()
-    prepare(settings.hot_folders[0])
-    return settings
-
-
-@pytest.fixture
-def ledger(settings: Settings, clock: ManualClock) -> Iterator[Ledger]:
-    with Ledger.open(settings.ledger_path, clock=clock, max_attempts=3) as opened:
-        yield opened
-
-
-def failed_jobs(settings: Settings, ledger: Ledger, names: list[str]) -> None:
-    """Photos in ``in/`` that could not be done, and are to be put away."""
-    folder = settings.hot_folders[0]
-    for name in names:
-        path = folder.inbox / name
-        path.write_bytes(name.encode())
-        source = Source(str(folder.path), name, Signature.of(path.lstat()), "cutout")
-        ledger.enqueue([source])
-    for claim in ledger.claim(len(names)):
-        ledger.finish(claim, Failed(NotAnImage("no picture")))
 
 
 @pytest.mark.parametrize("number", EVERY_ERROR, ids=errno.errorcode.get)

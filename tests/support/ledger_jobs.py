@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_matting.config import Settings
 from edge_matting.core.errors import JobError, NotAnImage
 from edge_matting.core.jobs import (
     Claim,
@@ -80,3 +81,15 @@ def reviewed(ledger: Ledger) -> Job:
     ledger.enqueue([source()])
     result = a_result("a.png", reasons=("no_subject", "flat"))
     return put_away(ledger, finished(ledger, claim_one(ledger), REVIEW, result))
+
+
+def failed_jobs(settings: Settings, ledger: Ledger, names: list[str]) -> None:
+    """Photos in ``in/`` that could not be done, and are to be put away."""
+    folder = settings.hot_folders[0]
+    for name in names:
+        path = folder.inbox / name
+        path.write_bytes(name.encode())
+        source = Source(str(folder.path), name, Signature.of(path.lstat()), "cutout")
+        ledger.enqueue([source])
+    for claim in ledger.claim(len(names)):
+        ledger.finish(claim, Failed(NotAnImage("no picture")))
